@@ -1,0 +1,240 @@
+"""A prepared dataset: three sparse splits, the id maps and a table of the items.
+
+On disk it is a directory::
+
+    dataset.json          kind, schema version, name, setting, counts, drops, source, content hash
+    interactions.npz      {train,valid,test}_{indptr,items}; rows in time order
+    users.parquet         id
+    items.parquet         id, title and whatever else the item table had
+
+A trained model carries the same directory inside its own, so that it can be
+evaluated and asked for lists when the dataset is long gone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from diffrec_cli.data.idmap import IdMap
+from diffrec_cli.data.sequences import Sequences
+from diffrec_cli.errors import CorruptError, UsageError
+from diffrec_cli.files import dump_json, read_record
+
+SCHEMA_VERSION = 1
+PARTS = ("train", "valid", "test")
+
+#: Why a row of the log is not in the dataset; every report carries every reason.
+DROP_REASONS = (
+    "rating_below_threshold",
+    "duplicate",
+    "user_below_minimum",
+    "item_below_minimum",
+    "user_unseen_in_train",
+    "item_unseen_in_train",
+    "low_rating_not_sampled",
+    "replaced_by_low_rating",
+)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Interactions of users with items, split for training, validation and test.
+
+    Parameters
+    ----------
+    name
+        Name in the store.
+    setting
+        ``clean``, ``noisy`` or ``temporal`` (paper, section 4.1.1).
+    ordered
+        Whether the rows stand in a known time order; the temporal variants need it.
+    train, valid, test
+        Items of every user, oldest first.
+    user_ids
+        Ids of the users, as written in the log.
+    item_table
+        Arrow table with the column ``id`` and, where known, ``title`` and others.
+    dropped
+        Rows of the log that are not here, by reason (:data:`DROP_REASONS`).
+    source
+        How the dataset came to be: files and options, for the record.
+    """
+
+    name: str
+    setting: str
+    ordered: bool
+    train: Sequences
+    valid: Sequences
+    test: Sequences
+    user_ids: IdMap
+    item_table: pa.Table
+    dropped: dict[str, int] = field(default_factory=dict)
+    source: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_users(self) -> int:
+        """Number of users."""
+        return len(self.user_ids)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items."""
+        return int(self.item_table.num_rows)
+
+    @cached_property
+    def item_ids(self) -> IdMap:
+        """Ids of the items, as written in the log."""
+        return IdMap(self.item_table["id"])
+
+    @cached_property
+    def known(self) -> Sequences:
+        """All that is known of each user (train, then valid, then test), for deployment."""
+        return Sequences.concatenate(self.train, self.valid, self.test)
+
+    @cached_property
+    def train_and_valid(self) -> Sequences:
+        """What is known before the test part begins; these items are masked when testing."""
+        return Sequences.concatenate(self.train, self.valid)
+
+    @property
+    def has_titles(self) -> bool:
+        """Whether the item table has titles."""
+        return "title" in self.item_table.column_names
+
+    def titles(self, items: Any) -> list[str]:
+        """Return the titles of these item indices, or their ids where no title is known."""
+        ids = self.item_ids.at(items)
+        if not self.has_titles:
+            return ids
+        index = pa.array(np.asarray(items, np.int64))
+        titles = self.item_table["title"].take(index).to_pylist()
+        return [title or item for title, item in zip(titles, ids, strict=True)]
+
+    def part(self, name: str) -> Sequences:
+        """Return the split of that name."""
+        part: Sequences = getattr(self, name)
+        return part
+
+    def require_order(self, variant: str) -> None:
+        """Raise a :class:`UsageError` unless the rows stand in time order."""
+        if not self.ordered:
+            raise UsageError(
+                f"variant {variant} weights interactions by their order, and dataset "
+                f"{self.name!r} has no timestamps",
+                "prepare it from a log with a time column (--time-col), or use --variant base or l",
+            )
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 over interactions, ids and item table; equal content has an equal hash."""
+        digest = hashlib.sha256(f"{self.setting}/{self.ordered}".encode())
+        for part in PARTS:
+            sequences = self.part(part)
+            digest.update(np.ascontiguousarray(sequences.indptr, "<i8"))
+            digest.update(np.ascontiguousarray(sequences.items, "<i4"))
+        _hash_strings(digest, self.user_ids.array)
+        for column in self.item_table.column_names:
+            digest.update(f"\0{column}\0".encode())
+            _hash_strings(digest, self.item_table[column].cast(pa.string()))
+        return digest.hexdigest()
+
+    def summary(self) -> dict[str, Any]:
+        """Return the counts of the paper's Table 1 and every dropped row by reason."""
+        sizes = {part: self.part(part).size for part in PARTS}
+        return {
+            "dataset": self.name,
+            "setting": self.setting,
+            "users": self.n_users,
+            "items": self.n_items,
+            "interactions": sum(sizes.values()),
+            **sizes,
+            "dropped": {reason: self.dropped.get(reason, 0) for reason in DROP_REASONS},
+        }
+
+    def save(self, directory: Path) -> None:
+        """Write the dataset's files into `directory`, which exists and is empty."""
+        arrays = {}
+        for part in PARTS:
+            arrays[f"{part}_indptr"] = self.part(part).indptr
+            arrays[f"{part}_items"] = self.part(part).items
+        np.savez(directory / "interactions.npz", allow_pickle=False, **arrays)
+        pq.write_table(pa.table({"id": self.user_ids.array}), directory / "users.parquet")
+        pq.write_table(self.item_table, directory / "items.parquet")
+        record = {
+            "kind": "dataset",
+            "schema_version": SCHEMA_VERSION,
+            **self.summary(),
+            "ordered": self.ordered,
+            "content_hash": self.content_hash,
+            "source": self.source,
+        }
+        (directory / "dataset.json").write_bytes(dump_json(record))
+
+    @staticmethod
+    def read_summary(directory: Path) -> dict[str, Any]:
+        """Return the JSON record of a saved dataset without loading its arrays."""
+        return read_record(
+            directory / "dataset.json", kind="dataset", schema_version=SCHEMA_VERSION
+        )
+
+    @staticmethod
+    def load(directory: Path) -> Dataset:
+        """Read a dataset that :meth:`save` wrote.
+
+        Raises
+        ------
+        CorruptError
+            A file is missing, truncated or does not fit the others.
+        NewerSchemaError
+            It was written by a newer diffrec.
+        """
+        record = Dataset.read_summary(directory)
+        try:
+            with np.load(directory / "interactions.npz", allow_pickle=False) as arrays:
+                parts = {p: Sequences(arrays[f"{p}_indptr"], arrays[f"{p}_items"]) for p in PARTS}
+            user_ids = IdMap(pq.read_table(directory / "users.parquet")["id"])
+            item_table = pq.read_table(directory / "items.parquet")
+            dataset = Dataset(
+                name=record["dataset"],
+                setting=record["setting"],
+                ordered=record["ordered"],
+                user_ids=user_ids,
+                item_table=item_table,
+                dropped=record["dropped"],
+                source=record["source"],
+                **parts,
+            )
+            _check(dataset)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, pa.ArrowException) as e:
+            raise CorruptError(
+                f"{directory}: the dataset's files are damaged ({e})",
+                f"remove {directory} and prepare it again",
+            ) from e
+        return dataset
+
+
+def _check(dataset: Dataset) -> None:
+    for part in PARTS:
+        sequences = dataset.part(part)
+        fits = len(sequences) == dataset.n_users and sequences.size == len(sequences.items)
+        if not fits or (sequences.size and int(sequences.items.max()) >= dataset.n_items):
+            raise ValueError(f"the {part} part does not fit the id maps")
+
+
+def _hash_strings(digest: Any, strings: Any) -> None:
+    """Feed strings to a hash by their lengths and bytes, whatever Arrow's chunking."""
+    if isinstance(strings, pa.ChunkedArray):
+        strings = strings.combine_chunks()
+    strings = strings.cast(pa.large_string())
+    lengths = pa.compute.fill_null(pa.compute.binary_length(strings), -1)
+    digest.update(np.ascontiguousarray(lengths, "<i8"))
+    digest.update("".join(s or "" for s in strings.to_pylist()).encode())

@@ -1,0 +1,48 @@
+"""The two-way map between a log's own ids (strings, as written) and matrix indices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+
+class IdMap:
+    """An ordered set of string ids; the id at position i has index i.
+
+    Parameters
+    ----------
+    ids
+        Distinct strings: a list, or an Arrow string array (chunked or not).
+
+    Examples
+    --------
+    >>> ids = IdMap(["007", "Ärger, im Büro"])
+    >>> ids.indices(["Ärger, im Büro", "7"]).tolist()
+    [1, -1]
+    >>> ids.at([0])
+    ['007']
+    """
+
+    def __init__(self, ids: Any) -> None:
+        array = pa.array(ids, pa.string()) if isinstance(ids, list) else ids
+        if isinstance(array, pa.ChunkedArray):
+            array = array.combine_chunks()
+        self.array = array.cast(pa.string())
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def indices(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """Return the index of each id, -1 where it is unknown."""
+        found = pc.index_in(pa.array(ids, pa.string()), value_set=self.array)
+        return np.asarray(pc.fill_null(found, -1)).astype(np.int64)
+
+    def at(self, indices: Any) -> list[str]:
+        """Return the ids at these indices."""
+        result: list[str] = self.array.take(pa.array(np.asarray(indices, np.int64))).to_pylist()
+        return result

@@ -1,0 +1,84 @@
+"""Every error a user can cause: what happened and where, how to fix it, an exit code.
+
+Library code raises these; only the command line turns them into text and a
+process status. The exit codes are part of the command surface.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class DiffrecError(Exception):
+    """Base of all errors that diffrec raises on purpose.
+
+    Parameters
+    ----------
+    what
+        One line: what is wrong and where (``file:line``, column, user, option).
+    fix
+        One line: what the user can do about it.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.fix = fix
+
+
+class UsageError(DiffrecError):
+    """The request itself makes no sense (an option, a combination of options)."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A hyper-parameter has an impossible value; the message names the field."""
+
+
+class TrainingError(UsageError):
+    """Training could not go on with these settings (the loss is not finite)."""
+
+
+class DataError(DiffrecError):
+    """The input data cannot be used as it is."""
+
+    exit_code = 3
+
+
+class NotFoundError(DiffrecError):
+    """A model, dataset, user or item of that name does not exist."""
+
+    exit_code = 4
+
+
+class DeviceError(DiffrecError):
+    """The device is missing or out of memory."""
+
+    exit_code = 5
+
+
+class StorageError(DiffrecError):
+    """The registry or a dataset cannot be read or written."""
+
+    exit_code = 6
+
+
+class LockedError(StorageError):
+    """Another process holds the registry."""
+
+
+class CorruptError(StorageError):
+    """Stored files are damaged, incomplete or not ours."""
+
+
+class NewerSchemaError(StorageError):
+    """Stored files were written by a newer version of diffrec."""
+
+
+class GateError(DiffrecError):
+    """A metric is below the minimum that was asked for with ``eval --min``."""
+
+    exit_code = 7

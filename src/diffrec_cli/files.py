@@ -1,0 +1,132 @@
+"""Files that are either wholly there or not there: atomic writes, JSON records, hashes.
+
+Everything diffrec stores goes through :func:`write_atomically` (one file) or
+:func:`publish_directory` (a directory), so that a crash, a full disk or a
+SIGKILL never leaves half of anything under a final name.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from diffrec_cli.errors import CorruptError, NewerSchemaError, StorageError
+
+INCOMING_PREFIX = ".incoming-"
+_STALE_SECONDS = 24 * 3600.0
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write below `path` into a :class:`StorageError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(
+                f"no space left on the disk while writing {path}",
+                "free some space (see `diffrec doctor`) and run the same command again",
+            ) from error
+        raise StorageError(
+            f"cannot write {path}: {error.strerror or error}",
+            "check the permissions, or set DIFFREC_HOME to a directory that you can write to",
+        ) from error
+
+
+def incoming(parent: Path) -> Path:
+    """Create an empty temporary directory beside the final names in `parent`."""
+    parent.mkdir(parents=True, exist_ok=True)
+    path = parent / f"{INCOMING_PREFIX}{secrets.token_hex(6)}"
+    path.mkdir()
+    return path
+
+
+def sweep_incoming(parent: Path) -> None:
+    """Remove temporary directories in `parent` that a killed process left a day ago or more."""
+    for path in parent.glob(f"{INCOMING_PREFIX}*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def sync(path: Path) -> None:
+    """Flush a file or directory to the disk, where the platform can."""
+    if os.name == "nt" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(directory: Path) -> None:
+    """Flush every file below `directory`, then the directories themselves."""
+    for path in sorted(directory.rglob("*"), reverse=True):
+        sync(path)
+    sync(directory)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `content` to `path`: the old file or the new one, never a mixture."""
+    temporary = path.with_name(f"{INCOMING_PREFIX}{secrets.token_hex(6)}")
+    try:
+        temporary.write_bytes(content)
+        sync(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+def dump_json(value: Any) -> bytes:
+    """Return `value` as readable UTF-8 JSON with a final newline."""
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def read_record(path: Path, *, kind: str, schema_version: int) -> dict[str, Any]:
+    """Read a JSON record of ours and check its kind and schema version.
+
+    Raises
+    ------
+    CorruptError
+        The file is missing, is not JSON, or is a record of something else.
+    NewerSchemaError
+        It was written by a newer diffrec.
+    """
+    try:
+        record = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CorruptError(
+            f"{path}: not a readable {kind} record ({error.__class__.__name__})",
+            f"remove {path.parent} and make it again",
+        ) from error
+    version = record.get("schema_version") if isinstance(record, dict) else None
+    if not isinstance(version, int) or record.get("kind") != kind:
+        raise CorruptError(f"{path}: not a {kind} record", f"remove {path.parent}")
+    if version > schema_version:
+        raise NewerSchemaError(
+            f"{path}: schema version {version}, this diffrec reads up to {schema_version}",
+            "upgrade diffrec-cli, or move that directory away",
+        )
+    return record
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def directory_size(directory: Path) -> int:
+    """Return the bytes of all files below `directory`."""
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
