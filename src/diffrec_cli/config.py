@@ -130,9 +130,7 @@ class DiffusionConfig:
         _check(beta is None or 0 < beta < 1, "first_beta", beta, "above 0 and below 1, or none")
         _choice("prediction", self.prediction, ("x0", "epsilon"))
         _choice("step_sampling", self.step_sampling, ("importance", "uniform"))
-        _check(
-            self.prediction == "x0" or self.s > 0, "s", self.s, "above 0 to predict epsilon"
-        )
+        _check(self.prediction == "x0" or self.s > 0, "s", self.s, "above 0 to predict epsilon")
 
 
 @dataclass(frozen=True)
@@ -219,7 +217,7 @@ class TemporalConfig:
 
     def __post_init__(self) -> None:
         """Check every field and name the one that is wrong."""
-        _check(0 < self.w_min, "w_min", self.w_min, "above 0")
+        _check(self.w_min > 0, "w_min", self.w_min, "above 0")
         _check(self.w_min < self.w_max <= 1, "w_max", self.w_max, "above w_min and at most 1")
 
 
@@ -350,7 +348,9 @@ def _from_plain(group: type[Any], values: Mapping[str, Any]) -> Any:
     try:
         return group(**fields)
     except TypeError as error:
-        raise ConfigError(f"{group.__name__}: {error}", "the record is of another version") from error
+        raise ConfigError(
+            f"{group.__name__}: {error}", "the record is of another version"
+        ) from error
 
 
 def _convert(key: str, value: Any, kind: Any) -> Any:
@@ -372,9 +372,13 @@ def _convert(key: str, value: Any, kind: Any) -> Any:
 
 def _parse(text: str, kind: Any) -> Any:
     if kind is bool:
-        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[
-            text.lower()
-        ] if text.lower() in ("true", "1", "yes", "false", "0", "no") else _reject(text)
+        return (
+            {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[
+                text.lower()
+            ]
+            if text.lower() in ("true", "1", "yes", "false", "0", "no")
+            else _reject(text)
+        )
     if kind in (int, float):
         return kind(text)
     if typing.get_origin(kind) is tuple:

@@ -118,7 +118,8 @@ def read_record(path: Path, *, kind: str, schema_version: int) -> dict[str, Any]
             f"{path}: schema version {version}, this diffrec reads up to {schema_version}",
             "upgrade diffrec-cli, or move that directory away",
         )
-    return record
+    checked: dict[str, Any] = record
+    return checked
 
 
 def sha256_file(path: Path) -> str:

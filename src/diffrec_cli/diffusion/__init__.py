@@ -1,0 +1,1 @@
+"""The mathematics of corruption and its reversal: no data, no files."""

@@ -1,0 +1,1 @@
+"""Models: what learns, what scores. They know arrays and nothing of files."""

@@ -1,0 +1,41 @@
+"""Trained models, stored under names with versions. This is the whole interface."""
+
+from diffrec_cli.registry.artifact import Artifact
+from diffrec_cli.registry.record import FileEntry, ModelRecord, TrainingFacts, package_versions
+from diffrec_cli.registry.references import check_model_name
+from diffrec_cli.registry.store import (
+    ListedModel,
+    covered_by,
+    export,
+    import_,
+    list_models,
+    publish,
+    remove,
+    rename,
+    resolve,
+    set_default,
+    verify,
+)
+from diffrec_cli.registry.verification import FileCheck, Verification
+
+__all__ = [
+    "Artifact",
+    "FileCheck",
+    "FileEntry",
+    "ListedModel",
+    "ModelRecord",
+    "TrainingFacts",
+    "Verification",
+    "check_model_name",
+    "covered_by",
+    "export",
+    "import_",
+    "list_models",
+    "package_versions",
+    "publish",
+    "remove",
+    "rename",
+    "resolve",
+    "set_default",
+    "verify",
+]

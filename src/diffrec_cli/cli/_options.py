@@ -1,0 +1,215 @@
+"""Options that several commands share, declared once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from diffrec_cli.cli._output import Format
+from diffrec_cli.errors import UsageError
+
+READING, SPLITTING, TRAINING = "Reading the log", "Splitting", "Training"
+
+FormatOption = Annotated[
+    Format | None,
+    typer.Option("--format", "-f", envvar="DIFFREC_FORMAT", help="Format of the result."),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device", envvar="DIFFREC_DEVICE", metavar="auto|cuda|mps|cpu", help="Where to compute."
+    ),
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+# Reading a log.
+UserColOption = Annotated[
+    str | None,
+    typer.Option("--user-col", help="Column of user ids.", rich_help_panel=READING),
+]
+ItemColOption = Annotated[
+    str | None,
+    typer.Option("--item-col", help="Column of item ids.", rich_help_panel=READING),
+]
+RatingColOption = Annotated[
+    str | None,
+    typer.Option("--rating-col", help="Column of ratings.", rich_help_panel=READING),
+]
+TimeColOption = Annotated[
+    str | None,
+    typer.Option("--time-col", help="Column of timestamps.", rich_help_panel=READING),
+]
+SepOption = Annotated[
+    str | None,
+    typer.Option("--sep", help="Field separator, such as '::' or '\\t'.", rich_help_panel=READING),
+]
+HeaderOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header",
+        help="Whether line 1 names the columns; without names, give columns by position from 1.",
+        rich_help_panel=READING,
+        show_default=False,
+    ),
+]
+EncodingOption = Annotated[
+    str, typer.Option("--encoding", help="Text encoding of the log.", rich_help_panel=READING)
+]
+TimeFormatOption = Annotated[
+    str | None,
+    typer.Option(
+        "--time-format",
+        help="Format of textual timestamps, such as '%d/%m/%Y'.",
+        rich_help_panel=READING,
+    ),
+]
+ItemsOption = Annotated[
+    Path | None,
+    typer.Option("--items", help="Table of items: id, title, anything.", rich_help_panel=READING),
+]
+
+# Splitting it.
+SettingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--setting",
+        metavar="clean|noisy|temporal",
+        help="Keep good ratings only, mix others in, or insist on timestamps. [default: clean]",
+        rich_help_panel=SPLITTING,
+    ),
+]
+MinRatingOption = Annotated[
+    float | None,
+    typer.Option(
+        "--min-rating",
+        help="Lowest rating that counts as liked. [default: 4, on scales up to 5]",
+        rich_help_panel=SPLITTING,
+    ),
+]
+RatiosOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ratios",
+        metavar="A:B:C",
+        help="Shares of train, valid and test. [default: 7:1:2]",
+        rich_help_panel=SPLITTING,
+    ),
+]
+SplitByOption = Annotated[
+    str | None,
+    typer.Option(
+        "--split-by",
+        metavar="user|time",
+        help="Cut each user's sequence, or the whole log at two moments. [default: user]",
+        rich_help_panel=SPLITTING,
+    ),
+]
+NoiseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--noise",
+        metavar="natural|random",
+        help="Noise of the noisy setting: low ratings, or random items. [default: natural]",
+        rich_help_panel=SPLITTING,
+    ),
+]
+NoiseRatioOption = Annotated[
+    float | None,
+    typer.Option(
+        "--noise-ratio",
+        help="Random items added for each clean one.",
+        rich_help_panel=SPLITTING,
+    ),
+]
+MinUserOption = Annotated[
+    int | None,
+    typer.Option(
+        "--min-user-interactions",
+        help="Drop users with fewer. [default: 1]",
+        rich_help_panel=SPLITTING,
+    ),
+]
+MinItemOption = Annotated[
+    int | None,
+    typer.Option(
+        "--min-item-interactions",
+        help="Drop items with fewer. [default: 1]",
+        rich_help_panel=SPLITTING,
+    ),
+]
+SplitSeedOption = Annotated[
+    int | None,
+    typer.Option("--split-seed", help="Seed of the noise. [default: 1]", rich_help_panel=SPLITTING),
+]
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration(text: str | None) -> float | None:
+    """Return the seconds of texts like ``90``, ``90s``, ``10m`` or ``1.5h``."""
+    if text is None:
+        return None
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"{text!r} is no duration", "for example 90s, 10m or 1.5h")
+    return float(match[1]) * _SECONDS[match[2] or "s"]
+
+
+def assignments(texts: list[str]) -> dict[str, str]:
+    """Return keys and values of ``key=value`` texts."""
+    for text in texts:
+        if "=" not in text:
+            raise UsageError(f"--set {text}: not KEY=VALUE", "for example --set lr=1e-3")
+    return {key.strip(): value for key, _, value in (text.partition("=") for text in texts)}
+
+
+def names(text: str | None) -> list[str]:
+    """Return the names in a list separated by commas."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def cutoffs(text: str) -> list[int]:
+    """Return the numbers in a list separated by commas."""
+    try:
+        return [int(k) for k in names(text)]
+    except ValueError:
+        raise UsageError(f"-k {text}: not whole numbers", "for example -k 10,20") from None
+
+
+def read_options(**given: Any) -> Any:
+    """Return :class:`ReadOptions` from the command line's options."""
+    from diffrec_cli.config import ReadOptions
+
+    if given.get("sep") is not None:
+        given["sep"] = given["sep"].replace("\\t", "\t")
+    return ReadOptions(**given)
+
+
+def split_options(**given: Any) -> Any:
+    """Return :class:`SplitOptions` from the options that were given, or None if none was."""
+    from diffrec_cli.config import SplitOptions
+
+    given = {key: value for key, value in given.items() if value is not None}
+    if "ratios" in given:
+        given["ratios"] = _ratios(given["ratios"])
+    return SplitOptions(**given) if given else None
+
+
+def _ratios(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.replace(",", ":").split(":"))
+    except ValueError:
+        raise UsageError(f"--ratios {text}: not numbers", "for example --ratios 7:1:2") from None
+
+
+def variant(text: str) -> Any:
+    """Return the variant of that name."""
+    from diffrec_cli.config import VARIANTS
+
+    if text not in VARIANTS:
+        raise UsageError(f"--variant {text}: unknown", f"one of: {', '.join(VARIANTS)}")
+    return text

@@ -1,0 +1,154 @@
+"""The program ``diffrec``: its commands, and what becomes of errors and signals."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from diffrec_cli import __version__
+from diffrec_cli.cli import (
+    config,
+    data,
+    doctor,
+    eval,
+    fit,
+    models,
+    prepare,
+    quickstart,
+    recommend,
+)
+from diffrec_cli.cli._config_file import load_defaults
+from diffrec_cli.cli._output import screen
+from diffrec_cli.errors import DiffrecError
+
+INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
+
+app = typer.Typer(
+    name="diffrec",
+    help="Top-K recommendations from rating logs with diffusion models"
+    " (DiffRec, L-DiffRec, T-DiffRec, LT-DiffRec).",
+    epilog="New here? Run: diffrec quickstart",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("quickstart")(quickstart.quickstart)
+app.command("prepare")(prepare.prepare)
+app.command("fit")(fit.fit)
+app.command("eval")(eval.evaluate)
+app.command("recommend")(recommend.recommend)
+app.command("doctor")(doctor.doctor)
+app.add_typer(models.app, name="models")
+app.add_typer(data.app, name="data")
+app.add_typer(config.app, name="config")
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: stop as after Ctrl-C, but leave with another status."""
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"diffrec {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No notes and no progress on stderr.")
+    ] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours anywhere.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+) -> None:
+    """Take the options of the program itself."""
+    context.default_map = load_defaults()
+
+
+#: Options of the program that are also taken after the command, where people put them.
+ANYWHERE = {"--quiet": "quiet", "-q": "quiet", "--no-color": "no_color", "--debug": "debug"}
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line and return its exit code.
+
+    Parameters
+    ----------
+    arguments
+        Without the program's name.
+    """
+    flags, rest = _split_anywhere(arguments)
+    screen.configure(quiet="quiet" in flags, no_color="no_color" in flags)
+    debug = "debug" in flags
+    _watch_signals()
+    try:
+        code = app(rest, prog_name="diffrec", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except DiffrecError as error:
+        return _fail(error.what, error.fix, error.exit_code, error, debug)
+    except typer.TyperException as error:
+        return _fail_usage(error, debug)
+    except (typer.Abort, KeyboardInterrupt) as error:
+        cause = error if isinstance(error, KeyboardInterrupt) else error.__cause__
+        screen.close()
+        screen.say("terminated" if isinstance(cause, Terminated) else "interrupted")
+        return TERMINATED if isinstance(cause, Terminated) else INTERRUPTED
+    except BrokenPipeError:
+        return BROKEN_PIPE
+    except Exception as error:
+        what = f"internal error: {error.__class__.__name__}: {error}"
+        return _fail(what, "this is a bug; --debug shows where", 1, error, debug)
+
+
+def _split_anywhere(arguments: Sequence[str]) -> tuple[set[str], list[str]]:
+    """Take the options of :data:`ANYWHERE` out of the arguments, up to a ``--``."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    head = arguments[:end]
+    flags = {ANYWHERE[argument] for argument in head if argument in ANYWHERE}
+    rest = [argument for argument in head if argument not in ANYWHERE]
+    return flags, [*rest, *arguments[end:]]
+
+
+def _fail(what: str, fix: str, code: int, error: BaseException, debug: bool) -> int:
+    screen.close()
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    screen.error(what, fix)
+    return code
+
+
+def _fail_usage(error: typer.TyperException, debug: bool) -> int:
+    """Say what the parser did not like, in the form of all other errors."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "diffrec"
+    message = error.format_message().strip()
+    if not message and context is not None:  # a group without a command: its help is the answer
+        print(context.get_help(), file=sys.stderr)
+        return error.exit_code
+    what = " ".join(message.split())
+    return _fail(what, f"see `{command} --help`", error.exit_code, error, debug)
+
+
+def _watch_signals() -> None:
+    """Die quietly of a closed pipe, as other tools do, and stop in order on SIGTERM."""
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    if hasattr(signal, "SIGPIPE"):  # not on Windows
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, terminate)

@@ -1,0 +1,34 @@
+"""``diffrec config``: where settings come from."""
+
+from __future__ import annotations
+
+import typer
+
+from diffrec_cli.cli import _options as o
+from diffrec_cli.cli._output import chosen, filled, flat, make_table, report
+
+app = typer.Typer(help="Show the configuration file.", no_args_is_help=True)
+
+
+@app.command("path")
+def path() -> None:
+    """Print the path of the configuration file, which need not exist."""
+    from diffrec_cli.paths import config_file
+
+    print(config_file())
+
+
+@app.command("show")
+def show(form: o.FormatOption = None) -> None:
+    """Show the defaults that the configuration file sets, by command."""
+    from diffrec_cli.cli._config_file import load_defaults
+    from diffrec_cli.paths import config_file
+
+    defaults = load_defaults()
+    payload = {"path": str(config_file()), "defaults": defaults}
+    report(
+        chosen(form, piped="json"),
+        payload=payload,
+        rows=[flat(defaults)],
+        table=lambda: filled(make_table("option", "default"), flat(defaults).items()),
+    )

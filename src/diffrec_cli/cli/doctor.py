@@ -1,0 +1,30 @@
+"""``diffrec doctor``: is everything in order."""
+
+from __future__ import annotations
+
+import typer
+
+from diffrec_cli.cli import _options as o
+from diffrec_cli.cli._output import chosen, filled, make_table, report
+
+
+def doctor(form: o.FormatOption = None) -> None:
+    """Show versions, devices, disk and the health of what is stored.
+
+    Exits with 1 if something is wrong.
+    """
+    from diffrec_cli import workflows
+
+    diagnosis = workflows.doctor()
+    rows = diagnosis.to_dict()["checks"]
+    report(
+        chosen(form, piped="json"),
+        payload=diagnosis.to_dict(),
+        rows=rows,
+        table=lambda: filled(
+            make_table("", "check", "found"),
+            (("ok" if row["ok"] else "!!", row["name"], row["found"]) for row in rows),
+        ),
+    )
+    if not diagnosis.ok:
+        raise typer.Exit(1)

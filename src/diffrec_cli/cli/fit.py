@@ -1,0 +1,232 @@
+"""``diffrec fit``: a dataset or a log becomes a model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from diffrec_cli.cli import _options as o
+from diffrec_cli.cli._output import chosen, filled, flat, make_table, report, screen
+
+
+def fit(
+    data: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DATA|LOG...", help="A prepared dataset's name, or log files to prepare."
+        ),
+    ],
+    variant: Annotated[
+        str,
+        typer.Option(
+            "--variant",
+            "-v",
+            metavar="base|l|t|lt",
+            help="DiffRec, latent (large catalogues), temporal (tastes drift), or both.",
+        ),
+    ] = "base",
+    name: Annotated[
+        str | None,
+        typer.Option("--name", "-n", help="Name of the model. [default: DATASET-VARIANT]"),
+    ] = None,
+    device: o.DeviceOption = "auto",
+    preset: Annotated[
+        str, typer.Option("--preset", help="Named settings.", rich_help_panel=o.TRAINING)
+    ] = "auto",
+    assign: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="One setting, such as lr=1e-3 or dims=200,600; may be repeated.",
+            rich_help_panel=o.TRAINING,
+        ),
+    ] = None,
+    precision: Annotated[
+        str,
+        typer.Option(
+            "--precision",
+            envvar="DIFFREC_PRECISION",
+            metavar="auto|fp32|bf16",
+            help="Arithmetic of matrix products.",
+            rich_help_panel=o.TRAINING,
+        ),
+    ] = "auto",
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", envvar="DIFFREC_SEED", help="Seed. [default: 1]", rich_help_panel=o.TRAINING
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option("--epochs", help="Epochs at the most.", rich_help_panel=o.TRAINING),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch-size", help="Users in a batch.", rich_help_panel=o.TRAINING),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            "--patience",
+            help="Stop after so many epochs without a better valid Recall@20.",
+            rich_help_panel=o.TRAINING,
+        ),
+    ] = None,
+    item_embeddings: Annotated[
+        str | None,
+        typer.Option(
+            "--item-embeddings",
+            metavar="svd|lightgcn|FILE.npy",
+            help="What the latent variants cluster items by.",
+            rich_help_panel=o.TRAINING,
+        ),
+    ] = None,
+    max_time: Annotated[
+        str | None,
+        typer.Option(
+            "--max-time",
+            metavar="DURATION",
+            help="Stop after 90s, 10m, 2h... and keep the best.",
+            rich_help_panel=o.TRAINING,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with an interrupted fit.", rich_help_panel=o.TRAINING),
+    ] = False,
+    refit: Annotated[
+        bool,
+        typer.Option(
+            "--refit",
+            help="Afterwards train again on every interaction, to deploy.",
+            rich_help_panel=o.TRAINING,
+        ),
+    ] = False,
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", help="Name for the prepared log.", rich_help_panel=o.READING),
+    ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Replace a prepared dataset whose log has changed.",
+            rich_help_panel=o.READING,
+        ),
+    ] = False,
+    user_col: o.UserColOption = None,
+    item_col: o.ItemColOption = None,
+    rating_col: o.RatingColOption = None,
+    time_col: o.TimeColOption = None,
+    sep: o.SepOption = None,
+    header: o.HeaderOption = None,
+    encoding: o.EncodingOption = "utf-8",
+    time_format: o.TimeFormatOption = None,
+    items: o.ItemsOption = None,
+    setting: o.SettingOption = None,
+    min_rating: o.MinRatingOption = None,
+    ratios: o.RatiosOption = None,
+    split_by: o.SplitByOption = None,
+    noise: o.NoiseOption = None,
+    noise_ratio: o.NoiseRatioOption = None,
+    min_user_interactions: o.MinUserOption = None,
+    min_item_interactions: o.MinItemOption = None,
+    split_seed: o.SplitSeedOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Decide everything, train nothing.")
+    ] = False,
+    form: o.FormatOption = None,
+) -> None:
+    """Train a model, choose its epoch on the valid part, and store it as the new default.
+
+    Prints the model's reference. Ctrl-C keeps the best so far; --resume goes on.
+
+    Example: diffrec fit ratings.csv --variant lt --items movies.csv
+    """
+    from diffrec_cli import workflows
+
+    shorthands = {
+        "seed": seed,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "patience": patience,
+        "item_embeddings": item_embeddings,
+    }
+    values: dict[str, Any] = {key: v for key, v in shorthands.items() if v is not None}
+    fitted = workflows.fit(
+        list(data),
+        variant=o.variant(variant),
+        name=name,
+        preset=preset,
+        values=values | o.assignments(assign or []),
+        read=o.read_options(
+            user_col=user_col,
+            item_col=item_col,
+            rating_col=rating_col,
+            time_col=time_col,
+            sep=sep,
+            header=header,
+            encoding=encoding,
+            time_format=time_format,
+        ),
+        split=o.split_options(
+            setting=setting,
+            min_rating=min_rating,
+            ratios=ratios,
+            split_by=split_by,
+            noise=noise,
+            noise_ratio=noise_ratio,
+            min_user_interactions=min_user_interactions,
+            min_item_interactions=min_item_interactions,
+            seed=split_seed,
+        ),
+        items=items,
+        dataset_name=dataset,
+        overwrite=overwrite,
+        device=device,
+        precision=precision,
+        max_seconds=o.duration(max_time),
+        resume=resume,
+        refit=refit,
+        dry_run=dry_run,
+        listener=screen,
+    )
+    screen.close()
+    show_fitted(fitted, chosen(form, piped="reference"))
+    if fitted.interruption is not None:
+        _say_how_to_resume(fitted)
+        raise fitted.interruption
+
+
+def show_fitted(fitted: Any, form: str) -> None:
+    """Print what a fit gave; piped, the reference alone."""
+    result = fitted.to_dict()
+    if form == "reference":
+        if fitted.model is not None:
+            print(fitted.model)
+        return
+    report(form, payload=result, rows=[flat(result)], table=lambda: _table(result))
+
+
+def _table(result: dict[str, Any]) -> Any:
+    table = make_table("model", result["model"] or "none (dry run)")
+    keys = ("variant", "dataset", "epoch", "stopped", "device", "precision", "path")
+    rows = [(key, result[key]) for key in keys if key in result]
+    metrics = [(f"valid {name}", f"{v:.4f}") for name, v in result.get("valid", {}).items()]
+    seconds = [("seconds", f"{result['seconds']:.1f}")] if "seconds" in result else []
+    parameters = [("parameters", f"{result['parameters']:,}")]
+    return filled(table, [*rows[:3], *metrics, *seconds, *parameters, *rows[3:]])
+
+
+def _say_how_to_resume(fitted: Any) -> None:
+    if fitted.model is None:
+        screen.warn("stopped before the first epoch was validated: nothing was kept")
+        return
+    facts = fitted.training
+    screen.warn(
+        f"stopped in epoch {facts.epochs + 1}; the best so far (epoch {facts.epoch}) is"
+        f" {fitted.model}. The same command with --resume goes on."
+    )

@@ -1,0 +1,165 @@
+"""``diffrec models``: the registry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from diffrec_cli.cli import _options as o
+from diffrec_cli.cli._output import chosen, confirm, filled, flat, make_table, report, screen
+
+app = typer.Typer(help="List, show, rename, remove, export, import and verify models.",
+                  no_args_is_help=True)  # fmt: skip
+
+Reference = Annotated[str, typer.Argument(metavar="MODEL", help="NAME or NAME@VERSION.")]
+
+
+@app.command("ls")
+def ls(form: o.FormatOption = None) -> None:
+    """List models; a star marks the default."""
+    from diffrec_cli.registry.store import list_models
+
+    records = [_brief(model) for model in list_models()]
+    report(
+        chosen(form, piped="json"),
+        payload={"models": records},
+        rows=[flat(record) for record in records],
+        table=lambda: filled(
+            make_table("", "model", "variant", "dataset", ">valid recall@20", ">MiB", "created"),
+            (_row(record) for record in records),
+        ),
+    )
+
+
+@app.command("show")
+def show(
+    reference: Annotated[
+        str | None,
+        typer.Argument(metavar="MODEL", help="NAME or NAME@VERSION. [default: the last]"),
+    ] = None,
+    form: o.FormatOption = None,
+) -> None:
+    """Show everything that is known about a model."""
+    from diffrec_cli.registry.store import resolve
+
+    artifact = resolve(reference)
+    record = {**artifact.record.to_dict(), "path": str(artifact.path)}
+    report(
+        chosen(form, piped="json"),
+        payload=record,
+        rows=[flat(record)],
+        table=lambda: filled(make_table("field", "value"), flat(record).items()),
+    )
+
+
+@app.command("rm")
+def rm(reference: Reference, yes: o.YesOption = False) -> None:
+    """Remove a version of a model, or with NAME alone all of them."""
+    from diffrec_cli.registry.store import covered_by, remove
+
+    confirm(f"Remove {', '.join(covered_by(reference))}?", yes)
+    screen.say(f"removed {', '.join(remove(reference))}")
+
+
+@app.command("mv")
+def mv(
+    old: Annotated[str, typer.Argument(help="Name of the model.")],
+    new: Annotated[str, typer.Argument(help="Its new name.")],
+) -> None:
+    """Give a model, with all its versions, another name."""
+    from diffrec_cli.registry.store import rename
+
+    rename(old, new)
+    screen.say(f"renamed {old} to {new}")
+
+
+@app.command("default")
+def default(
+    reference: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help="The new default. [default: show it]")
+    ] = None,
+) -> None:
+    """Show or set the model that is meant when none is named."""
+    from diffrec_cli.registry.store import resolve, set_default
+
+    if reference is not None:
+        set_default(reference)
+    print(resolve(None).record.reference)
+
+
+@app.command("export")
+def export(
+    reference: Reference,
+    out: Annotated[Path | None, typer.Argument(help="The archive. [default: MODEL.tar]")] = None,
+) -> None:
+    """Write a model into one file, to carry elsewhere."""
+    from diffrec_cli.registry.store import export, resolve
+
+    default_name = Path(f"{resolve(reference).record.reference.replace('@', '-v')}.tar")
+    print(export(reference, out or default_name))
+
+
+@app.command("import")
+def import_(
+    archive: Annotated[Path, typer.Argument(help="What `models export` wrote.")],
+    name: Annotated[str | None, typer.Option("--name", "-n", help="Another name.")] = None,
+) -> None:
+    """Take a model from a file; its content is checked first."""
+    from diffrec_cli.registry.store import import_
+
+    print(import_(archive, name).record.reference)
+
+
+@app.command("verify")
+def verify(reference: Reference, form: o.FormatOption = None) -> None:
+    """Check every file of a model against its recorded hash."""
+    from diffrec_cli.registry.store import verify
+
+    verified = verify(reference)
+    payload = verified.to_dict()
+    report(
+        chosen(form, piped="json"),
+        payload=payload,
+        rows=payload["files"],
+        table=lambda: filled(
+            make_table("", "file", "found"),
+            (("ok" if f["ok"] else "!!", f["path"], f["found"]) for f in payload["files"]),
+        ),
+    )
+    verified.require_ok()
+
+
+def _brief(model: Any) -> dict[str, Any]:
+    brief = {
+        "name": model.name,
+        "version": model.version,
+        "default": model.default,
+        "bytes": model.size,
+        "path": str(model.path),
+    }
+    if model.record is None:
+        return {**brief, "error": model.error}
+    record = model.record
+    return {
+        **brief,
+        "variant": record.variant,
+        "dataset": record.dataset["dataset"],
+        "created": record.created,
+        "complete": record.training.complete,
+        "refit": record.training.refit,
+        "valid": dict(record.training.valid),
+    }
+
+
+def _row(record: dict[str, Any]) -> list[str]:
+    star = "*" if record["default"] else ""
+    size = f"{record['bytes'] / 2**20:.1f}"
+    reference = f"{record['name']}@{record['version']}"
+    if "error" in record:
+        return [star, reference, "damaged", record["error"], "", size, ""]
+    recall = record["valid"].get("recall@20")
+    shown = "" if recall is None else f"{recall:.4f}"
+    created = record["created"][:16].replace("T", " ")
+    return [star, reference, record["variant"], record["dataset"], shown, size, created]

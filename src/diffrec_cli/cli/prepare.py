@@ -1,0 +1,105 @@
+"""``diffrec prepare``: a log becomes a dataset."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from diffrec_cli.cli import _options as o
+from diffrec_cli.cli._output import chosen, filled, flat, make_table, report, screen
+
+
+def prepare(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="LOG...",
+            help="Log files (several are one log), a directory of .npy lists, or -.",
+        ),
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help="Name of the dataset. [default: the file's]")
+    ] = None,
+    user_col: o.UserColOption = None,
+    item_col: o.ItemColOption = None,
+    rating_col: o.RatingColOption = None,
+    time_col: o.TimeColOption = None,
+    sep: o.SepOption = None,
+    header: o.HeaderOption = None,
+    encoding: o.EncodingOption = "utf-8",
+    time_format: o.TimeFormatOption = None,
+    items: o.ItemsOption = None,
+    setting: o.SettingOption = None,
+    min_rating: o.MinRatingOption = None,
+    ratios: o.RatiosOption = None,
+    split_by: o.SplitByOption = None,
+    noise: o.NoiseOption = None,
+    noise_ratio: o.NoiseRatioOption = None,
+    min_user_interactions: o.MinUserOption = None,
+    min_item_interactions: o.MinItemOption = None,
+    seed: o.SplitSeedOption = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace another dataset of that name.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report, store nothing.")] = False,
+    form: o.FormatOption = None,
+) -> None:
+    """Split a rating log into train, valid and test, and report every dropped row.
+
+    Reads CSV, TSV, ;, |, :: and gzip, Parquet, RecBole .inter, and the DiffRec
+    authors' .npy lists. Ids stay as they are written.
+
+    Example: diffrec prepare ratings.csv --items movies.csv --name movies
+    """
+    from diffrec_cli import workflows
+
+    prepared = workflows.prepare(
+        inputs,
+        name=name,
+        read=o.read_options(
+            user_col=user_col,
+            item_col=item_col,
+            rating_col=rating_col,
+            time_col=time_col,
+            sep=sep,
+            header=header,
+            encoding=encoding,
+            time_format=time_format,
+        ),
+        split=o.split_options(
+            setting=setting,
+            min_rating=min_rating,
+            ratios=ratios,
+            split_by=split_by,
+            noise=noise,
+            noise_ratio=noise_ratio,
+            min_user_interactions=min_user_interactions,
+            min_item_interactions=min_item_interactions,
+            seed=seed,
+        ),
+        items=items,
+        overwrite=overwrite,
+        dry_run=dry_run,
+        listener=screen,
+    )
+    counts = prepared.to_dict()
+    report(
+        chosen(form, piped="json"),
+        payload=counts,
+        rows=[flat(counts)],
+        table=lambda: _table(counts),
+    )
+    where = "nothing stored (dry run)" if prepared.path is None else f"stored in {prepared.path}"
+    screen.say(f"{where}, unchanged" if prepared.reused else where)
+
+
+def _table(counts: dict[str, Any]) -> Any:
+    table = make_table(counts["dataset"], f">{counts['setting']}")
+    rows = [(key, f"{counts[key]:,}") for key in list(counts)[2:] if key != "dropped"]
+    dropped = [
+        (f"dropped: {reason.replace('_', ' ')}", f"{count:,}")
+        for reason, count in counts["dropped"].items()
+        if count
+    ]
+    return filled(table, [*rows, *dropped])

@@ -1,0 +1,82 @@
+"""Drawing the step t of each training sample: Eq. 13 (uniform) or Eq. 14 (by importance)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+HISTORY = 10  # losses that are remembered for each step ("collecting ten L_t values")
+UNIFORM_SHARE = 0.001  # mixed in, so that no step is ever forgotten
+
+
+class StepSampler(nn.Module):
+    """Draws steps and, by importance, learns from the losses it is told.
+
+    The last ten losses of each step are kept first in, first out. Until every
+    step has ten, sampling is uniform; then ``p_t ∝ sqrt(mean(L_t^2))``.
+
+    Parameters
+    ----------
+    T
+        Number of steps.
+    by_importance
+        Eq. 14 instead of Eq. 13.
+    """
+
+    losses: Tensor  # (T + 2, 10); row 0 is unused, row T + 1 takes what nobody reads
+    seen: Tensor  # (T + 1,) losses ever told, by step
+
+    def __init__(self, T: int, *, by_importance: bool) -> None:
+        super().__init__()
+        self.T = T
+        self.by_importance = by_importance
+        self.register_buffer("losses", torch.zeros(T + 2, HISTORY))
+        self.register_buffer("seen", torch.zeros(T + 1, dtype=torch.int64))
+
+    def probabilities(self) -> Tensor:
+        """Return p_t for t = 1..T, (T,)."""
+        uniform = torch.full_like(self.losses[1 : self.T + 1, 0], 1.0 / self.T)
+        if not self.by_importance:
+            return uniform
+        size = self.losses[1 : self.T + 1].square().mean(dim=1).sqrt()  # (T,)
+        p = size / size.sum().clamp_min(torch.finfo(size.dtype).tiny)
+        p = (1.0 - UNIFORM_SHARE) * p + UNIFORM_SHARE / self.T
+        # A tensor decides, not Python: the host never waits for the device.
+        ready = (self.seen[1:] >= HISTORY).all() & (size.sum() > 0)
+        return torch.where(ready, p, uniform)
+
+    def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw n steps.
+
+        Returns
+        -------
+        t
+            (n,) int64, 1 to T.
+        scale
+            (n,) factor 1 / (p_t T) that keeps the expectation of the loss.
+        """
+        p = self.probabilities()
+        t = torch.multinomial(p, n, replacement=True, generator=generator)  # 0..T-1
+        return t + 1, 1.0 / (p[t] * self.T)
+
+    @torch.no_grad()
+    def tell(self, t: Tensor, losses: Tensor) -> None:
+        """Remember the weighted loss of each sample (before it is divided by p_t).
+
+        Parameters
+        ----------
+        t
+            (B,) steps, 1 to T.
+        losses
+            (B,) L_t.
+        """
+        if not self.by_importance:
+            return
+        mine = nn.functional.one_hot(t, self.T + 1)  # (B, T + 1)
+        told = mine.sum(dim=0)  # (T + 1,)
+        place = mine.cumsum(dim=0).gather(1, t[:, None])[:, 0] - 1  # among samples of the same step
+        kept = place >= told[t] - HISTORY  # only the last ten of a batch can survive it
+        row = torch.where(kept, t, self.T + 1)
+        slot = (self.seen[t] + place) % HISTORY
+        self.losses[row, slot] = losses.detach().to(self.losses.dtype)
+        self.seen += told

@@ -1,0 +1,158 @@
+"""Ranking metrics of top-K lists, one value a user, without a loop over users.
+
+All metrics are binary (an item is relevant or it is not) and follow ``method.md``,
+section Evaluation: NDCG divides by the ideal DCG over ``min(K, relevant items)``,
+Recall by the number of all relevant items.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec_cli.data.sequences import IntArray, Sequences
+from diffrec_cli.errors import UsageError
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+def per_user(
+    lists: IntArray,
+    truth: Sequences,
+    ks: Sequence[int] = (10, 20),
+    names: Sequence[str] = ("recall", "ndcg"),
+) -> dict[str, Floats]:
+    """Return each metric at each cut-off for every user.
+
+    Parameters
+    ----------
+    lists
+        (B, K) recommended item indices, best first, without repetition; -1 is an empty
+        place. Places beyond K count as empty.
+    truth
+        B rows: the distinct relevant items of each user, in any order.
+    ks
+        Cut-offs.
+    names
+        Some of :data:`METRICS`.
+
+    Returns
+    -------
+    ``"recall@10"`` and so on to (B,) float64; NaN for a user without relevant items, whom
+    the caller leaves out of the mean.
+
+    Raises
+    ------
+    UsageError
+        A name or a cut-off is impossible.
+
+    Examples
+    --------
+    >>> truth = Sequences.from_rows(np.array([0, 0]), np.array([7, 9]), users=1)
+    >>> per_user(np.array([[3, 7]]), truth, ks=(2,), names=("recall", "mrr"))
+    {'recall@2': array([0.5]), 'mrr@2': array([0.5])}
+    """
+    pairs = [parse_metric(f"{name}@{k}") for name in names for k in ks]
+    hits = _hits(lists, truth)
+    relevant = truth.lengths
+    return {
+        f"{name}@{k}": np.where(relevant > 0, _FUNCTIONS[name](hits[:, :k], relevant, k), np.nan)
+        for name, k in pairs
+    }
+
+
+def parse_metric(text: str) -> tuple[str, int]:
+    """Split a metric's name from its cut-off.
+
+    Raises
+    ------
+    UsageError
+        It is not the name of a metric, ``@`` and a whole number from 1.
+
+    Examples
+    --------
+    >>> parse_metric("ndcg@20")
+    ('ndcg', 20)
+    """
+    match = re.fullmatch(r"([a-z]+)@([1-9][0-9]{0,8})", text)
+    if match is None or match[1] not in _FUNCTIONS:
+        raise UsageError(
+            f"{text!r} is not a metric",
+            f"write one of {', '.join(METRICS)}, then @ and a cut-off from 1, as in ndcg@20",
+        )
+    return match[1], int(match[2])
+
+
+def coverage(counts: IntArray) -> float:
+    """Return the share of items that are in at least one list.
+
+    Parameters
+    ----------
+    counts
+        (items,) how many lists hold each item.
+
+    Examples
+    --------
+    >>> coverage(np.array([3, 0, 1, 0]))
+    0.5
+    """
+    return float(np.count_nonzero(counts) / max(len(counts), 1))
+
+
+def _hits(lists: IntArray, truth: Sequences) -> Bools:
+    """Return (B, K) whether each place holds a relevant item."""
+    if not truth.size or not lists.size:
+        return np.zeros(lists.shape, np.bool_)
+    # One sorted key per (user, item) pair turns membership into a binary search.
+    n = max(int(truth.items.max()), int(lists.max())) + 1
+    relevant = np.sort(truth.rows * n + truth.items)  # (size,)
+    keys = np.arange(len(lists))[:, None] * n + lists  # (B, K)
+    place = np.minimum(np.searchsorted(relevant, keys), len(relevant) - 1)
+    # An empty place (-1) would otherwise read as the last item of the user before.
+    found: Bools = (relevant[place] == keys) & (lists >= 0)
+    return found
+
+
+# Each takes hits (B, <= k), the number of relevant items (B,) and k; where a user has none,
+# per_user overwrites whatever comes out.
+
+
+def _recall(hits: Bools, relevant: IntArray, k: int) -> Floats:
+    return np.asarray(hits.sum(axis=1) / np.maximum(relevant, 1))
+
+
+def _precision(hits: Bools, relevant: IntArray, k: int) -> Floats:
+    return np.asarray(hits.sum(axis=1) / k)
+
+
+def _hit(hits: Bools, relevant: IntArray, k: int) -> Floats:
+    return np.asarray(hits.any(axis=1), np.float64)
+
+
+def _mrr(hits: Bools, relevant: IntArray, k: int) -> Floats:
+    ranks = np.arange(1, hits.shape[1] + 1)
+    reciprocals: Floats = hits / ranks  # (B, <= k)
+    return np.asarray(reciprocals.max(axis=1, initial=0.0))
+
+
+def _ndcg(hits: Bools, relevant: IntArray, k: int) -> Floats:
+    gains = 1 / np.log2(np.arange(2, k + 2))  # (k,)
+    ideal = np.cumsum(gains)[np.clip(relevant, 1, k) - 1]  # (B,)
+    dcg: Floats = hits @ gains[: hits.shape[1]]
+    return np.asarray(dcg / ideal)
+
+
+_FUNCTIONS: dict[str, Callable[[Bools, IntArray, int], Floats]] = {
+    "recall": _recall,
+    "ndcg": _ndcg,
+    "precision": _precision,
+    "mrr": _mrr,
+    "hit": _hit,
+}
+
+#: Names that :func:`per_user` and :func:`parse_metric` know.
+METRICS: tuple[str, ...] = tuple(_FUNCTIONS)

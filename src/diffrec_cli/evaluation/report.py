@@ -1,0 +1,110 @@
+"""Full-ranking evaluation of a scorer on a split of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec_cli.config import TemporalConfig
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.sequences import Sequences
+from diffrec_cli.errors import DataError
+from diffrec_cli.evaluation.metrics import coverage, per_user
+from diffrec_cli.evaluation.ranking import rank
+from diffrec_cli.models.backend import Backend
+from diffrec_cli.models.scoring import Scorer
+
+HISTORIES = ("train", "train+valid")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics of one scorer on one split.
+
+    Parameters
+    ----------
+    users
+        (U,) indices of the evaluated users: those with a non-empty truth.
+    values
+        For each metric (``recall@20``, ...), its value for each of these users, (U,).
+    coverage
+        For each cutoff (``coverage@20``), the share of the catalogue that stands in any list.
+    """
+
+    users: NDArray[np.int64]
+    values: dict[str, NDArray[np.float64]]
+    coverage: dict[str, float]
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Mean of every metric over the evaluated users, and the coverage; never rounded."""
+        return {name: float(v.mean()) for name, v in self.values.items()} | self.coverage
+
+
+def evaluate(
+    scorer: Scorer,
+    backend: Backend,
+    dataset: Dataset,
+    split: str,
+    *,
+    ks: Sequence[int] = (10, 20),
+    metrics: Sequence[str] = ("recall", "ndcg"),
+    history: str = "train",
+    temporal: TemporalConfig | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Rank all items that a user has not interacted with, and compare with what came next.
+
+    Parameters
+    ----------
+    scorer, backend
+        The model, and where its scores live.
+    dataset, split
+        ``valid`` masks train; ``test`` masks train and valid (paper, section 4.1.2).
+    ks, metrics
+        Cutoffs and names of metrics; ``coverage`` is one of them.
+    history
+        Input of the model: ``train`` (the paper's protocol), or ``train+valid``.
+    temporal
+        Weights of the input, for the temporal variants.
+    on_progress
+        Told how many users are done, and of how many.
+
+    Raises
+    ------
+    DataError
+        No user has anything in this split.
+    """
+    truth = dataset.part(split)
+    users = np.flatnonzero(truth.lengths > 0)
+    if len(users) == 0:
+        raise DataError(
+            f"dataset {dataset.name!r}: no user has {split} interactions",
+            "prepare it with other --ratios, or from a log with more interactions a user",
+        )
+    seen = dataset.train if split == "valid" else dataset.train_and_valid
+    known = input_history(dataset, split, history)
+    names = [name for name in metrics if name != "coverage"]
+    values: dict[str, list[NDArray[np.float64]]] = {}
+    shown = {k: np.zeros(scorer.n_items, np.int64) for k in ks}
+    batches = rank(
+        scorer, backend, known.take(users), max(ks), seen=seen.take(users), temporal=temporal
+    )
+    for lists in batches:
+        batch = users[lists.start : lists.start + len(lists.items)]
+        for name, value in per_user(lists.items, truth.take(batch), ks, names).items():
+            values.setdefault(name, []).append(value)
+        for k, counts in shown.items():
+            top = lists.items[:, :k]
+            np.add.at(counts, top[top >= 0], 1)
+        on_progress(lists.start + len(batch), len(users))
+    covered = {f"coverage@{k}": coverage(n) for k, n in shown.items() if "coverage" in metrics}
+    return Evaluation(users, {n: np.concatenate(v) for n, v in values.items()}, covered)
+
+
+def input_history(dataset: Dataset, split: str, history: str) -> Sequences:
+    """Return what a model reads of each user when it is evaluated on `split`."""
+    return dataset.train if history == "train" or split == "valid" else dataset.train_and_valid

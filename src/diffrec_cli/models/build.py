@@ -1,0 +1,74 @@
+"""From settings to a model that learns, and from a model that learned to stored arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from diffrec_cli.config import FitConfig
+from diffrec_cli.models.diffrec import DiffRec
+from diffrec_cli.models.latent import LatentDiffRec
+from diffrec_cli.models.trainable import Trainable
+
+_TRAINING_ONLY = ("sampler.", "updates")
+
+
+def build_model(
+    config: FitConfig, n_items: int, of_item: NDArray[np.int64] | None = None
+) -> Trainable:
+    """Return the model of `config`, with initial weights from ``config.training.seed``.
+
+    Parameters
+    ----------
+    config
+        Settings of any variant.
+    n_items
+        |I|.
+    of_item
+        (|I|,) group of each item; only and always for the latent variants.
+    """
+    generator = torch.Generator().manual_seed(config.training.seed)
+    if config.latent is None:
+        return DiffRec(config, n_items, generator)
+    if of_item is None:
+        raise ValueError("a latent model needs item groups")
+    return LatentDiffRec(config, of_item, generator)
+
+
+def scoring_weights(model: Trainable) -> dict[str, Any]:
+    """Return a model's live arrays as :func:`~diffrec_cli.models.scoring.build_scorer` reads them.
+
+    They are views: build a new scorer after each change.
+    """
+    weights = {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if not name.startswith(_TRAINING_ONLY)
+    }
+    of_item = getattr(model, "of_item", None)
+    return weights if of_item is None else {**weights, "of_item": of_item}
+
+
+def stored_weights(weights: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Return NumPy arrays to store: the weights, and the products that inference needs.
+
+    ``VW`` and ``bW`` (hidden x hidden, see :mod:`diffrec_cli.diffusion.reverse`) are computed once
+    here instead of at every start.
+    """
+    arrays = {
+        name: w.detach().cpu().numpy() if isinstance(w, torch.Tensor) else np.asarray(w)
+        for name, w in weights.items()
+    }
+    W_in, V = arrays["denoiser.W_in"], arrays["denoiser.V"]
+    arrays["denoiser.VW"] = V.T @ W_in
+    arrays["denoiser.bW"] = arrays["denoiser.b_out"] @ W_in
+    return arrays
+
+
+def parameter_count(model: Trainable) -> int:
+    """Return the number of trained parameters."""
+    return sum(p.numel() for p in model.parameters())

@@ -1,0 +1,71 @@
+"""The denoiser at inference, on NumPy or torch, through the collapsed reverse process.
+
+This module imports neither: a single user's list needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec_cli.diffusion.reverse import Combination, collapsed_reverse, stepwise_reverse
+from diffrec_cli.models.backend import Backend
+
+Array = Any  # np.ndarray or torch.Tensor
+
+
+class CollapsedDenoiser:
+    """Weights of a trained :class:`~diffrec_cli.models.denoiser.Denoiser`, ready to infer.
+
+    Parameters
+    ----------
+    backend
+        Where to compute.
+    weights
+        The denoiser's parameters by name, under `prefix`; also ``VW`` and ``bW`` if they were
+        computed before (they are stored with a published model).
+    prefix
+        What the names begin with.
+    """
+
+    def __init__(self, backend: Backend, weights: Mapping[str, Any], prefix: str) -> None:
+        def load(name: str) -> Array:
+            return backend.asarray(weights[f"{prefix}{name}"])
+
+        self.backend, self.xp = backend, backend.xp
+        self.W_in, self.V, self.b_out = load("W_in"), load("V"), load("b_out")
+        layers = sum(name.startswith(f"{prefix}W.") for name in weights)
+        self.hidden_layers = [(load(f"W.{i}"), load(f"b.{i}")) for i in range(layers)]
+        step = load("embedding") @ load("W_embed") + load("b_embed")  # (T + 1, E)
+        self.step_bias = step @ load("W_step") + load("b_in")  # (T + 1, H_1)
+        if f"{prefix}VW" in weights:
+            self.VW, self.bW = load("VW"), load("bW")
+        else:
+            self.VW, self.bW = self.V.T @ self.W_in, self.b_out @ self.W_in
+
+    def hidden(self, a: Array, t: int) -> Array:
+        """Map the first layer's product at step t to the last hidden layer, (B, H_1) -> (B, H)."""
+        h = self.xp.tanh(a + self.step_bias[t])
+        for W, b in self.hidden_layers:
+            h = self.xp.tanh(h @ W + b)
+        return h
+
+    def reverse(self, back: NDArray[np.float64], a_T: Array) -> Combination:
+        """Run the reverse process from the first layer's product x_T W_in, (B, H_1)."""
+        return collapsed_reverse(back, a_T, self.hidden, self.VW, self.bW)
+
+    def expand(self, x: Combination) -> Array:
+        """Return ``g V^T + gamma b`` of a combination, (B, D): all but its share of x_T."""
+        return x.g @ self.V.T + x.gamma * self.b_out
+
+    def reverse_normalized(self, back: NDArray[np.float64], x_T: Array) -> Array:
+        """Run the reverse process from x_T (B, D) with the input of every step normalised."""
+        return stepwise_reverse(back, x_T, self._predict_normalized)
+
+    def _predict_normalized(self, x_t: Array, t: int) -> Array:
+        norm = self.xp.sqrt((x_t * x_t).sum(-1))[:, None]  # (B, 1)
+        h = self.hidden((x_t / self.xp.clip(norm, 1e-12, None)) @ self.W_in, t)
+        return h @ self.V.T + self.b_out

@@ -1,0 +1,118 @@
+"""The denoising MLP of DiffRec: x_t and t in, a prediction of x_0 (or epsilon) out.
+
+It is written twice on purpose: :class:`Denoiser` learns (torch, dense batches,
+dropout), :class:`CollapsedDenoiser` infers (NumPy or torch, hidden-size steps).
+Both read the same weights under the same names.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from diffrec_cli.config import DenoiserConfig
+
+
+def sinusoidal_embedding(T: int, size: int) -> NDArray[np.float32]:
+    """Return cosines and sines of t = 0..T at geometric frequencies, (T + 1, size).
+
+    The usual position encoding: frequencies 10000^(-k / (size / 2)).
+    """
+    half = size // 2
+    angle = np.arange(T + 1)[:, None] * np.exp(-math.log(10000.0) * np.arange(half) / half)
+    return np.concatenate([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
+
+
+def dropout(x: Tensor, rate: float, generator: torch.Generator) -> Tensor:
+    """Zero a share `rate` of x and rescale the rest, drawing from an explicit generator."""
+    if rate == 0:
+        return x
+    kept = torch.empty_like(x).bernoulli_(1.0 - rate, generator=generator)
+    return x * kept.div_(1.0 - rate)
+
+
+def xavier(rows: int, columns: int, fans: int, generator: torch.Generator) -> nn.Parameter:
+    """Return a (rows, columns) parameter from N(0, 2 / fans), fans = fan_in + fan_out."""
+    return nn.Parameter(torch.randn(rows, columns, generator=generator) * math.sqrt(2.0 / fans))
+
+
+def small(size: int, generator: torch.Generator) -> nn.Parameter:
+    """Return a (size,) bias from N(0, 0.001^2)."""
+    return nn.Parameter(torch.randn(size, generator=generator) * 0.001)
+
+
+class Denoiser(nn.Module):
+    """MLP |D| - dims reversed - dims - |D| with tanh between, and the step beside its input.
+
+    The first and the last matrix are stored with one row a coordinate of x, so that a sparse
+    product reads whole rows and the output of a few coordinates is a few rows.
+
+    Parameters
+    ----------
+    width
+        D: number of items, or the size of the latent space.
+    T
+        Steps that can be embedded.
+    config
+        Sizes and dropout.
+    generator
+        Source of the initial weights (on the CPU, so that they do not depend on the device).
+    """
+
+    embedding: Tensor
+
+    def __init__(
+        self,
+        width: int,
+        T: int,
+        config: DenoiserConfig,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.rate = config.dropout
+        self.normalize_input = config.normalize_input
+        E = config.step_embedding
+        sizes = [*reversed(config.dims), *config.dims[1:]]  # [200, 600] -> 600, 200, 600
+        self.register_buffer("embedding", torch.from_numpy(sinusoidal_embedding(T, E)))
+        self.W_embed = xavier(E, E, 2 * E, generator)
+        self.b_embed = small(E, generator)
+        fans = width + E + sizes[0]  # x and the embedding enter as one concatenated input
+        self.W_in = xavier(width, sizes[0], fans, generator)
+        self.W_step = xavier(E, sizes[0], fans, generator)
+        self.b_in = small(sizes[0], generator)
+        self.W = nn.ParameterList(
+            xavier(a, b, a + b, generator) for a, b in pairwise(sizes)
+        )
+        self.b = nn.ParameterList(small(b, generator) for b in sizes[1:])
+        self.V = xavier(width, sizes[-1], width + sizes[-1], generator)
+        self.b_out = small(width, generator)
+
+    def forward(self, x_t: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
+        """Predict, with dropout.
+
+        Parameters
+        ----------
+        x_t
+            (B, D).
+        t
+            (B,) steps, 1 to T.
+        generator
+            Source of the dropout, on x_t's device.
+
+        Returns
+        -------
+        (B, D).
+        """
+        if self.normalize_input:
+            x_t = nn.functional.normalize(x_t)
+        step = self.embedding[t] @ self.W_embed + self.b_embed  # (B, E)
+        a = dropout(x_t, self.rate, generator) @ self.W_in + step @ self.W_step + self.b_in
+        h = torch.tanh(a)  # (B, H)
+        for W, b in zip(self.W, self.b, strict=True):
+            h = torch.tanh(h @ W + b)
+        return nn.functional.linear(h, self.V, self.b_out)

@@ -1,0 +1,73 @@
+"""Item embeddings and the item groups that L-DiffRec makes of them (section 3.5)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec_cli.data.sequences import Sequences
+from diffrec_cli.errors import ConfigError, DataError
+
+SVD_DIM = 64
+
+
+def svd_embeddings(train: Sequences, n_items: int, seed: int) -> NDArray[np.float32]:
+    """Return item embeddings from a truncated SVD of the train matrix, (|I|, up to 64).
+
+    Users count less the more they interact (the matrix is divided by the square roots of
+    both degrees), so that the embedding is of taste rather than of activity.
+    """
+    from scipy.sparse import csr_matrix
+    from sklearn.decomposition import TruncatedSVD
+
+    by_user = np.repeat(train.lengths, train.lengths).astype(np.float32)
+    by_item = np.maximum(np.bincount(train.items, minlength=n_items), 1)[train.items]
+    values = 1.0 / np.sqrt(by_user * by_item)
+    shape = (len(train), n_items)
+    matrix = csr_matrix((values.astype(np.float32), train.items, train.indptr), shape=shape)
+    dim = min(SVD_DIM, n_items - 1, len(train) - 1)
+    svd = TruncatedSVD(dim, random_state=seed % 2**32).fit(matrix)
+    embeddings: NDArray[np.float32] = svd.components_.T * svd.singular_values_
+    return embeddings.astype(np.float32)
+
+
+def load_embeddings(path: Path, n_items: int) -> NDArray[np.float32]:
+    """Return the array of a ``.npy`` file with one row an item, in the dataset's item order.
+
+    Raises
+    ------
+    DataError
+        The file is missing, is no such array, or has another number of rows.
+    """
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(
+            f"{path}: cannot read item embeddings ({error})",
+            "give a .npy file of floats with one row an item, or `svd` or `lightgcn`",
+        ) from error
+    fits = array.ndim == 2 and len(array) == n_items and np.issubdtype(array.dtype, np.number)
+    if not fits or not np.isfinite(array).all():
+        raise DataError(
+            f"{path}: not ({n_items}, d) finite numbers but {array.dtype} of shape {array.shape}",
+            "use one row an item, in the order of the dataset's items.parquet",
+        )
+    embeddings: NDArray[np.float32] = array.astype(np.float32)
+    return embeddings
+
+
+def kmeans_groups(embeddings: NDArray[np.float32], C: int, seed: int) -> NDArray[np.int64]:
+    """Return the k-means group of each item, (|I|,), numbered 0 to C - 1."""
+    if len(embeddings) < C:
+        raise ConfigError(
+            f"C = {C} item groups, but the dataset has {len(embeddings)} items",
+            "use a smaller C",
+        )
+    if C == 1:
+        return np.zeros(len(embeddings), np.int64)
+    from sklearn.cluster import KMeans
+
+    labels = KMeans(C, n_init=10, random_state=seed % 2**32).fit_predict(embeddings)
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)

@@ -1,0 +1,191 @@
+"""L-DiffRec and LT-DiffRec: diffusion in the latent space of the group VAEs (section 3.5)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from diffrec_cli.config import FitConfig, LatentConfig
+from diffrec_cli.data.sequences import Rows
+from diffrec_cli.diffusion.gaussian import Gaussian
+from diffrec_cli.diffusion.importance import StepSampler
+from diffrec_cli.models.backend import TorchBackend
+from diffrec_cli.models.denoiser import Denoiser, xavier
+from diffrec_cli.models.trainable import Draws, Trainable
+from diffrec_cli.models.vae import PREFIX, Groups, GroupVAE
+
+
+class LatentDiffRec(Trainable):
+    """L-DiffRec while it learns.
+
+    Parameters
+    ----------
+    config
+        Settings, with ``config.latent``.
+    of_item
+        (|I|,) group of each item, 0 to C - 1.
+    generator
+        Source of the initial weights, on the CPU.
+    """
+
+    updates: Tensor
+
+    def __init__(
+        self, config: FitConfig, of_item: NDArray[np.int64], generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        if config.latent is None:
+            raise ValueError("a latent model needs config.latent")
+        self.config: LatentConfig = config.latent
+        self.n_items = len(of_item)
+        self.of_item = of_item
+        self.gaussian = Gaussian(config.diffusion)
+        self.vae = _vae_parameters(self.config, Groups(of_item), generator)
+        self.denoiser = Denoiser(self.config.z_dim, config.diffusion.T, config.denoiser, generator)
+        self.sampler = StepSampler(
+            config.diffusion.T, by_importance=config.diffusion.step_sampling == "importance"
+        )
+        self.register_buffer("updates", torch.zeros(()))
+        self.epoch = 1
+        self._view: GroupVAE | None = None
+
+    def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
+        """Return Eq. 15 plus lambda times the latent diffusion loss, or the stage's part of it."""
+        rows = sparse_dropout(rows, self.config.encoder_dropout, draws.host)
+        vae = self._on(backend)
+        if self.config.warmup == "vae":
+            return self._stage_loss(vae, rows, draws)
+        mean, log_variance = vae.encode(rows)
+        z_0 = _sample(mean, log_variance, draws.device)
+        z_hat, diffusion = self._diffuse(z_0, draws.device)
+        # The decoder reads the prediction at the sampled step, as in the released code.
+        return self._vae_loss(vae, z_hat, mean, log_variance, rows) + self._lambda() * diffusion
+
+    def _stage_loss(self, vae: GroupVAE, rows: Rows, draws: Draws) -> Tensor:
+        """First the VAEs alone, then the diffusion between frozen VAEs."""
+        if not self.selectable:
+            mean, log_variance = vae.encode(rows)
+            z_0 = _sample(mean, log_variance, draws.device)
+            return self._vae_loss(vae, z_0, mean, log_variance, rows)
+        with torch.no_grad():
+            z_0 = _sample(*vae.encode(rows), draws.device)
+        _, diffusion = self._diffuse(z_0, draws.device)
+        return diffusion
+
+    def _diffuse(self, z_0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return the predicted z_0, (B, z), and the mean diffusion loss: Algorithm 1 on z_0."""
+        t, scale = self.sampler.draw(len(z_0), generator)
+        eps = torch.empty_like(z_0).normal_(generator=generator)
+        z_t = self.gaussian.corrupt(z_0, t, eps)
+        prediction = self.denoiser(z_t, t, generator)
+        losses = self.gaussian.losses(prediction, z_0, eps, t)
+        self.sampler.tell(t, losses)
+        return self.gaussian.predicted_x0(prediction, z_t, t), (losses * scale).mean()
+
+    def _vae_loss(
+        self, vae: GroupVAE, z: Tensor, mean: Tensor, log_variance: Tensor, rows: Rows
+    ) -> Tensor:
+        """Return the negative of Eq. 15, averaged over users.
+
+        One softmax runs over all items, so that the scores of different groups compare.
+        """
+        log_p = torch.log_softmax(vae.decode(z).float(), dim=1)  # (B, |I|)
+        users = np.repeat(np.arange(len(log_p)), np.diff(rows.indptr))
+        place = vae.backend.asarray(users * self.n_items + rows.items)
+        values = vae.backend.asarray(rows.values)
+        likelihood = (log_p.view(-1)[place] * values).sum() / len(log_p)
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)
+        gamma = self._gamma()
+        return gamma * divergence.sum(dim=1).mean() - likelihood
+
+    def _gamma(self) -> Tensor:
+        """Weight of the KL term: rises by the update to its cap."""
+        self.updates += 1
+        return self.config.gamma * (self.updates / max(1, self.config.gamma_updates)).clamp(max=1.0)
+
+    def _lambda(self) -> float:
+        """Weight of the diffusion loss: falls by the epoch."""
+        share = min(1.0, (self.epoch - 1) / self.config.lambda_epochs)
+        return self.config.lambda_ + share * (self.config.lambda_min - self.config.lambda_)
+
+    def _on(self, backend: TorchBackend) -> GroupVAE:
+        """Return the VAEs over this model's parameters; they are views, made once."""
+        if self._view is None or self._view.backend is not backend:
+            weights = {name: p for name, p in self.named_parameters() if name.startswith(PREFIX)}
+            self._view = GroupVAE(backend, self.of_item, weights)
+        return self._view
+
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
+        """Return the VAEs' parameters and the denoiser's, each with its learning rate."""
+        return [
+            {"params": list(self.vae.parameters()), "lr": lr},
+            {"params": list(self.denoiser.parameters()), "lr": self.config.denoiser_lr or lr},
+        ]
+
+    def start_epoch(self, epoch: int) -> None:
+        """Set lambda and the stage for this epoch."""
+        self.epoch = epoch
+
+    @property
+    def selectable(self) -> bool:
+        """Whether the denoiser has begun to learn."""
+        return self.config.warmup == "none" or self.epoch > self.config.warmup_epochs
+
+
+def _vae_parameters(
+    config: LatentConfig, groups: Groups, generator: torch.Generator
+) -> nn.ModuleDict:
+    """Create the weights of a :class:`GroupVAE`: Xavier matrices, zero biases."""
+    widths = groups.shares(config.z_dim)
+    hidden = [groups.shares(size) for size in config.encoder_dims]
+    encoders = nn.ModuleDict()
+    for c, size in enumerate(groups.sizes.tolist()):
+        sizes = [size, *(h[c] for h in hidden), 2 * widths[c]]
+        encoders[str(c)] = nn.ModuleDict(
+            {
+                str(i): _Layer(fan_in, fan_out, generator)
+                for i, (fan_in, fan_out) in enumerate(pairwise(sizes))
+            }
+        )
+    shapes = (
+        [(int(groups.sizes.sum()), config.z_dim)]
+        if config.decoder == "joint"
+        else list(zip(groups.sizes.tolist(), widths, strict=True))
+    )
+    decoders = nn.ParameterDict(
+        {str(c): xavier(a, b, a + b, generator) for c, (a, b) in enumerate(shapes)}
+    )
+    vae = nn.ModuleDict({"encoder": encoders, "decoder": decoders})
+    vae.register_parameter("bias", nn.Parameter(torch.zeros(len(groups.of_item))))
+    return vae
+
+
+class _Layer(nn.Module):
+    """A matrix with one row an input, and a bias."""
+
+    def __init__(self, fan_in: int, fan_out: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.W = xavier(fan_in, fan_out, fan_in + fan_out, generator)
+        self.b = nn.Parameter(torch.zeros(fan_out))
+
+
+def _sample(mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw z_0 = mean + sigma eps, (B, z)."""
+    eps = torch.empty_like(mean).normal_(generator=generator)
+    return mean + (0.5 * log_variance).exp() * eps
+
+
+def sparse_dropout(rows: Rows, rate: float, generator: np.random.Generator) -> Rows:
+    """Drop a share `rate` of the interactions and rescale the rest."""
+    if rate == 0:
+        return rows
+    kept = generator.random(len(rows.items), np.float32) >= rate
+    before = np.concatenate([[0], np.cumsum(kept)])
+    values = rows.values[kept] / np.float32(1.0 - rate)
+    return replace(rows, indptr=before[rows.indptr], items=rows.items[kept], values=values)

@@ -1,0 +1,51 @@
+"""What the training loop asks of a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from diffrec_cli.data.sequences import Rows
+from diffrec_cli.models.backend import TorchBackend
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """The sources of randomness of an epoch, both seeded by (seed, epoch).
+
+    Parameters
+    ----------
+    device
+        For noise, dropout and steps, on the device.
+    host
+        For what is drawn over sparse rows, which are built on the host.
+    """
+
+    device: torch.Generator
+    host: np.random.Generator
+
+
+class Trainable(nn.Module):
+    """A model that the one training loop can train."""
+
+    n_items: int
+
+    def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
+        """Return the loss of a batch of users, a scalar on the backend's device."""
+        raise NotImplementedError
+
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
+        """Return the parameters with their learning rates, as torch optimisers take them."""
+        return [{"params": list(self.parameters()), "lr": lr}]
+
+    def start_epoch(self, epoch: int) -> None:
+        """Hear that epoch `epoch` (from 1) begins; schedules hang on this number alone."""
+
+    @property
+    def selectable(self) -> bool:
+        """Whether the weights of this epoch may be the final ones."""
+        return True

@@ -1,0 +1,141 @@
+"""The group VAEs of L-DiffRec: sparse histories to z_0, z_0 to scores, on NumPy or torch.
+
+The same lines serve training (the arrays are parameters) and inference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec_cli.data.sequences import Rows
+from diffrec_cli.models.backend import Backend
+
+Array = Any  # np.ndarray or torch.Tensor
+PREFIX = "vae."
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """A partition of the items into C groups.
+
+    Parameters
+    ----------
+    of_item
+        (|I|,) group of each item, 0 to C - 1; every group has an item.
+    """
+
+    of_item: NDArray[np.int64]
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """(C,) items in each group."""
+        return np.bincount(self.of_item)
+
+    @property
+    def local(self) -> NDArray[np.int64]:
+        """(|I|,) place of each item within its group."""
+        return self.position - (np.cumsum(self.sizes) - self.sizes)[self.of_item]
+
+    @property
+    def position(self) -> NDArray[np.int64]:
+        """(|I|,) place of each item when the groups stand one after the other."""
+        position = np.empty(len(self.of_item), np.int64)
+        position[np.argsort(self.of_item, kind="stable")] = np.arange(len(self.of_item))
+        return position
+
+    def shares(self, total: int) -> list[int]:
+        """Divide `total` units among the groups by size: at least 1 each, the rest to the last.
+
+        Examples
+        --------
+        >>> Groups(np.array([0, 0, 0, 1])).shares(10)
+        [7, 3]
+        """
+        sizes = self.sizes
+        first = [max(1, int(total * size / sizes.sum())) for size in sizes[:-1]]
+        while total - sum(first) < 1:  # many tiny groups: take back from the largest share
+            first[int(np.argmax(first))] -= 1
+        return [*first, total - sum(first)]
+
+
+class GroupVAE:
+    """Encoders and decoders of the item groups.
+
+    Parameters
+    ----------
+    backend
+        Where to compute.
+    of_item
+        (|I|,) group of each item, on the host.
+    weights
+        By name: ``encoder.C.L.W`` and ``.b`` for layer L of group C, ``decoder.C`` (joint: one
+        matrix ``decoder.0`` for all items), ``bias``; all under ``vae.``.
+    """
+
+    def __init__(
+        self, backend: Backend, of_item: NDArray[np.int64], weights: Mapping[str, Array]
+    ) -> None:
+        self.backend, self.xp = backend, backend.xp
+        self.groups = Groups(of_item)
+        self.local = self.groups.local
+        self.bias = backend.asarray(weights[f"{PREFIX}bias"])
+        self.encoders = [
+            [(W, backend.asarray(weights[f"{PREFIX}encoder.{c}.{i}.b"])) for i, W in enumerate(Ws)]
+            for c, Ws in enumerate(
+                _numbered(backend, weights, f"{PREFIX}encoder.{c}", ".W")
+                for c in range(len(self.groups.sizes))
+            )
+        ]
+        self.decoders = _numbered(backend, weights, f"{PREFIX}decoder", "")
+        self.widths = [layers[-1][1].shape[0] // 2 for layers in self.encoders]  # sizes of z^c
+        self.position = backend.asarray(self.groups.position) if len(self.decoders) > 1 else None
+
+    def encode(self, rows: Rows) -> tuple[Array, Array]:
+        """Return mean and log-variance of z_0, (B, z) each, groups side by side.
+
+        The activation follows the last layer too, as in the released code, so both lie in (-1, 1).
+        """
+        means, log_variances = [], []
+        for c, layers in enumerate(self.encoders):
+            (W, b), *rest = layers
+            h = self.xp.tanh(self.backend.bag(self._of_group(rows, c), W) + b)  # (B, H_c)
+            for W, b in rest:
+                h = self.xp.tanh(h @ W + b)
+            means.append(h[:, : self.widths[c]])
+            log_variances.append(h[:, self.widths[c] :])
+        return self.xp.concatenate(means, 1), self.xp.concatenate(log_variances, 1)
+
+    def decode(self, z: Array) -> Array:
+        """Return the logits of all items, (B, z) -> (B, |I|)."""
+        if self.position is None:
+            return z @ self.decoders[0].T + self.bias
+        ends = np.cumsum(self.widths).tolist()
+        parts = [
+            z[:, end - width : end] @ D.T
+            for D, width, end in zip(self.decoders, self.widths, ends, strict=True)
+        ]
+        return self.xp.concatenate(parts, 1)[:, self.position] + self.bias
+
+    def _of_group(self, rows: Rows, c: int) -> Rows:
+        """Return the part x^c of the rows that lies in group c, with the group's own columns."""
+        if len(self.encoders) == 1:
+            return rows
+        kept = self.groups.of_item[rows.items] == c
+        before = np.concatenate([[0], np.cumsum(kept)])
+        items = self.local[rows.items[kept]].astype(np.int32)
+        return Rows(rows.users, before[rows.indptr], items, rows.values[kept])
+
+
+def _numbered(
+    backend: Backend, weights: Mapping[str, Array], prefix: str, suffix: str
+) -> list[Array]:
+    """Return the arrays ``prefix.0suffix``, ``prefix.1suffix``, ... as far as they go."""
+    found: list[Array] = []
+    while (name := f"{prefix}.{len(found)}{suffix}") in weights:
+        found.append(backend.asarray(weights[name]))
+    return found

@@ -1,0 +1,134 @@
+"""Models as single files, to move between machines: an uncompressed tar.
+
+The archive holds ``model.json`` first and then exactly the files that it lists, with the
+sizes and hashes that it lists. An archive may come from anyone: only such members are ever
+written, below a fresh directory, and all of it is verified.
+Weights hardly compress, so compression would only cost time.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+import shutil
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from diffrec_cli.errors import CorruptError, StorageError
+from diffrec_cli.files import INCOMING_PREFIX, dump_json, sync
+from diffrec_cli.registry.artifact import RECORD, Artifact
+from diffrec_cli.registry.record import ModelRecord
+from diffrec_cli.registry.verification import check
+
+_MAX_RECORD = 2**22  # bytes; real records have a few thousand
+_BUFFER = 2**20
+
+# What reading a hostile archive can raise; the last two if one name lies below another.
+_MALFORMED = (
+    tarfile.TarError,
+    EOFError,
+    ValueError,
+    ArithmeticError,
+    RecursionError,
+    FileExistsError,
+    NotADirectoryError,
+)
+
+
+def pack(artifact: Artifact, path: Path) -> None:
+    """Write a model to a file that appears only when it is complete; replace one of that name.
+
+    The same model always gives the same bytes.
+    """
+    temporary = path.with_name(f"{INCOMING_PREFIX}{secrets.token_hex(6)}")
+    try:
+        _write(artifact, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+def unpack(path: Path, directory: Path) -> ModelRecord:
+    """Write the files of an archive into an empty directory, and verify and load them.
+
+    Raises
+    ------
+    CorruptError
+        The archive is damaged, or was not written by :func:`pack`.
+    NewerSchemaError
+        A newer diffrec wrote it.
+    """
+    with _blaming(path, directory):
+        record = _unpack(path, directory)
+        check(Artifact(record, directory)).require_ok()
+    return record
+
+
+def _write(artifact: Artifact, path: Path) -> None:
+    record = dump_json(artifact.record.to_dict())  # with its present name and version
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(_member(RECORD, len(record)), io.BytesIO(record))
+        for name, entry in artifact.record.files.items():
+            with (artifact.path / name).open("rb") as content:
+                tar.addfile(_member(name, entry.bytes), content)
+    sync(path)
+
+
+def _member(name: str, size: int) -> tarfile.TarInfo:
+    """Describe a file without its owner and time, which are nobody's business."""
+    member = tarfile.TarInfo(name)
+    member.size = size
+    return member
+
+
+def _unpack(path: Path, directory: Path) -> ModelRecord:
+    """Write the files of an archive below `directory`; stop at the first that is not expected."""
+    with tarfile.open(path, "r:") as tar:
+        record = _unpack_record(tar, directory)
+        waiting = dict(record.files)
+        while (member := tar.next()) is not None:
+            entry = waiting.pop(member.name, None)
+            if entry is None or member.size != entry.bytes:
+                raise CorruptError(f"{member.name!r} is not a file of the model", "")
+            _extract(tar, member, directory)
+    if waiting:
+        raise CorruptError(f"{min(waiting)} is missing", "")
+    return record
+
+
+def _unpack_record(tar: tarfile.TarFile, directory: Path) -> ModelRecord:
+    member = tar.next()
+    if member is None or member.name != RECORD or member.size > _MAX_RECORD:
+        raise CorruptError(f"it does not begin with {RECORD}", "")
+    _extract(tar, member, directory)
+    return Artifact.open(directory).record
+
+
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, directory: Path) -> None:
+    """Copy a member to the place of its name, which is known to be harmless."""
+    # No links and devices; and no sparse files, which could be larger than the archive.
+    if not member.isreg() or member.issparse() or (source := tar.extractfile(member)) is None:
+        raise CorruptError(f"{member.name!r} is not a plain file", "")
+    target = directory / member.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with source, target.open("xb") as stream:
+        shutil.copyfileobj(source, stream, _BUFFER)
+
+
+@contextmanager
+def _blaming(path: Path, directory: Path) -> Iterator[None]:
+    """Let errors name the archive, not the directory into which it was unpacked."""
+    fix = "export the model again where it came from"
+    inside = f"{directory}{os.sep}"
+    try:
+        yield
+    except StorageError as error:
+        what = error.what.replace(inside, "")
+        raise type(error)(f"{path}: not a sound export of a model: {what}", fix) from error
+    except _MALFORMED as error:
+        what = str(error).replace(inside, "")
+        raise CorruptError(f"{path}: not an export of a model ({what})", fix) from error

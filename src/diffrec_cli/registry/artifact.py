@@ -1,0 +1,127 @@
+"""A stored model: its record, and its files loaded when they are asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec_cli.config import FitConfig
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.errors import ConfigError, CorruptError
+from diffrec_cli.files import read_record, sha256_file
+from diffrec_cli.registry.record import KIND, SCHEMA_VERSION, FileEntry, ModelRecord, finite
+
+RECORD = "model.json"
+WEIGHTS = "weights.safetensors"
+EPOCHS = "epochs.jsonl"
+DATA = "data"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model in the registry.
+
+    Parameters
+    ----------
+    record
+        What is known about it.
+    path
+        Its directory.
+    """
+
+    record: ModelRecord
+    path: Path
+
+    @staticmethod
+    def open(path: Path) -> Artifact:
+        """Read the record of the model in a directory.
+
+        Raises
+        ------
+        CorruptError
+            There is none, or it is damaged or of something else.
+        NewerSchemaError
+            It was written by a newer diffrec.
+        """
+        values = read_record(path / RECORD, kind=KIND, schema_version=SCHEMA_VERSION)
+        with _reading(path / RECORD):
+            return Artifact(ModelRecord.from_dict(values), path)
+
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays of the model by name; raise :class:`CorruptError` if damaged."""
+        from safetensors.numpy import load_file
+
+        with _reading(self.path / WEIGHTS):
+            arrays: dict[str, NDArray[Any]] = load_file(self.path / WEIGHTS)
+            return arrays
+
+    def dataset(self) -> Dataset:
+        """Return the dataset it was fitted on; raise :class:`CorruptError` if damaged."""
+        return Dataset.load(self.path / DATA)
+
+    def config(self) -> FitConfig:
+        """Return its settings; raise :class:`CorruptError` if this diffrec knows no such."""
+        with _reading(self.path / RECORD):
+            return FitConfig.from_dict(self.record.config)
+
+    def epoch_log(self) -> list[dict[str, Any]]:
+        """Return one entry an epoch, in order; raise :class:`CorruptError` if damaged."""
+        with _reading(self.path / EPOCHS):
+            return [json.loads(line) for line in (self.path / EPOCHS).read_bytes().splitlines()]
+
+
+def write_files(
+    directory: Path,
+    weights: Mapping[str, NDArray[Any]],
+    dataset: Dataset,
+    epoch_log: Iterable[Mapping[str, Any]],
+) -> dict[str, FileEntry]:
+    """Write all files of a model but its record into an empty directory; return their entries."""
+    _save_weights(directory / WEIGHTS, weights)
+    (directory / DATA).mkdir()
+    dataset.save(directory / DATA)
+    lines = [json.dumps(finite(entry), allow_nan=False) + "\n" for entry in epoch_log]
+    (directory / EPOCHS).write_text("".join(lines), encoding="utf-8")
+    paths = sorted(path for path in directory.rglob("*") if path.is_file())
+    return {
+        path.relative_to(directory).as_posix(): FileEntry(sha256_file(path), path.stat().st_size)
+        for path in paths
+    }
+
+
+def _save_weights(path: Path, weights: Mapping[str, NDArray[Any]]) -> None:
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    contiguous = {name: np.asarray(array, order="C") for name, array in weights.items()}
+    try:
+        save_file(contiguous, path)
+    except SafetensorError as error:
+        # The library hides the system's error in its text; callers tell a full disk by errno.
+        if match := re.search(r"os error (\d+)", str(error)):
+            raise OSError(int(match[1]), str(error)) from error
+        raise
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what the readers raise on damaged files into a :class:`CorruptError`."""
+    from safetensors import SafetensorError
+
+    fix = "import the model again from an export, or fit it again"
+    try:
+        yield
+    except CorruptError as error:
+        raise CorruptError(f"{path}: {error.what}", fix) from error
+    except (SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise CorruptError(f"{path}: damaged ({error})", fix) from error
+    except ConfigError as error:
+        raise CorruptError(f"{path}: {error.what}", "use the diffrec that wrote it") from error

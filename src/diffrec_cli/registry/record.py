@@ -1,0 +1,192 @@
+"""What is known about a stored model: the typed view of its ``model.json``."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from diffrec_cli.data.store import check_name
+from diffrec_cli.errors import CorruptError, UsageError
+
+KIND = "model"
+SCHEMA_VERSION = 1
+
+_PACKAGES = ("diffrec-cli", "torch", "numpy", "scipy", "scikit-learn", "safetensors")
+# Parts begin with a letter or digit, so no path is absolute, hidden or leads upwards.
+_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){0,3}")
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """What a stored file must be."""
+
+    sha256: str
+    """Hash of its content, in hexadecimal."""
+    bytes: int
+    """Its size."""
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """How a model came to be."""
+
+    seed: int
+    """Seed of initial weights, batches, noise and dropout."""
+    epoch: int
+    """Epoch whose weights were kept, from 1."""
+    epochs: int
+    """Epochs run."""
+    stopped: str
+    """Why training ended: patience, epochs, time, interrupt."""
+    seconds: float
+    """Wall time."""
+    device: str
+    """Where it ran."""
+    precision: str
+    """``fp32`` or ``bf16``."""
+    refit: bool = False
+    """Whether it was trained again on every interaction after selection."""
+    complete: bool = True
+    """False if training was interrupted."""
+    valid: Mapping[str, float | None] = field(default_factory=dict)
+    """Valid metrics of the kept epoch, unrounded; None where no user could be evaluated."""
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """Everything about a model but its arrays.
+
+    Publishing fills in ``version``, ``created``, ``dataset``, ``files`` and, where empty,
+    ``packages``; the fit gives the rest.
+    """
+
+    name: str
+    """Name in the registry."""
+    variant: str
+    """``base``, ``l``, ``t`` or ``lt``."""
+    config: Mapping[str, Any]
+    """What :meth:`diffrec_cli.config.FitConfig.to_dict` gave."""
+    training: TrainingFacts
+    """How it was trained."""
+    parameters: int
+    """Number of trained parameters."""
+    version: int = 0
+    """Version under its name, from 1; 0 is not published yet."""
+    created: str = ""
+    """Time of publication, UTC, ISO 8601."""
+    dataset: Mapping[str, Any] = field(default_factory=dict)
+    """Summary of the dataset, and its ``content_hash``."""
+    packages: Mapping[str, str] = field(default_factory=dict)
+    """Versions of the packages that matter."""
+    files: Mapping[str, FileEntry] = field(default_factory=dict)
+    """Every other file of the model, by its path relative to the record."""
+
+    @property
+    def reference(self) -> str:
+        """``NAME@VERSION``."""
+        return f"{self.name}@{self.version}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nested plain values, for JSON; numbers that are not finite become None."""
+        head = {"kind": KIND, "schema_version": SCHEMA_VERSION}
+        plain: dict[str, Any] = finite({**head, **dataclasses.asdict(self)})
+        return plain
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> ModelRecord:
+        """Rebuild what :meth:`to_dict` gave, trusting nothing; keys it does not know are dropped.
+
+        Raises
+        ------
+        CorruptError
+            A field is missing or of the wrong type, or a path leads out of the directory.
+        """
+        try:
+            return _rebuild(values)
+        except (KeyError, TypeError, AttributeError, ValueError, UsageError) as error:
+            raise CorruptError(
+                f"the model record is damaged ({error.__class__.__name__}: {error})",
+                "import the model again from an export, or remove it",
+            ) from error
+
+
+def finite(value: Any) -> Any:
+    """Return `value` as JSON can hold it: NumPy scalars as plain ones, NaN and infinity as None."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that a model depends on, importing none of them."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _rebuild(values: Mapping[str, Any]) -> ModelRecord:
+    return ModelRecord(
+        name=check_name(_typed(values["name"], str), "model"),
+        variant=_typed(values["variant"], str),
+        config=_typed(values["config"], dict),
+        training=_training(_typed(values["training"], dict)),
+        parameters=_count(values["parameters"]),
+        version=_count(values["version"]),
+        created=_typed(values["created"], str),
+        dataset=_dataset(_typed(values["dataset"], dict)),
+        packages=_typed(values["packages"], dict),
+        files={_path(p): _entry(e) for p, e in _typed(values["files"], dict).items()},
+    )
+
+
+def _training(values: Mapping[str, Any]) -> TrainingFacts:
+    names = [f.name for f in dataclasses.fields(TrainingFacts)]
+    facts = TrainingFacts(**{name: values[name] for name in names})
+    _typed(facts.valid, dict)
+    return facts
+
+
+def _dataset(summary: dict[str, Any]) -> dict[str, Any]:
+    for key in ("dataset", "content_hash"):  # what lists and verification rely on
+        _typed(summary[key], str)
+    return summary
+
+
+def _entry(values: Mapping[str, Any]) -> FileEntry:
+    return FileEntry(_typed(values["sha256"], str), _count(values["bytes"]))
+
+
+def _path(path: str) -> str:
+    if not _PATH.fullmatch(path):
+        raise ValueError(f"{path!r} cannot be a file of a model")
+    return path
+
+
+def _count(value: Any) -> int:
+    number: int = _typed(value, int)
+    if number < 0:
+        raise ValueError(f"{number} is below 0")
+    return number
+
+
+def _typed(value: Any, kind: type) -> Any:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{type(value).__name__} where {kind.__name__} belongs")
+    return value

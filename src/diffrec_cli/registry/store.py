@@ -1,0 +1,435 @@
+"""Models under their names, each with versions 1, 2, and so on.
+
+On disk::
+
+    models/NAME/VERSION/      model.json  weights.safetensors  epochs.jsonl  data/
+    models/default.json       which model is meant when none is named
+    models/.lock              held while names or versions change
+
+A version is written beside its final place and renamed into it, so it is wholly there
+or not at all; readers need no lock. Its directory, not its record, says what a version
+is called, which makes renaming one step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.errors import LockedError, NotFoundError, StorageError, UsageError
+from diffrec_cli.files import (
+    directory_size,
+    dump_json,
+    incoming,
+    read_record,
+    storage_errors,
+    sweep_incoming,
+    sync,
+    sync_tree,
+    write_atomically,
+)
+from diffrec_cli.paths import models_dir
+from diffrec_cli.registry import archive
+from diffrec_cli.registry.artifact import RECORD, Artifact, write_files
+from diffrec_cli.registry.record import ModelRecord, package_versions
+from diffrec_cli.registry.references import (
+    DEFAULT,
+    Key,
+    all_keys,
+    check_model_name,
+    directory_of,
+    locate,
+    parse,
+    reference_to,
+    require_versions,
+    versions_of,
+)
+from diffrec_cli.registry.verification import Verification, check, check_content
+
+LOCK_TIMEOUT = 10.0  # seconds; the lock is never held for longer than a rename takes
+
+_DEFAULT_KIND = "default-model"
+_DEFAULT_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class ListedModel:
+    """One line of the list of models."""
+
+    name: str
+    """Name in the registry."""
+    version: int
+    """Version under that name."""
+    path: Path
+    """Its directory."""
+    size: int
+    """Bytes of all its files."""
+    default: bool
+    """Whether it is meant when no model is named."""
+    record: ModelRecord | None
+    """What is known about it; None if that is damaged."""
+    error: str | None
+    """What is wrong with the record, if anything."""
+
+    @property
+    def reference(self) -> str:
+        """``NAME@VERSION``."""
+        return f"{self.name}@{self.version}"
+
+
+def publish(
+    record: ModelRecord,
+    weights: Mapping[str, NDArray[Any]],
+    dataset: Dataset,
+    epoch_log: Iterable[Mapping[str, Any]],
+    *,
+    timeout: float = LOCK_TIMEOUT,
+) -> Artifact:
+    """Store a model as the next version of its name and make it the default.
+
+    Parameters
+    ----------
+    record
+        What the fit knows (see :class:`ModelRecord`); the rest is filled in.
+    weights
+        The arrays of the model.
+    dataset
+        What it was fitted on; the model keeps its own copy.
+    epoch_log
+        One entry an epoch.
+    timeout
+        Seconds to wait for the lock.
+
+    Returns
+    -------
+    The stored model, its version in the record.
+
+    Raises
+    ------
+    UsageError
+        The name cannot be one.
+    LockedError
+        Another process holds the registry.
+    StorageError
+        The registry cannot be written or the disk is full.
+    """
+    check_model_name(record.name)
+    with _staging() as directory:
+        files = write_files(directory, weights, dataset, epoch_log)
+        filled = dataclasses.replace(
+            record,
+            created=datetime.now(UTC).isoformat(),
+            dataset={**dataset.summary(), "content_hash": dataset.content_hash},
+            packages=record.packages or package_versions(),
+            files=files,
+        )
+        return _install(directory, filled, make_default=True, timeout=timeout)
+
+
+def resolve(reference: str | None = None) -> Artifact:
+    """Return the model that a reference means.
+
+    Parameters
+    ----------
+    reference
+        ``NAME`` or ``NAME@latest`` (the highest version), ``NAME@3``, or None: the default.
+
+    Raises
+    ------
+    UsageError
+        It is none of these.
+    NotFoundError
+        There is no such model; the fix names those that look like it.
+    CorruptError, NewerSchemaError
+        There is, and its record cannot be used.
+    """
+    if reference is not None:
+        return _open(locate(reference))
+    key = _default()
+    if key is None:
+        raise NotFoundError("there is no model yet", "make one with `diffrec fit`")
+    return _open(key)
+
+
+def list_models() -> list[ListedModel]:
+    """Return every version of every model; a damaged one carries its error instead of a record."""
+    default = _default()
+    listed = [_listed(key, is_default=key == default) for key in all_keys()]
+    return [model for model in listed if model is not None]
+
+
+def covered_by(reference: str) -> list[str]:
+    """Return the references of the versions that :func:`remove` would delete.
+
+    ``NAME`` covers every version, ``NAME@3`` and ``NAME@latest`` one.
+    """
+    name, selector = parse(reference)
+    if selector is not None:
+        return [reference_to(locate(reference))]
+    return [reference_to((name, version)) for version in require_versions(name)]
+
+
+def remove(reference: str, *, timeout: float = LOCK_TIMEOUT) -> list[str]:
+    """Delete the versions of :func:`covered_by`, damaged or not, and return their references."""
+    with _changing(timeout):
+        removed = covered_by(reference)
+        keys = [locate(reference) for reference in removed]
+        if _pointer() in keys:
+            (models_dir() / DEFAULT).unlink()
+        for key in keys:
+            _bury(directory_of(key))
+        with suppress(OSError):  # other versions are left
+            directory_of(keys[0]).parent.rmdir()
+    return removed
+
+
+def rename(old_name: str, new_name: str, *, timeout: float = LOCK_TIMEOUT) -> None:
+    """Give a model, with all its versions, another name.
+
+    Raises
+    ------
+    NotFoundError
+        There is no model of the old name.
+    UsageError
+        The new name is taken, or cannot be one.
+    """
+    check_model_name(old_name)
+    check_model_name(new_name)
+    with _changing(timeout):
+        require_versions(old_name)
+        if versions_of(new_name):
+            raise UsageError(
+                f"model {new_name!r} exists", f"choose another name, or remove {new_name!r} first"
+            )
+        pointed = _pointer()
+        target = models_dir() / new_name
+        with suppress(FileNotFoundError):
+            target.rmdir()  # an empty one may be left from a process that was killed
+        (models_dir() / old_name).replace(target)
+        sync(models_dir())
+        if pointed is not None and pointed[0] == old_name:
+            _point((new_name, pointed[1]))
+
+
+def set_default(reference: str, *, timeout: float = LOCK_TIMEOUT) -> Artifact:
+    """Make a model the one that is meant when none is named, and return it."""
+    with _changing(timeout):
+        artifact = resolve(reference)
+        _point((artifact.record.name, artifact.record.version))
+    return artifact
+
+
+def verify(reference: str | None = None) -> Verification:
+    """Recompute the hash of every file of a model, and load it.
+
+    Raises
+    ------
+    CorruptError
+        The record itself is damaged; what is wrong with other files is in the result.
+    """
+    return check(resolve(reference))
+
+
+def export(reference: str | None, out: Path, *, overwrite: bool = False) -> Path:
+    """Write a model to one file.
+
+    Parameters
+    ----------
+    reference
+        As for :func:`resolve`.
+    out
+        The file, or an existing directory, in which it is named ``NAME-VERSION.tar``.
+    overwrite
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    The file.
+
+    Raises
+    ------
+    UsageError
+        The file exists.
+    CorruptError
+        The model is damaged.
+    StorageError
+        The file cannot be written.
+    """
+    artifact = resolve(reference)
+    record = artifact.record
+    final = out / f"{record.name}-{record.version}.tar" if out.is_dir() else out
+    if final.exists() and not overwrite:
+        raise UsageError(f"{final} exists", "give another path, or allow to overwrite it")
+    check_content(artifact).require_ok()
+    with storage_errors(final):
+        archive.pack(artifact, final)
+    return final
+
+
+def import_(path: Path, name: str | None = None, *, timeout: float = LOCK_TIMEOUT) -> Artifact:
+    """Store the model of an export as the next version of its name.
+
+    Parameters
+    ----------
+    path
+        What :func:`export` wrote.
+    name
+        Another name for it.
+    timeout
+        Seconds to wait for the lock.
+
+    Returns
+    -------
+    The stored model; it does not become the default.
+
+    Raises
+    ------
+    UsageError
+        There is no such file, or the name cannot be one.
+    CorruptError
+        The archive is damaged, or not an export; nothing was stored.
+    NewerSchemaError
+        A newer diffrec wrote it.
+    """
+    if name is not None:
+        check_model_name(name)
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file", "give a file that `diffrec models export` wrote")
+    with _staging() as directory:
+        record = archive.unpack(path, directory)
+        named = dataclasses.replace(record, name=check_model_name(name or record.name))
+        return _install(directory, named, make_default=False, timeout=timeout)
+
+
+# Writing -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _staging() -> Iterator[Path]:
+    """Give an empty directory beside the models, and remove it unless it was installed."""
+    with storage_errors(models_dir()):
+        directory = incoming(models_dir())
+        try:
+            sweep_incoming(models_dir())
+            yield directory
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _install(
+    directory: Path, record: ModelRecord, *, make_default: bool, timeout: float
+) -> Artifact:
+    """Rename a complete directory of :func:`_staging` into its place as the next version."""
+    sync_tree(directory)  # before the lock: this is what takes long
+    with _changing(timeout):
+        version = max(versions_of(record.name), default=0) + 1
+        numbered = dataclasses.replace(record, version=version).to_dict()
+        (directory / RECORD).write_bytes(dump_json(numbered))
+        sync(directory / RECORD)
+        sync(directory)
+        final = directory_of((record.name, version))
+        final.parent.mkdir(exist_ok=True)
+        directory.replace(final)
+        sync(final.parent)
+        sync(models_dir())
+        if make_default:
+            _point((record.name, version))
+    return _open((record.name, version))
+
+
+@contextmanager
+def _changing(timeout: float) -> Iterator[None]:
+    """Hold the registry while names, versions or the default change."""
+    from filelock import FileLock, Timeout
+
+    with storage_errors(models_dir()):
+        models_dir().mkdir(parents=True, exist_ok=True)
+        lock = FileLock(models_dir() / ".lock")
+        try:
+            lock.acquire(timeout=timeout)
+        except Timeout:
+            raise LockedError(
+                f"{models_dir()} is locked: another diffrec is changing it",
+                "wait until it is done and run the same command again",
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+# Single versions ------------------------------------------------------------------------------
+
+
+def _open(key: Key) -> Artifact:
+    artifact = Artifact.open(directory_of(key))
+    record = dataclasses.replace(artifact.record, name=key[0], version=key[1])
+    return Artifact(record, artifact.path)
+
+
+def _listed(key: Key, *, is_default: bool) -> ListedModel | None:
+    """Describe one version; None if it was removed in the meantime."""
+    record, error = None, None
+    try:
+        record = _open(key).record
+    except StorageError as problem:
+        error = problem.what
+    path, size = directory_of(key), 0
+    if not path.exists():
+        return None
+    with suppress(OSError):  # a file went away, or may not be looked at
+        size = directory_size(path)
+    return ListedModel(*key, path, size, is_default, record, error)
+
+
+def _bury(path: Path) -> None:
+    """Take a directory out of sight in one step, then delete it."""
+    grave = incoming(models_dir())
+    path.replace(grave / path.name)
+    sync(path.parent)
+    shutil.rmtree(grave, ignore_errors=True)  # what is left is swept later
+
+
+# The default ----------------------------------------------------------------------------------
+
+
+def _default() -> Key | None:
+    """Return the model that the pointer names, else the newest one, else None."""
+    pointed, keys = _pointer(), all_keys()
+    if pointed in keys:
+        return pointed
+    return max(keys, key=_created, default=None)
+
+
+def _pointer() -> Key | None:
+    """Return what ``default.json`` names; a damaged pointer is as good as none."""
+    try:
+        values = read_record(
+            models_dir() / DEFAULT, kind=_DEFAULT_KIND, schema_version=_DEFAULT_SCHEMA
+        )
+        return str(values["name"]), int(values["version"])
+    except (StorageError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _point(key: Key) -> None:
+    record = {"kind": _DEFAULT_KIND, "schema_version": _DEFAULT_SCHEMA}
+    content = dump_json({**record, "name": key[0], "version": key[1]})
+    write_atomically(models_dir() / DEFAULT, content)
+
+
+def _created(key: Key) -> tuple[str, Key]:
+    """Order by time of publication; a damaged version comes before all others."""
+    try:
+        return _open(key).record.created, key
+    except StorageError:
+        return "", key

@@ -1,0 +1,98 @@
+"""Where and how precisely to compute: devices, bf16, and running out of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from diffrec_cli.errors import DeviceError, UsageError
+
+DEVICES = ("auto", "cuda", "mps", "cpu")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+def choose_device(asked: str) -> str:
+    """Return the device to use; ``auto`` prefers CUDA, then MPS, then the CPU.
+
+    Raises
+    ------
+    DeviceError
+        The device asked for is not there; never a silent run on another.
+    """
+    import torch
+
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if asked == "auto":
+        return next((device for device, there in present.items() if there), "cpu")
+    if asked.split(":")[0] not in DEVICES:
+        raise UsageError(f"--device {asked}: unknown device", f"one of: {', '.join(DEVICES)}")
+    if asked != "cpu" and not present.get(asked.split(":")[0], False):
+        raise DeviceError(
+            f"--device {asked}: torch {torch.__version__} finds no such device",
+            "see `diffrec doctor`, or use --device auto",
+        )
+    index = int(asked.split(":")[1]) if ":" in asked and asked.split(":")[1].isdigit() else 0
+    if asked.startswith("cuda") and index >= torch.cuda.device_count():
+        raise DeviceError(
+            f"--device {asked}: there are {torch.cuda.device_count()} CUDA devices",
+            "count them from cuda:0",
+        )
+    return asked
+
+
+def choose_precision(asked: str, device: str) -> str:
+    """Return ``fp32`` or ``bf16``; ``auto`` takes bf16 where the hardware multiplies it fast."""
+    if asked not in PRECISIONS:
+        raise UsageError(f"--precision {asked}: unknown", f"one of: {', '.join(PRECISIONS)}")
+    if asked != "auto":
+        return asked
+    return "bf16" if fast_bf16(device) else "fp32"
+
+
+def fast_bf16(device: str) -> bool:
+    """Return whether matrix products in bf16 have hardware of their own on this device."""
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_capability(torch.device(device))[0] >= 8
+    if device != "cpu":
+        return False
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, check, bool)() for check in checks)
+
+
+def device_name(device: str) -> str:
+    """Return what to call the device, for the record."""
+    import platform
+
+    import torch
+
+    if device.startswith("cuda"):
+        return f"{device} ({torch.cuda.get_device_name(torch.device(device))})"
+    if device == "cpu":
+        return f"cpu ({torch.get_num_threads()} threads)"
+    return f"{device} ({platform.machine()})"
+
+
+@contextmanager
+def memory_errors(device: str) -> Iterator[None]:
+    """Turn running out of memory into a :class:`DeviceError`."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise DeviceError(
+            f"out of memory on {device}", "use a smaller --batch-size, or --variant l"
+        ) from error
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    import torch
+
+    text = str(error).lower()
+    return (
+        isinstance(error, MemoryError | torch.OutOfMemoryError)
+        or "out of memory" in text
+        or "can't allocate memory" in text
+    )

@@ -1,0 +1,44 @@
+"""When to stop: no better selection metric for `patience` epochs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass
+class EarlyStopping:
+    """Keeps the best epoch and says when to stop.
+
+    Parameters
+    ----------
+    patience
+        Epochs without a better value after which to stop.
+    best, best_epoch
+        Best value so far and its epoch (from 1); epoch 0 means none yet.
+    """
+
+    patience: int
+    best: float = float("-inf")
+    best_epoch: int = 0
+
+    def better(self, epoch: int, value: float) -> bool:
+        """Hear the value of an epoch; return whether it is the best so far."""
+        if value <= self.best:
+            return False
+        self.best, self.best_epoch = value, epoch
+        return True
+
+    def exhausted(self, epoch: int) -> bool:
+        """Return whether patience has run out at this epoch."""
+        return self.best_epoch > 0 and epoch - self.best_epoch >= self.patience
+
+    def state(self) -> dict[str, Any]:
+        """Return plain values for a checkpoint."""
+        return {**asdict(self), "best": self.best if self.best_epoch else None}
+
+    @staticmethod
+    def restored(state: dict[str, Any]) -> EarlyStopping:
+        """Rebuild what :meth:`state` gave."""
+        best = float("-inf") if state["best"] is None else state["best"]
+        return EarlyStopping(**{**state, "best": best})

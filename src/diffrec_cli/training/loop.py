@@ -1,0 +1,344 @@
+"""The one training loop: batches of users, AdamW, validation, patience, checkpoints.
+
+It knows no variant, prints nothing, and draws all randomness from (seed, epoch), so a fit
+that was killed and resumed computes what an undisturbed one would have.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diffrec_cli.config import TrainingConfig
+from diffrec_cli.data.sequences import Rows
+from diffrec_cli.errors import TrainingError
+from diffrec_cli.models.backend import TorchBackend
+from diffrec_cli.models.trainable import Draws, Trainable
+from diffrec_cli.training.checkpoint import append_line, load_checkpoint, save_checkpoint
+from diffrec_cli.training.early_stopping import EarlyStopping
+
+SELECTION_METRIC = "recall@20"
+_CHECKPOINT_SECONDS = 10.0
+_CHECKPOINT_SHARE = 20.0  # a checkpoint may take one part in this many of the time
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one epoch gave.
+
+    Parameters
+    ----------
+    epoch
+        From 1.
+    loss
+        Mean over batches.
+    metrics
+        Validation metrics; empty where this epoch was not validated.
+    best
+        Whether it is the best so far.
+    seconds
+        Time of its training, without validation.
+    users_per_second
+        Training speed.
+    """
+
+    epoch: int
+    loss: float
+    metrics: Mapping[str, float]
+    best: bool
+    seconds: float
+    users_per_second: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The outcome of a training.
+
+    Parameters
+    ----------
+    weights
+        State of the chosen epoch, by parameter name.
+    epoch, epochs_run
+        The chosen epoch (0: none was finished), and how many were run.
+    metrics
+        Validation metrics of the chosen epoch.
+    stopped
+        ``patience``, ``epochs``, ``time`` or ``interrupted``.
+    seconds
+        Wall time over all sittings.
+    interruption
+        What interrupted it, if anything did.
+    """
+
+    weights: dict[str, Tensor]
+    epoch: int
+    epochs_run: int
+    metrics: dict[str, float]
+    stopped: str
+    seconds: float
+    interruption: BaseException | None = None
+
+
+@dataclass
+class _State:
+    """All that changes from epoch to epoch, besides model and optimiser."""
+
+    stopping: EarlyStopping
+    epoch: int = 0
+    metrics: dict[str, float] | None = None
+    weights: dict[str, Tensor] | None = None
+    seconds: float = 0.0
+
+    def plain(self) -> dict[str, Any]:
+        return {
+            "stopping": self.stopping.state(),
+            "epoch": self.epoch,
+            "metrics": self.metrics,
+            "seconds": self.seconds,
+        }
+
+
+def train(
+    model: Trainable,
+    rows: Rows,
+    config: TrainingConfig,
+    *,
+    device: str = "cpu",
+    precision: str = "fp32",
+    validate: Callable[[Trainable], dict[str, float]] | None = None,
+    run: Path | None = None,
+    resume: bool = False,
+    max_seconds: float | None = None,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    on_batch: Callable[[int, int], None] = lambda done, total: None,
+) -> Trained:
+    """Train until patience, epochs or time run out, or until interrupted.
+
+    Parameters
+    ----------
+    model
+        Moved to the device and left there with its last weights.
+    rows
+        All users' inputs, as NumPy arrays.
+    config
+        Optimiser, batches and stopping.
+    device, precision
+        As :mod:`diffrec_cli.training.devices` chose them.
+    validate
+        Gives the metrics of the model as it is; ``recall@20`` selects. ``None`` keeps the last
+        epoch.
+    run
+        Directory for checkpoint and epoch log; ``None`` writes nothing.
+    resume
+        Go on from the checkpoint in `run`.
+    max_seconds
+        Stop after this time, at the end of an epoch.
+    on_epoch, on_batch
+        Hear of progress: an :class:`Epoch`; users done and users in all.
+
+    Raises
+    ------
+    TrainingError
+        The loss is no longer a finite number.
+    """
+    backend = TorchBackend(device)
+    model.to(backend.device)
+    optimizer = _optimizer(model, config, backend.device)
+    state = _State(EarlyStopping(config.patience))
+    if resume and run is not None:
+        state = _resumed(run, model, optimizer)
+    started = time.perf_counter() - state.seconds
+    checkpoints = _Checkpoints(run)
+    stopped, interruption = "epochs", None
+    try:
+        while state.epoch < config.epochs:
+            epoch = state.epoch + 1
+            result = _epoch(model, rows, config, epoch, backend, precision, optimizer, on_batch)
+            result = _judge(model, result, config, state, validate)
+            state.epoch, state.seconds = epoch, time.perf_counter() - started
+            _log(run, result)
+            on_epoch(result)
+            checkpoints.offer(model, optimizer, state)
+            if validate is not None and state.stopping.exhausted(epoch):
+                stopped = "patience"
+                break
+            if max_seconds is not None and state.seconds >= max_seconds:
+                stopped = "time"
+                break
+    except KeyboardInterrupt as error:
+        stopped, interruption = "interrupted", error
+    chosen = state.stopping.best_epoch if validate is not None else state.epoch
+    if validate is None and state.epoch:
+        state.weights = _copy(model)
+    return Trained(
+        weights=state.weights or {},
+        epoch=chosen,
+        epochs_run=state.epoch,
+        metrics=state.metrics or {},
+        stopped=stopped,
+        seconds=time.perf_counter() - started,
+        interruption=interruption,
+    )
+
+
+def _optimizer(
+    model: Trainable, config: TrainingConfig, device: torch.device
+) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(
+        model.parameter_groups(config.lr),
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        fused=device.type in ("cpu", "cuda"),  # several times faster than one call a tensor
+    )
+
+
+def _epoch(
+    model: Trainable,
+    rows: Rows,
+    config: TrainingConfig,
+    epoch: int,
+    backend: TorchBackend,
+    precision: str,
+    optimizer: torch.optim.Optimizer,
+    on_batch: Callable[[int, int], None],
+) -> Epoch:
+    """Go once over all users that have interactions, in an order drawn for this epoch."""
+    draws = _draws(config.seed, epoch, backend.device)
+    users = np.flatnonzero(np.diff(rows.indptr) > 0)
+    draws.host.shuffle(users)
+    model.train()
+    model.start_epoch(epoch)
+    started = time.perf_counter()
+    total = torch.zeros((), device=backend.device)  # summed there: no step waits for the host
+    batches = math.ceil(len(users) / config.batch_size)
+    for i in range(batches):
+        batch = users[i * config.batch_size : (i + 1) * config.batch_size]
+        with _autocast(backend.device, precision):
+            loss = model.loss(take_rows(rows, batch), backend, draws)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so
+        optimizer.step()
+        total += loss.detach()
+        on_batch(min((i + 1) * config.batch_size, len(users)), len(users))
+    mean = float(total) / max(1, batches)
+    seconds = time.perf_counter() - started
+    if not math.isfinite(mean):
+        raise TrainingError(
+            f"the loss of epoch {epoch} is {mean}",
+            f"use a smaller learning rate (--set lr={config.lr / 10:g}) or --precision fp32",
+        )
+    return Epoch(
+        epoch, mean, {}, best=False, seconds=seconds, users_per_second=len(users) / seconds
+    )
+
+
+def _judge(
+    model: Trainable,
+    result: Epoch,
+    config: TrainingConfig,
+    state: _State,
+    validate: Callable[[Trainable], dict[str, float]] | None,
+) -> Epoch:
+    """Validate the epoch if it is due, and keep its weights if they are the best."""
+    due = result.epoch % config.eval_every == 0 or result.epoch == config.epochs
+    if validate is None or not due or not model.selectable:
+        return result
+    model.eval()
+    with torch.inference_mode():
+        metrics = validate(model)
+    best = state.stopping.better(result.epoch, metrics[SELECTION_METRIC])
+    if best:
+        state.weights, state.metrics = _copy(model), metrics
+    return Epoch(result.epoch, result.loss, metrics, best, result.seconds, result.users_per_second)
+
+
+def take_rows(rows: Rows, users: NDArray[np.int64]) -> Rows:
+    """Return the rows of these users, in this order."""
+    lengths = rows.indptr[users + 1] - rows.indptr[users]
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    place = np.arange(indptr[-1]) + np.repeat(rows.indptr[users] - indptr[:-1], lengths)
+    return Rows(rows.users[users], indptr, rows.items[place], rows.values[place])
+
+
+def _draws(seed: int, epoch: int, device: torch.device) -> Draws:
+    """Seed an epoch's randomness by (seed, epoch), so that resuming needs no stored state."""
+    sequence = np.random.SeedSequence([seed, epoch])
+    number = int(sequence.generate_state(1, np.uint64)[0] >> 1)
+    generator = torch.Generator(device).manual_seed(number)
+    return Draws(generator, np.random.default_rng(sequence.spawn(1)[0]))
+
+
+def _autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
+    if precision == "bf16":
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def _copy(model: Trainable) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+class _Checkpoints:
+    """Writes checkpoints, no oftener than their cost allows."""
+
+    def __init__(self, run: Path | None) -> None:
+        self.run = run
+        self.next = 0.0
+
+    def offer(self, model: Trainable, optimizer: torch.optim.Optimizer, state: _State) -> None:
+        now = time.perf_counter()
+        if self.run is None or now < self.next:
+            return
+        save_checkpoint(self.run, model, optimizer, state.weights or {}, state.plain())
+        took = time.perf_counter() - now
+        self.next = now + max(_CHECKPOINT_SECONDS, _CHECKPOINT_SHARE * took)
+
+
+def _resumed(run: Path, model: Trainable, optimizer: torch.optim.Optimizer) -> _State:
+    weights, plain = load_checkpoint(run, model, optimizer)
+    epoch = plain["epoch"]
+    log = run / "epochs.jsonl"
+    if log.exists():  # epochs after the checkpoint will be run, and logged, again
+        lines = log.read_text().splitlines(keepends=True)
+        log.write_text("".join(line for line in lines if _epoch_of(line) <= epoch))
+    device = next(model.parameters()).device
+    return _State(
+        stopping=EarlyStopping.restored(plain["stopping"]),
+        epoch=epoch,
+        metrics=plain["metrics"],
+        weights={name: tensor.to(device) for name, tensor in weights.items()} or None,
+        seconds=plain["seconds"],
+    )
+
+
+def _epoch_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["epoch"])
+    except (ValueError, KeyError):  # a line that a kill cut short
+        return math.inf
+
+
+def _log(run: Path | None, result: Epoch) -> None:
+    if run is None:
+        return
+    append_line(
+        run / "epochs.jsonl",
+        {
+            "epoch": result.epoch,
+            "loss": result.loss,
+            **result.metrics,
+            "best": result.best,
+            "seconds": round(result.seconds, 3),
+        },
+    )

@@ -1,0 +1,64 @@
+"""What a workflow tells its listener while it runs. Rendering is the listener's affair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something worth knowing that is no error, in one line."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was decided before long work begins, in one line and as values."""
+
+    text: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Progress of a stage.
+
+    Parameters
+    ----------
+    stage
+        What is being done, in two or three words.
+    done, total
+        Units done, and in all (``None``: unknown); ``done == total`` ends the stage.
+    unit
+        Name of the units.
+    """
+
+    stage: str
+    done: int
+    total: int | None
+    unit: str = "users"
+
+
+@dataclass(frozen=True, slots=True)
+class EpochDone:
+    """An epoch has been trained and perhaps validated."""
+
+    epoch: int
+    epochs: int
+    loss: float
+    metrics: Mapping[str, float]
+    best: bool
+    best_epoch: int
+    users_per_second: float
+    patience_left: int
+
+
+Event = Note | Plan | Step | EpochDone
+Listener = Callable[[Event], None]
+
+
+def silent(event: Event) -> None:
+    """Hear and say nothing."""

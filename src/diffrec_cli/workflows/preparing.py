@@ -1,0 +1,194 @@
+"""From log files to a prepared dataset in the store."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from diffrec_cli.config import ReadOptions, SplitOptions
+from diffrec_cli.data import store
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.errors import NotFoundError, UsageError
+from diffrec_cli.workflows.events import Listener, Note, silent
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A dataset, and where it is.
+
+    Parameters
+    ----------
+    dataset
+        The dataset itself.
+    path
+        Its directory; ``None`` after a dry run.
+    reused
+        Whether the same content was already there.
+    """
+
+    dataset: Dataset
+    path: Path | None
+    reused: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts of Table 1 and every dropped row by reason."""
+        return self.dataset.summary()
+
+
+def prepare(
+    inputs: Sequence[str | Path],
+    *,
+    name: str | None = None,
+    read: ReadOptions | None = None,
+    split: SplitOptions | None = None,
+    items: str | Path | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    listener: Listener = silent,
+) -> Prepared:
+    """Read logs, split them and store the dataset.
+
+    Parameters
+    ----------
+    inputs
+        Log files (several are one log), ``-`` for stdin, or one directory of the authors' lists.
+    name
+        Name of the dataset; by default that of the first file.
+    read, split
+        How to read the log, and how to split it.
+    items
+        Table of the items: id, title, anything.
+    overwrite
+        Replace another dataset of that name.
+    dry_run
+        Report only, store nothing.
+    listener
+        Hears of decisions on the way.
+
+    Raises
+    ------
+    DataError
+        The log cannot be used.
+    UsageError
+        The name is taken by other content, or options contradict each other.
+    StorageError
+        The dataset cannot be written.
+    """
+    from diffrec_cli.data.readers import is_authors_directory
+
+    if not inputs:
+        raise UsageError("no log to prepare", "give a file, a directory or - for stdin")
+    first = Path(inputs[0])
+    name = store.check_name(name or _default_name(str(inputs[0])), "dataset")
+    if first.is_dir() and is_authors_directory(first):
+        dataset = _from_lists(inputs, name, split, items, listener)
+    else:
+        dataset = _from_logs(inputs, name, read, split, items, listener)
+    if dry_run:
+        return Prepared(dataset, None)
+    path, reused = store.save(dataset, overwrite=overwrite)
+    return Prepared(dataset, path, reused)
+
+
+def resolve_data(
+    data: Sequence[str | Path],
+    *,
+    name: str | None = None,
+    read: ReadOptions | None = None,
+    split: SplitOptions | None = None,
+    items: str | Path | None = None,
+    overwrite: bool = False,
+    listener: Listener = silent,
+) -> Dataset:
+    """Return a prepared dataset by its name, or prepare a raw log on the way."""
+    text = str(data[0])
+    if len(data) == 1 and text in store.names():
+        if split is not None or items is not None:
+            raise UsageError(
+                f"{text!r} is a prepared dataset: its split and items cannot be changed here",
+                "prepare the log again with these options, or give the log's path",
+            )
+        return store.load(text)
+    if text != "-" and not Path(text).exists():
+        raise NotFoundError(
+            f"no dataset and no file {text!r}",
+            "see `diffrec data ls` for datasets, or give the path of a log",
+        )
+    prepared = prepare(
+        data,
+        name=name,
+        read=read,
+        split=split,
+        items=items,
+        overwrite=overwrite,
+        listener=listener,
+    )
+    dataset = prepared.dataset
+    verb = "reused" if prepared.reused else "prepared"
+    listener(
+        Note(
+            f"{verb} dataset {dataset.name}: {dataset.n_users:,} users, {dataset.n_items:,} items,"
+            f" {dataset.known.size:,} interactions"
+        )
+    )
+    return dataset
+
+
+def _from_lists(
+    inputs: Sequence[str | Path],
+    name: str,
+    split: SplitOptions | None,
+    items: str | Path | None,
+    listener: Listener,
+) -> Dataset:
+    from diffrec_cli.data.readers import read_authors_lists
+
+    if len(inputs) > 1:
+        raise UsageError(
+            f"{inputs[0]} is a directory of lists, which stands alone", "give nothing beside it"
+        )
+    if split is not None:
+        listener(Note(f"{inputs[0]} is split already: split options have no effect"))
+    dataset = read_authors_lists(inputs[0], name)
+    if items is None:
+        return dataset
+    from diffrec_cli.data.split import join_items
+
+    return dataclasses.replace(dataset, item_table=join_items(dataset.item_ids, _items(items)))
+
+
+def _from_logs(
+    inputs: Sequence[str | Path],
+    name: str,
+    read: ReadOptions | None,
+    split: SplitOptions | None,
+    items: str | Path | None,
+    listener: Listener,
+) -> Dataset:
+    from diffrec_cli.data.readers import read_logs
+    from diffrec_cli.data.split import split_log
+
+    read, split = read or ReadOptions(), split or SplitOptions()
+    item_table = None if items is None else _items(items)
+    log = read_logs([str(path) for path in inputs], read)
+    for note in log.notes:
+        listener(Note(note))
+    source = {
+        "files": [str(path) for path in inputs],
+        "read": dataclasses.asdict(read),
+        "split": dataclasses.asdict(split),
+    }
+    return split_log(log, split, name=name, item_table=item_table, source=source)
+
+
+def _items(path: str | Path) -> Any:
+    from diffrec_cli.data.readers import read_item_table
+
+    return read_item_table(path, None)
+
+
+def _default_name(path: str) -> str:
+    return "stdin" if path == "-" else store.name_from_path(Path(path).absolute())

@@ -1,0 +1,339 @@
+"""Top-K lists from a stored model, for users it knows and for histories it never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from diffrec_cli.config import FitConfig
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.histories import read_histories, read_ids
+from diffrec_cli.data.sequences import Sequences
+from diffrec_cli.errors import NotFoundError, UsageError
+from diffrec_cli.evaluation.ranking import Ranked, rank
+from diffrec_cli.models.backend import Backend, NumpyBackend
+from diffrec_cli.models.baselines.popularity import Popularity
+from diffrec_cli.models.scoring import Scorer, build_scorer
+from diffrec_cli.registry import store as registry
+from diffrec_cli.workflows.events import Listener, Note, Step, silent
+
+ON_UNKNOWN = ("error", "skip", "popular")
+
+#: Up to so many users NumPy answers before torch would have been imported.
+_FEW_USERS = 256
+_NAMED = 5  # unknown ids that a message names
+
+
+@dataclass(frozen=True)
+class Recommendations:
+    """Lists, made as they are read.
+
+    Parameters
+    ----------
+    model
+        Reference of the model.
+    users
+        Number of users that will get a list.
+    tables
+        Arrow tables of whole lists: user, rank (from 1), item, score[, title]. One pass.
+    """
+
+    model: str
+    users: int
+    tables: Iterator[pa.Table]
+
+    def table(self) -> pa.Table:
+        """Return all lists as one Arrow table."""
+        return pa.concat_tables(self.tables)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """Who is asked for: labels, what the model reads of them, and who only gets popular items."""
+
+    labels: list[str]
+    histories: Sequences
+    unknown: NDArray[np.bool_]
+
+
+def recommend(
+    model: str | None = None,
+    *,
+    users: Sequence[str] = (),
+    users_file: str | Path | None = None,
+    all_users: bool = False,
+    history: str | Path | None = None,
+    like: Sequence[str] = (),
+    k: int = 20,
+    include_seen: bool = False,
+    allow: str | Path | None = None,
+    block: str | Path | None = None,
+    on_unknown: str = "error",
+    titles: bool = False,
+    device: str = "auto",
+    listener: Listener = silent,
+) -> Recommendations:
+    """Ask a model for the best k items of each user.
+
+    Known users enter with everything that is known of them. Exactly k items come for each
+    user while enough remain.
+
+    Parameters
+    ----------
+    model
+        Reference; ``None`` is the default model.
+    users, users_file, all_users
+        Ids of known users; a file of them, one a line (``-`` is stdin); all of them.
+    history
+        A file of histories of users that the model need not know: ``user,item[,time]`` with a
+        header, or one item a line (``-`` is stdin).
+    like
+        Items of one history, given by hand.
+    k
+        Length of the lists.
+    include_seen
+        Also recommend what the user has already.
+    allow, block
+        Files of item ids, one a line: only these, none of these.
+    on_unknown
+        For a user that the model does not know: ``error``, ``skip``, or ``popular`` items.
+    titles
+        Add the items' titles.
+    device
+        Where to compute; ``auto`` serves few users with NumPy, without loading torch.
+    listener
+        Hears of progress, and of ids that are not known.
+
+    Raises
+    ------
+    NotFoundError
+        The model, a user or every item of a history is unknown.
+    UsageError
+        Options contradict each other, or k is larger than the catalogue.
+    """
+    given = [bool(users), users_file is not None, all_users, history is not None, bool(like)]
+    if sum(given) != 1:
+        raise UsageError(
+            "give one of --user, --users, --all-users, --history and --like"
+            + (", not several" if sum(given) > 1 else ""),
+            "for example: diffrec recommend --user 42",
+        )
+    if on_unknown not in ON_UNKNOWN:
+        raise UsageError(f"--on-unknown {on_unknown}: unknown", f"one of: {', '.join(ON_UNKNOWN)}")
+    artifact = registry.resolve(model)
+    dataset, config = artifact.dataset(), artifact.config()
+    _check_k(k, dataset)
+    if titles and not dataset.has_titles:
+        raise UsageError(
+            f"{artifact.record.reference} knows no titles",
+            "give the item table when preparing or fitting: --items FILE",
+        )
+    if history is not None or like:
+        request = _histories(dataset, history, like, listener)
+    else:
+        ids = list(users) if users else None
+        if users_file is not None:
+            ids = read_ids(users_file)
+        request = _known_users(dataset, ids, on_unknown, listener)
+    excluded = _excluded(dataset, allow, block, k, listener)
+    backend = _backend(device, len(request.labels))
+    batches = _lists(
+        request, dataset, config, artifact.weights(), backend, k, include_seen, excluded
+    )
+    return Recommendations(
+        model=artifact.record.reference,
+        users=len(request.labels),
+        tables=_tables(batches, request, dataset, titles, listener),
+    )
+
+
+def _check_k(k: int, dataset: Dataset) -> None:
+    if k < 1:
+        raise UsageError(f"-k {k}: a list needs 1 item or more", "for example -k 20")
+    if k > dataset.n_items:
+        raise UsageError(
+            f"-k {k} is larger than the catalogue of {dataset.n_items} items",
+            f"use -k {dataset.n_items} or less",
+        )
+
+
+def _known_users(
+    dataset: Dataset, ids: list[str] | None, on_unknown: str, listener: Listener
+) -> _Request:
+    """Look users up; what is unknown is an error, left out, or served popular items."""
+    if ids is None:
+        nobody = np.zeros(dataset.n_users, bool)
+        return _Request(dataset.user_ids.at(np.arange(dataset.n_users)), dataset.known, nobody)
+    indices = dataset.user_ids.indices(ids)
+    unknown = indices < 0
+    if unknown.any():
+        names = _some([ids[i] for i in np.flatnonzero(unknown)])
+        if on_unknown == "error":
+            raise NotFoundError(
+                f"unknown user {names}",
+                "ids are as written in the log; --on-unknown skip or popular goes on without them",
+            )
+        verb = "skipped" if on_unknown == "skip" else "served popular items:"
+        listener(Note(f"{int(unknown.sum()):,} unknown users {verb} {names}"))
+    if on_unknown == "skip":
+        ids = [ids[i] for i in np.flatnonzero(~unknown)]
+        indices = indices[~unknown]
+        unknown = np.zeros(len(ids), bool)
+    histories = _empty_where(unknown, dataset.known.take(np.maximum(indices, 0)))
+    return _Request(ids, histories, unknown)
+
+
+def _empty_where(empty: NDArray[np.bool_], rows: Sequences) -> Sequences:
+    kept = ~np.repeat(empty, rows.lengths)
+    return Sequences.from_rows(rows.rows[kept], rows.items[kept], len(rows))
+
+
+def _histories(
+    dataset: Dataset, path: str | Path | None, like: Sequence[str], listener: Listener
+) -> _Request:
+    """Turn histories into rows of known items; what is unknown is named, never just dropped."""
+    if path is None:
+        labels, user, items = ["like"], np.zeros(len(like), np.int64), list(like)
+    else:
+        labels, user, items = read_histories(path)
+    indices = dataset.item_ids.indices(items)
+    unknown = indices < 0
+    if unknown.any():
+        names = _some(list(dict.fromkeys(items[i] for i in np.flatnonzero(unknown))))
+        if unknown.all():
+            raise NotFoundError(
+                f"unknown item {names}: no item of the history is known to the model",
+                "item ids are as written in the log",
+            )
+        listener(Note(f"{int(unknown.sum()):,} items of the history are unknown: {names}"))
+    keys = user[~unknown] * dataset.n_items + indices[~unknown]
+    first = np.sort(np.unique(keys, return_index=True)[1])  # a repeated item counts once
+    rows, known = np.divmod(keys[first], dataset.n_items)
+    histories = Sequences.from_rows(rows, known, len(labels))
+    return _Request(labels, histories, histories.lengths == 0)
+
+
+def _excluded(
+    dataset: Dataset,
+    allow: str | Path | None,
+    block: str | Path | None,
+    k: int,
+    listener: Listener,
+) -> NDArray[np.bool_] | None:
+    """Return which items nobody may get, (|I|,), or None for no restriction."""
+    if allow is None and block is None:
+        return None
+    excluded = np.zeros(dataset.n_items, bool)
+    if allow is not None:
+        excluded[:] = True
+        excluded[_item_indices(dataset, allow, "--allow", listener)] = False
+    if block is not None:
+        excluded[_item_indices(dataset, block, "--block", listener)] = True
+    remaining = int((~excluded).sum())
+    if remaining == 0:
+        raise UsageError("--allow and --block leave no item", "check the ids in these files")
+    if remaining < k:
+        listener(Note(f"--allow and --block leave {remaining:,} items: lists are shorter than {k}"))
+    return excluded
+
+
+def _item_indices(
+    dataset: Dataset, path: str | Path, option: str, listener: Listener
+) -> NDArray[np.int64]:
+    ids = read_ids(path)
+    indices = dataset.item_ids.indices(ids)
+    if (indices < 0).any():
+        names = _some([ids[i] for i in np.flatnonzero(indices < 0)])
+        count = int((indices < 0).sum())
+        listener(Note(f"{option} {path}: {count:,} items are unknown to the model: {names}"))
+    return indices[indices >= 0]
+
+
+def _some(ids: list[str]) -> str:
+    more = f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else ""
+    return ", ".join(repr(i) for i in ids[:_NAMED]) + more
+
+
+def _backend(device: str, users: int) -> Backend:
+    if device in ("auto", "cpu") and users <= _FEW_USERS:
+        return NumpyBackend()
+    from diffrec_cli.models.backend import TorchBackend
+    from diffrec_cli.training.devices import choose_device
+
+    return TorchBackend(choose_device(device))
+
+
+def _lists(
+    request: _Request,
+    dataset: Dataset,
+    config: FitConfig,
+    weights: Any,
+    backend: Backend,
+    k: int,
+    include_seen: bool,
+    excluded: NDArray[np.bool_] | None,
+) -> Iterator[Ranked]:
+    """Rank for every user; users of whom nothing is known get what is popular."""
+    scorer: Scorer = build_scorer(config, weights, backend)
+    if request.unknown.any():
+        scorer = _PopularForUnknown(scorer, Popularity(dataset.known, dataset.n_items), backend)
+    return rank(
+        scorer,
+        backend,
+        request.histories,
+        k,
+        seen=None if include_seen else request.histories,
+        temporal=config.temporal,
+        excluded=excluded,
+    )
+
+
+class _PopularForUnknown:
+    """A scorer that gives empty histories the popularity of items instead of a model's guess."""
+
+    def __init__(self, scorer: Scorer, popularity: Scorer, backend: Backend) -> None:
+        self.scorer, self.popularity, self.backend = scorer, popularity, backend
+        self.n_items = scorer.n_items
+
+    def scores(self, rows: Any) -> Any:
+        scores = self.scorer.scores(rows)
+        empty = np.flatnonzero(np.diff(rows.indptr) == 0)
+        if len(empty):
+            popular = self.popularity.scores(rows)[empty]
+            scores[self.backend.asarray(empty)] = self.backend.asarray(popular)
+        return scores
+
+
+def _tables(
+    batches: Iterator[Ranked],
+    request: _Request,
+    dataset: Dataset,
+    titles: bool,
+    listener: Listener,
+) -> Iterator[pa.Table]:
+    total = len(request.labels)
+    for lists in batches:
+        labels = request.labels[lists.start : lists.start + len(lists.items)]
+        yield _table(labels, lists, dataset, titles)
+        listener(Step("recommending", lists.start + len(labels), total))
+
+
+def _table(labels: list[str], lists: Ranked, dataset: Dataset, titles: bool) -> pa.Table:
+    """Return the lists of a batch as rows; places that no item was left for are left out."""
+    row, place = np.nonzero(lists.items >= 0)
+    items = lists.items[row, place]
+    columns: dict[str, Any] = {
+        "user": pa.array(labels, pa.string()).take(pa.array(row)),
+        "rank": pa.array(place + 1, pa.int32()),
+        "item": pa.array(dataset.item_ids.at(items), pa.string()),
+        "score": pa.array(lists.scores[row, place], pa.float32()),
+    }
+    if titles:
+        columns["title"] = pa.array(dataset.titles(items), pa.string())
+    return pa.table(columns)

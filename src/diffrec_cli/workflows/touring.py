@@ -1,0 +1,86 @@
+"""The whole tour on a made-up log: sample, fit, evaluate, recommend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from diffrec_cli.config import Variant
+from diffrec_cli.paths import home
+from diffrec_cli.workflows.evaluating import Evaluated, evaluate
+from diffrec_cli.workflows.events import Listener, Note, silent
+from diffrec_cli.workflows.fitting import Fitted, fit
+from diffrec_cli.workflows.recommending import recommend
+
+NAME = "quickstart"
+
+
+@dataclass(frozen=True)
+class Toured:
+    """What the tour made.
+
+    Parameters
+    ----------
+    log, items
+        The sample log and its item table.
+    fitted
+        The model.
+    evaluated
+        Its test metrics beside popularity's.
+    user, recommendations
+        One user and his list.
+    """
+
+    log: Path
+    items: Path
+    fitted: Fitted
+    evaluated: Evaluated
+    user: str
+    recommendations: pa.Table
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return {
+            "log": str(self.log),
+            "items": str(self.items),
+            "model": self.fitted.model,
+            **self.evaluated.to_dict(),
+            "user": self.user,
+            "recommendations": self.recommendations.to_pylist(),
+        }
+
+
+def quickstart(
+    *, variant: Variant = "t", device: str = "auto", listener: Listener = silent
+) -> Toured:
+    """Write a sample log, fit, evaluate and recommend, in under a minute."""
+    from diffrec_cli.data.sample import SampleOptions, write_sample
+    from diffrec_cli.files import storage_errors
+
+    directory = home() / NAME
+    with storage_errors(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        log, items = write_sample(directory / "ratings.csv", SampleOptions())
+    listener(Note(f"diffrec data sample {log}"))
+    listener(Note(f"diffrec fit {log} --items {items} --variant {variant} --name {NAME}"))
+    fitted = fit(
+        log,
+        variant=variant,
+        name=NAME,
+        items=items,
+        dataset_name=NAME,
+        overwrite=True,
+        device=device,
+        listener=listener,
+    )
+    if fitted.interruption is not None:
+        raise fitted.interruption
+    listener(Note(f"diffrec eval {fitted.model} --baselines pop"))
+    evaluated = evaluate([str(fitted.model)], baselines=["pop"], device=device, listener=listener)
+    user = evaluated.results[0].user_ids[0]
+    listener(Note(f"diffrec recommend --user {user} -k 10 --titles"))
+    lists = recommend(fitted.model, users=[user], k=10, titles=True)
+    return Toured(log, items, fitted, evaluated, user, lists.table())

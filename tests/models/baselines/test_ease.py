@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from diffrec_cli.data.sequences import Rows, Sequences
+from diffrec_cli.errors import DeviceError, UsageError
+from diffrec_cli.evaluation.metrics import per_user
+from diffrec_cli.models.baselines import ease
+from diffrec_cli.models.baselines.ease import EASE
+
+RELEASED = Path(__file__).parents[4] / "shared/data/ml-1m_clean"
+
+
+def ridge_without_itself(x, lambda_):
+    """Regress each column on all others: the constrained problem, solved column by column."""
+    n = x.shape[1]
+    B = np.zeros((n, n))
+    for j in range(n):
+        others = np.delete(np.arange(n), j)
+        # A ridge is least squares with sqrt(lambda) I appended to the rows.
+        rows = np.vstack([x[:, others], np.sqrt(lambda_) * np.eye(n - 1)])
+        target = np.concatenate([x[:, j], np.zeros(n - 1)])
+        B[others, j] = np.linalg.lstsq(rows, target, rcond=None)[0]
+    return B
+
+
+@pytest.mark.parametrize("lambda_", [0.5, 20.0])
+@pytest.mark.parametrize("block", [1, 10, 1024])
+def test_weights_solve_the_constrained_least_squares(
+    interactions, train, monkeypatch, lambda_, block
+):
+    monkeypatch.setattr(ease, "_BLOCK_ITEMS", block)
+    model = EASE(train, interactions.shape[1], lambda_=lambda_)
+    assert model.B.dtype == np.float32
+    assert not model.B.diagonal().any()
+    np.testing.assert_allclose(model.B, ridge_without_itself(interactions, lambda_), atol=1e-6)
+
+
+def test_scores_are_the_histories_times_the_weights(train, rows, dense):
+    model = EASE(train, dense.shape[1], lambda_=5)
+    scores = model.scores(rows)
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, dense @ model.B, rtol=1e-5, atol=1e-6)
+
+
+def test_too_little_memory_is_an_error_before_it_starts(train, monkeypatch):
+    monkeypatch.setattr(ease, "available_memory", lambda: 3 * 8 * 25**2 - 1)
+    with pytest.raises(DeviceError, match="ease on 25 items needs") as caught:
+        EASE(train, 25)
+    assert caught.value.exit_code == 5
+
+
+def test_just_enough_or_unknown_memory_is_no_error(train, monkeypatch):
+    for available in (3 * 8 * 25**2, None):
+        monkeypatch.setattr(ease, "available_memory", lambda size=available: size)
+        assert EASE(train, 25).n_items == 25
+
+
+@pytest.mark.parametrize("lambda_", [0, -1, float("nan")])
+def test_lambda_must_be_positive(train, lambda_):
+    with pytest.raises(UsageError, match="lambda"):
+        EASE(train, 25, lambda_=lambda_)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not RELEASED.is_dir(), reason="needs the released MovieLens-1M files")
+def test_on_movielens_it_ranks_as_measured_elsewhere():
+    pairs = [np.load(RELEASED / f"{part}_list.npy") for part in ("train", "valid", "test")]
+    users, items = np.concatenate(pairs).max(axis=0) + 1
+    train, valid, test = (Sequences.from_rows(p[:, 0], p[:, 1], users) for p in pairs)
+
+    rows = Rows(np.arange(users), train.indptr, train.items, np.ones(train.size, np.float32))
+    scores = EASE(train, int(items), lambda_=500).scores(rows)
+    for seen in (train, valid):
+        scores[seen.rows, seen.items] = -np.inf
+    lists = np.argsort(-scores, axis=1, kind="stable")[:, :20]
+
+    means = {name: values.mean() for name, values in per_user(lists, test, ks=(20,)).items()}
+    assert means == pytest.approx({"recall@20": 0.1836, "ndcg@20": 0.1168}, rel=0.01)
