@@ -1,0 +1,1 @@
+"""From a log file to a prepared dataset; no torch in this room."""

@@ -22,7 +22,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.sequences import Sequences
@@ -31,6 +33,9 @@ from diffrec_cli.files import dump_json, read_record
 
 SCHEMA_VERSION = 1
 PARTS = ("train", "valid", "test")
+
+#: What reading damaged files may raise.
+_DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, pa.ArrowException)
 
 #: Why a row of the log is not in the dataset; every report carries every reason.
 DROP_REASONS = (
@@ -139,8 +144,8 @@ class Dataset:
         digest = hashlib.sha256(f"{self.setting}/{self.ordered}".encode())
         for part in PARTS:
             sequences = self.part(part)
-            digest.update(np.ascontiguousarray(sequences.indptr, "<i8"))
-            digest.update(np.ascontiguousarray(sequences.items, "<i4"))
+            digest.update(sequences.indptr.astype("<i8").tobytes())
+            digest.update(sequences.items.astype("<i4").tobytes())
         _hash_strings(digest, self.user_ids.array)
         for column in self.item_table.column_names:
             digest.update(f"\0{column}\0".encode())
@@ -162,11 +167,11 @@ class Dataset:
 
     def save(self, directory: Path) -> None:
         """Write the dataset's files into `directory`, which exists and is empty."""
-        arrays = {}
+        arrays: dict[str, NDArray[Any]] = {}
         for part in PARTS:
             arrays[f"{part}_indptr"] = self.part(part).indptr
             arrays[f"{part}_items"] = self.part(part).items
-        np.savez(directory / "interactions.npz", allow_pickle=False, **arrays)
+        np.savez(directory / "interactions.npz", **arrays)  # type: ignore[arg-type]  # allow_pickle
         pq.write_table(pa.table({"id": self.user_ids.array}), directory / "users.parquet")
         pq.write_table(self.item_table, directory / "items.parquet")
         record = {
@@ -214,11 +219,11 @@ class Dataset:
                 **parts,
             )
             _check(dataset)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, pa.ArrowException) as e:
+        except _DAMAGE as error:
             raise CorruptError(
-                f"{directory}: the dataset's files are damaged ({e})",
+                f"{directory}: the dataset's files are damaged ({error})",
                 f"remove {directory} and prepare it again",
-            ) from e
+            ) from error
         return dataset
 
 
@@ -226,7 +231,8 @@ def _check(dataset: Dataset) -> None:
     for part in PARTS:
         sequences = dataset.part(part)
         fits = len(sequences) == dataset.n_users and sequences.size == len(sequences.items)
-        if not fits or (sequences.size and int(sequences.items.max()) >= dataset.n_items):
+        items = sequences.items
+        if not fits or (len(items) and not 0 <= items.min() <= items.max() < dataset.n_items):
             raise ValueError(f"the {part} part does not fit the id maps")
 
 
@@ -235,6 +241,6 @@ def _hash_strings(digest: Any, strings: Any) -> None:
     if isinstance(strings, pa.ChunkedArray):
         strings = strings.combine_chunks()
     strings = strings.cast(pa.large_string())
-    lengths = pa.compute.fill_null(pa.compute.binary_length(strings), -1)
-    digest.update(np.ascontiguousarray(lengths, "<i8"))
+    lengths = pc.fill_null(pc.binary_length(strings), -1)
+    digest.update(np.asarray(lengths).astype("<i8").tobytes())
     digest.update("".join(s or "" for s in strings.to_pylist()).encode())

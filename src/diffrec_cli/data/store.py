@@ -128,10 +128,16 @@ def _holds(directory: Path, dataset: Dataset) -> bool:
 
 def _swap(temporary: Path, final: Path) -> None:
     """Put `temporary` in the place of `final`, moving an old one out of the way first."""
-    if final.exists():
-        old = incoming(final.parent)
+    if not final.exists():
+        temporary.replace(final)
+        return
+    old = incoming(final.parent)
+    try:
         final.replace(old / "old")
-        temporary.replace(final)
+        try:
+            temporary.replace(final)
+        except BaseException:  # an interrupt too must not leave the name empty
+            (old / "old").replace(final)
+            raise
+    finally:
         shutil.rmtree(old, ignore_errors=True)
-    else:
-        temporary.replace(final)

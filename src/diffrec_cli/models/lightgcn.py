@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -86,4 +88,7 @@ def _normalized_graph(train: Sequences, n_items: int) -> Tensor:
     nodes = len(train) + n_items
     degree = torch.bincount(index[0], minlength=nodes).clamp(min=1).float()
     values = (degree[index[0]] * degree[index[1]]).rsqrt()
-    return torch.sparse_coo_tensor(index, values, (nodes, nodes)).coalesce().to_sparse_csr()
+    with warnings.catch_warnings():  # CSR is "beta" in torch, and several times faster
+        warnings.simplefilter("ignore")
+        coo = torch.sparse_coo_tensor(index, values, (nodes, nodes), check_invariants=False)
+        return coo.coalesce().to_sparse_csr()

@@ -1,0 +1,284 @@
+"""Which column of a file plays which role: the names that logs use, once.
+
+Names are compared without case, spaces, underscores and dashes, and without the
+type suffix of RecBole's files (``user_id:token``).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from diffrec_cli.config import ReadOptions
+from diffrec_cli.errors import DataError, UsageError
+
+#: Roles of a log's columns, in the order that a file without a header is read in.
+ROLES = ("user", "item", "rating", "time")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+#: Recognised names of every role, normalised.
+NAMES: Mapping[str, frozenset[str]] = {
+    "user": _words(
+        "user userid uid username reviewer reviewerid customer customerid member memberid "
+        "account accountid visitorid"
+    ),
+    "item": _words(
+        "item itemid iid movie movieid asin parentasin business businessid product productid "
+        "isbn track trackid song songid artist artistid book bookid gmapid sku animeid gameid "
+        "recipeid articleid videoid"
+    ),
+    "rating": _words("rating ratings stars star overall score bookrating starrating"),
+    "time": _words(
+        "timestamp time date datetime unixreviewtime reviewtime reviewdate createdat "
+        "unixtime ts eventtime"
+    ),
+    "title": _words(
+        "title movietitle booktitle itemtitle producttitle name itemname productname "
+        "businessname trackname songname artistname"
+    ),
+}
+
+_RECBOLE_SUFFIX = re.compile(r":(token|float)(_seq)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of a log by role.
+
+    Parameters
+    ----------
+    names
+        Names of all columns, for messages; made up where the file has no header.
+    user, item, rating, time
+        0-based positions; ``None`` where the log has no such column.
+    """
+
+    names: tuple[str, ...]
+    user: int
+    item: int
+    rating: int | None = None
+    time: int | None = None
+
+    def position(self, role: str) -> int | None:
+        """Return the 0-based position of a role's column."""
+        place: int | None = getattr(self, role)
+        return place
+
+
+def base_name(name: str) -> str:
+    """Return a column's name without the type suffix of RecBole's files.
+
+    Examples
+    --------
+    >>> base_name("user_id:token")
+    'user_id'
+    """
+    return _RECBOLE_SUFFIX.sub("", name.strip())
+
+
+def is_recbole(header: Sequence[str]) -> bool:
+    """Tell whether every name of a header carries one of RecBole's type suffixes."""
+    return all(_RECBOLE_SUFFIX.search(name.strip()) for name in header)
+
+
+def normalise(name: str) -> str:
+    """Return the form in which names are compared.
+
+    Examples
+    --------
+    >>> normalise("Book-Rating"), normalise("user_id:token")
+    ('bookrating', 'userid')
+    """
+    return re.sub(r"[\s_\-]+", "", base_name(name)).casefold()
+
+
+def recognise(header: Sequence[str], role: str) -> list[int]:
+    """Return the positions of all columns whose name fits `role`."""
+    return [place for place, name in enumerate(header) if normalise(name) in NAMES[role]]
+
+
+def is_header(fields: Sequence[str], options: ReadOptions) -> bool:
+    """Tell whether the first line of a log holds column names.
+
+    It does if a user and an item column are recognised, or if an option names one
+    of its fields.
+    """
+    if any(_named(fields, name) for name in _overrides(options).values()):
+        return True
+    return all(recognise(fields, role) for role in ("user", "item"))
+
+
+def is_record(fields: Sequence[str]) -> bool:
+    """Tell whether the first line of a log can only be data.
+
+    True when every field is a number, or every field from the third on is one and
+    there is a third.
+
+    Examples
+    --------
+    >>> is_record(["u1", "i1", "4.5"]), is_record(["u1", "i1"]), is_record(["1", "2"])
+    (True, False, True)
+    """
+    if len(fields) < 2:
+        return False
+    rest = fields[2:]
+    return all(map(is_number, rest)) if rest else all(map(is_number, fields))
+
+
+def is_number(text: str) -> bool:
+    """Tell whether `text` is a finite decimal number."""
+    try:
+        return math.isfinite(float(text)) and "_" not in text
+    except ValueError:
+        return False
+
+
+def named_columns(header: Sequence[str], options: ReadOptions, where: str) -> Columns:
+    """Find every role's column in a header.
+
+    Parameters
+    ----------
+    header
+        Column names, as written.
+    options
+        ``user_col`` and its like go before recognition.
+    where
+        The file, for messages.
+
+    Raises
+    ------
+    DataError
+        The user or item column is missing, a role has two candidates, or an
+        option names a column that is not there.
+    UsageError
+        Two roles were given the same column.
+    """
+    given = _overrides(options)
+    places = {role: _find(header, role, given.get(role), where) for role in ROLES}
+    return _columns(tuple(base_name(name) for name in header), places, where)
+
+
+def numbered_columns(fields: int, options: ReadOptions, where: str) -> Columns:
+    """Assign roles to the columns of a file that has no header.
+
+    Options are positions from 1. A role without one takes its place in the order
+    user, item, rating, time if that column exists and no option claims it.
+
+    Parameters
+    ----------
+    fields
+        Number of columns.
+    options, where
+        As in :func:`named_columns`.
+
+    Raises
+    ------
+    DataError
+        There is no such position, or no column is left for the user or the item.
+    UsageError
+        Two roles were given the same column.
+    """
+    given = {
+        role: _position(role, text, fields, where) for role, text in _overrides(options).items()
+    }
+    claimed = set(given.values())
+    places: dict[str, int | None] = {}
+    for default, role in enumerate(ROLES):
+        free = default < fields and default not in claimed
+        places[role] = given.get(role, default if free else None)
+    names = _made_up_names(fields, places)
+    for role in ("user", "item"):
+        if places[role] is None:
+            _missing(role, names, where)
+    return _columns(names, places, where)
+
+
+def title_column(header: Sequence[str]) -> int | None:
+    """Return the position of the title in an item table, if one is recognised."""
+    places = recognise(header, "title")
+    # `title` beside `name` is common in catalogues; the table is for display alone.
+    exact = [place for place in places if normalise(header[place]) == "title"]
+    return next(iter(exact or places), None)
+
+
+def _overrides(options: ReadOptions) -> dict[str, str]:
+    given = {role: getattr(options, f"{role}_col") for role in ROLES}
+    return {role: str(name) for role, name in given.items() if name is not None}
+
+
+def _named(header: Sequence[str], name: str) -> list[int]:
+    exact = [place for place, column in enumerate(header) if column == name]
+    return exact or [place for place, column in enumerate(header) if base_name(column) == name]
+
+
+def _find(header: Sequence[str], role: str, name: str | None, where: str) -> int | None:
+    places = recognise(header, role) if name is None else _named(header, name)
+    if len(places) > 1:
+        found = ", ".join(repr(header[place]) for place in places)
+        raise DataError(
+            f"{where}: {len(places)} columns could be the {role}: {found}",
+            f"say which one with --{role}-col"
+            if name is None
+            else "rename the columns so that their names differ",
+        )
+    if places:
+        return places[0]
+    if name is not None:
+        raise DataError(
+            f"{where}: there is no column {name!r}; it has {_listed(header)}",
+            f"give --{role}-col one of these names (or --no-header and a position from 1)",
+        )
+    if role in ("user", "item"):
+        _missing(role, header, where)
+    return None
+
+
+def _position(role: str, text: str, fields: int, where: str) -> int:
+    if text.isdecimal() and 1 <= int(text) <= fields:
+        return int(text) - 1
+    raise DataError(
+        f"{where}: there is no column {text!r}; without a header it has columns 1 to {fields}",
+        f"give --{role}-col a position from 1 to {fields}",
+    )
+
+
+def _missing(role: str, header: Sequence[str], where: str) -> NoReturn:
+    raise DataError(
+        f"{where}: no {role} column found; it has {_listed(header)}",
+        "name the columns with --user-col and --item-col, or say --no-header if the first line "
+        "is data (and --sep if the fields are not separated as they should be)",
+    )
+
+
+def _listed(header: Sequence[str], limit: int = 20) -> str:
+    shown = ", ".join(repr(name[:40]) for name in header[:limit])
+    more = f" and {len(header) - limit} more" if len(header) > limit else ""
+    return f"the columns {shown}{more}"
+
+
+def _made_up_names(fields: int, places: Mapping[str, int | None]) -> tuple[str, ...]:
+    names = [f"column {place + 1}" for place in range(fields)]
+    for role, place in places.items():
+        if place is not None:
+            names[place] = role
+    return tuple(names)
+
+
+def _columns(names: tuple[str, ...], places: Mapping[str, int | None], where: str) -> Columns:
+    taken = [place for place in places.values() if place is not None]
+    if len(set(taken)) < len(taken):
+        raise UsageError(
+            f"{where}: one column cannot be two of user, item, rating and time",
+            "give --user-col, --item-col, --rating-col and --time-col different columns",
+        )
+    user, item = places["user"], places["item"]
+    if user is None or item is None:
+        _missing("user" if user is None else "item", names, where)
+    return Columns(names, user, item, places["rating"], places["time"])

@@ -1,0 +1,173 @@
+"""Writing tables piece by piece, in bounded memory: CSV, JSON lines, Parquet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Protocol, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from diffrec_cli.errors import UsageError
+from diffrec_cli.files import INCOMING_PREFIX
+
+FORMATS = ("csv", "jsonl", "parquet")
+
+
+def format_of(path: Path) -> str:
+    """Return the format that a file's name asks for.
+
+    Raises
+    ------
+    UsageError
+        The name ends in nothing that is known.
+    """
+    suffix = path.suffix.lower().lstrip(".")
+    if suffix in ("jsonl", "ndjson"):
+        return "jsonl"
+    if suffix not in FORMATS:
+        raise UsageError(
+            f"--out {path}: unknown kind of file", "end its name in .csv, .jsonl or .parquet"
+        )
+    return suffix
+
+
+class TableWriter(Protocol):
+    """Something that takes tables of one schema, one after the other."""
+
+    def write(self, table: pa.Table) -> None:
+        """Write the rows of a table."""
+
+    def close(self) -> None:
+        """Finish; without it the output may be incomplete."""
+
+
+class CsvWriter:
+    """CSV with one header; fields are quoted only where they must be."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream, self.header_written = stream, False
+
+    def write(self, table: pa.Table) -> None:
+        """Write the rows of a table, and the header before the first."""
+        if not self.header_written:
+            self.stream.write((",".join(table.column_names) + "\n").encode())
+            self.header_written = True
+        if table.num_rows:
+            fields = [_csv_field(column.combine_chunks()) for column in table.columns]
+            lines = pc.binary_join_element_wise(*fields, ",")
+            self.stream.write(("\n".join(lines.to_pylist()) + "\n").encode())
+
+    def close(self) -> None:
+        """Hand everything to the operating system."""
+        self.stream.flush()
+
+
+def _csv_field(column: Any) -> Any:
+    """Return a column as text, quoted where it must be (Arrow's own writer quotes every string)."""
+    text = pc.fill_null(pc.cast(column, pa.string()), "")
+    special = pc.match_substring_regex(text, '[",\r\n]')
+    if not pc.any(special).as_py():
+        return text
+    doubled = pc.replace_substring(text, '"', '""')
+    return pc.if_else(special, pc.binary_join_element_wise('"', doubled, '"', ""), text)
+
+
+class JsonLinesWriter:
+    """One JSON object a row."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+
+    def write(self, table: pa.Table) -> None:
+        """Write the rows of a table."""
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist())
+        self.stream.write("".join(lines).encode())
+
+    def close(self) -> None:
+        """Hand everything to the operating system."""
+        self.stream.flush()
+
+
+class ParquetWriter:
+    """Parquet with one row group a table."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+        self.writer: Any = None
+
+    def write(self, table: pa.Table) -> None:
+        """Write the rows of a table."""
+        import pyarrow.parquet as pq
+
+        if self.writer is None:
+            self.writer = pq.ParquetWriter(self.stream, table.schema)
+        self.writer.write_table(table)
+
+    def close(self) -> None:
+        """Write the footer."""
+        if self.writer is not None:
+            self.writer.close()
+
+
+WRITERS: dict[str, type[CsvWriter] | type[JsonLinesWriter] | type[ParquetWriter]] = {
+    "csv": CsvWriter,
+    "jsonl": JsonLinesWriter,
+    "parquet": ParquetWriter,
+}
+
+
+class AtomicFile:
+    """A file that appears under its name only when its ``with`` block ends well.
+
+    Parameters
+    ----------
+    path
+        The final name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.temporary = path.with_name(f"{INCOMING_PREFIX}{path.name}")
+
+    def __enter__(self) -> Self:
+        """Open the temporary file beside the final one."""
+        try:
+            self.stream: BinaryIO = self.temporary.open("wb")
+        except OSError as error:
+            raise UsageError(
+                f"--out {self.path}: cannot be written ({error.strerror})", "give another file"
+            ) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Rename it into place, or remove it after an error."""
+        self.stream.close()
+        if kind is None:
+            self.temporary.replace(self.path)
+        else:
+            with suppress(OSError):
+                self.temporary.unlink()
+
+
+def write_file(path: Path, tables: Iterable[pa.Table]) -> None:
+    """Write tables to a new file, atomically, in the format of its name."""
+    with AtomicFile(path) as file:
+        write_stream(file.stream, format_of(path), tables)
+
+
+def write_stream(stream: BinaryIO, form: str, tables: Iterable[pa.Table]) -> None:
+    """Write tables to an open stream as ``csv``, ``jsonl`` or ``parquet``."""
+    writer = WRITERS[form](stream)
+    for table in tables:
+        writer.write(table)
+    writer.close()

@@ -1,0 +1,143 @@
+"""Timestamps of any kind as numbers; only their order matters afterwards."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+_ISO = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Parsed timestamps.
+
+    Parameters
+    ----------
+    values
+        (n,) int64 or float64; dates are microseconds since 1970 in UTC.
+    is_date
+        Whether they were written as dates and not as numbers.
+    guessed_format
+        strptime format that was guessed from the first value, if one was.
+    """
+
+    values: NDArray[np.int64] | NDArray[np.float64]
+    is_date: bool
+    guessed_format: str | None = None
+
+
+class UnreadableTimeError(ValueError):
+    """A timestamp cannot be read; `value` is the first such text."""
+
+    def __init__(self, value: str, row: int) -> None:
+        super().__init__(value)
+        self.value = value
+        self.row = row
+
+
+def parse_times(column: pa.ChunkedArray, time_format: str | None = None) -> Times:
+    """Read timestamps from a column of any Arrow type.
+
+    Text is tried as whole numbers, numbers, ISO 8601 and at last, with pandas, as
+    any date.
+
+    Parameters
+    ----------
+    column
+        (n,) integers, floats, dates, timestamps or text.
+    time_format
+        strptime format of textual timestamps; nothing else is then tried.
+
+    Raises
+    ------
+    UnreadableTimeError
+        With the first value that is no time.
+    """
+    kind = column.type
+    if pa.types.is_integer(kind):
+        return Times(_whole(column), is_date=False)
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        values = np.asarray(column.cast(pa.float64()))
+        _refuse_first(~np.isfinite(values), column)
+        return Times(values, is_date=False)
+    if pa.types.is_temporal(kind):
+        moments = column.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False)
+        return Times(_whole(moments.cast(pa.int64())), is_date=True)
+    return _parse_text(column.cast(pa.string()), time_format)
+
+
+def _parse_text(text: pa.ChunkedArray, time_format: str | None) -> Times:
+    if time_format is not None:
+        return Times(_with_pandas(text, time_format), is_date=True)
+    for number in (pa.int64(), pa.float64()):
+        try:
+            return parse_times(text.cast(number))
+        except (pa.ArrowInvalid, UnreadableTimeError):
+            continue
+    for zone in (None, "UTC"):
+        try:
+            return Times(_whole(text.cast(pa.timestamp("us", zone)).cast(pa.int64())), is_date=True)
+        except pa.ArrowInvalid:
+            continue
+    return _guess(text)
+
+
+def _guess(text: pa.ChunkedArray) -> Times:
+    from pandas.tseries.api import guess_datetime_format
+
+    first = text[0].as_py()
+    _refuse_unlike_first_number(text, first)
+    if _ISO.match(first):  # such as dates with and without a zone, or with nanoseconds
+        return Times(_with_pandas(text, "ISO8601"), is_date=True)
+    # One format for the whole column: pandas' "mixed" would read 05/04 and 13/04 differently.
+    guessed = guess_datetime_format(first) or "mixed"
+    return Times(_with_pandas(text, guessed), is_date=True, guessed_format=guessed)
+
+
+def _refuse_unlike_first_number(text: pa.ChunkedArray, first: str) -> None:
+    """Name the first value that is no number in a column that begins with one."""
+    try:
+        float(first)
+    except ValueError:
+        return
+    # Infinities and NaN cast well but are no time either.
+    pattern = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
+    _refuse_first(~np.asarray(pc.match_substring_regex(text, pattern)), text)
+
+
+def _with_pandas(text: pa.ChunkedArray, time_format: str) -> NDArray[np.int64]:
+    """Parse dates, each distinct text once."""
+    import pandas as pd
+
+    encoded = text.combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    try:
+        parsed = pd.to_datetime(
+            encoded.dictionary.to_pandas(), format=time_format, errors="coerce", utc=True
+        )
+    except (ValueError, TypeError):  # a format that pandas itself refuses
+        raise UnreadableTimeError(text[0].as_py(), 0) from None
+    moments = parsed.to_numpy("datetime64[us]").astype(np.int64)
+    codes = np.asarray(encoded.indices)
+    _refuse_first(np.asarray(parsed.isna())[codes], text)
+    result: NDArray[np.int64] = moments[codes]
+    return result
+
+
+def _whole(column: Any) -> NDArray[np.int64]:
+    _refuse_first(np.asarray(pc.is_null(column)), column)
+    return np.asarray(column.cast(pa.int64()))
+
+
+def _refuse_first(bad: NDArray[np.bool_], column: pa.ChunkedArray) -> None:
+    if bad.any():
+        row = int(bad.argmax())
+        raise UnreadableTimeError(str(column[row].as_py()), row)

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from toys import make_dataset
+
+from diffrec_cli.data.dataset import DROP_REASONS, SCHEMA_VERSION, Dataset
+from diffrec_cli.data.idmap import IdMap
+from diffrec_cli.data.sequences import Sequences
+from diffrec_cli.errors import CorruptError, NewerSchemaError, UsageError
+
+
+@pytest.fixture
+def saved(tmp_path):
+    make_dataset().save(tmp_path)
+    return tmp_path
+
+
+def test_saving_and_loading_is_identity(saved):
+    dataset, loaded = make_dataset(), Dataset.load(saved)
+    assert loaded.content_hash == dataset.content_hash
+    for part in ("train", "valid", "test"):
+        assert np.array_equal(loaded.part(part).indptr, dataset.part(part).indptr)
+        assert np.array_equal(loaded.part(part).items, dataset.part(part).items)
+    assert loaded.user_ids.array.to_pylist() == ["007", "Ä, b"]
+    assert loaded.item_table.equals(dataset.item_table)
+    assert (loaded.setting, loaded.ordered, loaded.source) == (
+        "clean",
+        True,
+        {"files": ["log.csv"]},
+    )
+
+
+def test_summary_counts_everything_by_every_reason():
+    summary = make_dataset().summary()
+    assert summary["interactions"] == 5
+    assert (summary["train"], summary["valid"], summary["test"]) == (3, 1, 1)
+    assert (summary["users"], summary["items"]) == (2, 3)
+    assert tuple(summary["dropped"]) == DROP_REASONS
+    assert summary["dropped"]["duplicate"] == 3
+
+
+def test_histories_are_concatenated_oldest_first():
+    dataset = make_dataset()
+    assert dataset.known.of(0).tolist() == [2, 0, 1]
+    assert dataset.train_and_valid.of(1).tolist() == [1, 0]
+
+
+def test_titles_fall_back_to_ids():
+    assert make_dataset().titles([2, 1]) == ["Z", "y"]
+    assert make_dataset(item_table=pa.table({"id": ["x", "y", "z"]})).titles([0]) == ["x"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ordered": False},
+        {"setting": "noisy"},
+        {"user_ids": IdMap(["007", "Ä, c"])},
+        {"user_ids": IdMap(["007Ä", ", b"])},
+        {"item_table": pa.table({"id": ["x", "y", "z"], "title": ["X", "", "Z"]})},
+        {"item_table": pa.table({"id": ["x", "y", "z"]})},
+        {"train": Sequences.from_rows(np.array([0, 0, 1]), np.array([0, 2, 1]), 2)},
+    ],
+)
+def test_content_hash_changes_with_content(change):
+    assert make_dataset(**change).content_hash != make_dataset().content_hash
+
+
+def test_content_hash_is_of_content_alone():
+    chunked = pa.table({"id": pa.chunked_array([["x"], ["y", "z"]]), "title": ["X", None, "Z"]})
+    same = make_dataset(name="other", source={}, dropped={}, item_table=chunked)
+    assert same.content_hash == make_dataset().content_hash
+
+
+def test_variants_that_need_an_order_are_refused_without():
+    make_dataset().require_order("t")
+    with pytest.raises(UsageError) as caught:
+        make_dataset(ordered=False).require_order("lt")
+    assert "--time-col" in caught.value.fix
+
+
+@pytest.mark.parametrize("name", ["interactions.npz", "users.parquet", "items.parquet"])
+@pytest.mark.parametrize("damage", ["missing", "truncated", "garbage"])
+def test_damaged_files_are_told_and_never_loaded(saved, name, damage):
+    path = saved / name
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:40] if damage == "truncated" else b"garbage" * 20)
+    with pytest.raises(CorruptError) as caught:
+        Dataset.load(saved)
+    assert str(saved) in caught.value.what
+    assert caught.value.fix
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"kind": "model", "schema_version": 1}'])
+def test_damaged_record_is_told(saved, content):
+    (saved / "dataset.json").write_bytes(content)
+    with pytest.raises(CorruptError, match=r"dataset\.json"):
+        Dataset.load(saved)
+
+
+def test_parts_that_do_not_fit_the_ids_are_damage(saved):
+    pq.write_table(pa.table({"id": ["only one"]}), saved / "users.parquet")
+    with pytest.raises(CorruptError, match="does not fit"):
+        Dataset.load(saved)
+
+
+@pytest.mark.parametrize("items", [[0, 1, 3], [0, 1, -1]])
+def test_items_outside_the_catalogue_are_damage(tmp_path, items):
+    train = Sequences.from_rows(np.array([0, 0, 1]), np.array(items), 2)
+    dataset = make_dataset(train=train)
+    dataset.save(tmp_path)
+    with pytest.raises(CorruptError, match="does not fit"):
+        Dataset.load(tmp_path)
+
+
+def test_newer_schema_is_told(saved):
+    path = saved / "dataset.json"
+    record = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**record, "schema_version": SCHEMA_VERSION + 1}))
+    with pytest.raises(NewerSchemaError) as caught:
+        Dataset.load(saved)
+    assert caught.value.exit_code == 6
+    assert "upgrade" in caught.value.fix
+
+
+def test_datasets_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        make_dataset().name = "other"

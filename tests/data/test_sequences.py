@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from toys import make_sequences
+
+from diffrec_cli.data.sequences import Sequences, temporal_weights
+
+
+def as_lists(sequences):
+    return [sequences.of(user).tolist() for user in range(len(sequences))]
+
+
+def test_rows_keep_their_order_and_empty_users_their_place():
+    sequences = make_sequences([], [7, 5], [], [1], [])
+    assert as_lists(sequences) == [[], [7, 5], [], [1], []]
+    assert (len(sequences), sequences.size) == (5, 3)
+    assert sequences.lengths.tolist() == [0, 2, 0, 1, 0]
+    assert sequences.rows.tolist() == [1, 1, 3]
+    assert (sequences.indptr.dtype, sequences.items.dtype) == (np.int64, np.int32)
+
+
+def test_no_interactions_at_all():
+    sequences = make_sequences([], [])
+    assert as_lists(sequences.take(np.array([1, 0]))) == [[], []]
+    assert Sequences.concatenate(sequences, sequences).size == 0
+
+
+def test_take_reorders_and_repeats_users():
+    sequences = make_sequences([1, 2], [], [3, 4, 5])
+    assert as_lists(sequences.take(np.array([2, 1, 2, 0]))) == [[3, 4, 5], [], [3, 4, 5], [1, 2]]
+
+
+def test_concatenate_appends_user_by_user():
+    joined = Sequences.concatenate(
+        make_sequences([1], [], [2, 3]), make_sequences([4], [5], []), make_sequences([], [6], [7])
+    )
+    assert as_lists(joined) == [[1, 4], [5, 6], [2, 3, 7]]
+
+
+def test_weights_rise_linearly_to_the_newest():
+    weights = temporal_weights(np.array([0, 0, 4, 5, 7]), 0.1, 1.0)
+    assert weights.dtype == np.float32
+    assert weights.tolist() == pytest.approx([0.1, 0.4, 0.7, 1.0, 1.0, 0.1, 1.0])

@@ -1,0 +1,150 @@
+"""What every model promises, base, l, t and lt alike: fitted through the public API.
+
+On the checkerboard the right answer is known: even users want the even items they have
+not seen, odd users the odd ones.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from diffrec_cli import workflows
+from diffrec_cli.data import store as datasets
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.evaluation.ranking import input_rows, rank
+from diffrec_cli.models.backend import NumpyBackend, TorchBackend
+from diffrec_cli.models.scoring import build_scorer
+from diffrec_cli.registry import store as registry
+
+QUICK = {"dims": (16,), "batch_size": 10, "lr": 5e-3, "patience": 15, "epochs": 60, "seed": 3}
+LATENT = {"z_dim": 8, "C": 2, "lr": 1e-2}
+
+
+class ModelContract:
+    """Inherited by one class a variant."""
+
+    variant: str
+
+    @pytest.fixture
+    def fitted(self, checkerboard: Dataset):
+        return self.fit(checkerboard)
+
+    def fit(self, dataset: Dataset, **options):
+        datasets.save(dataset)
+        latent = LATENT if "l" in self.variant else {}
+        return workflows.fit(
+            dataset.name,
+            variant=self.variant,
+            values=QUICK | latent | options.pop("values", {}),
+            device="cpu",
+            precision="fp32",
+            **options,
+        )
+
+    def scorer(self, model: str, backend):
+        artifact = registry.resolve(model)
+        return build_scorer(artifact.config(), artifact.weights(), backend)
+
+    def scores(self, model: str, backend) -> np.ndarray:
+        artifact = registry.resolve(model)
+        rows = input_rows(artifact.dataset().known, artifact.config().temporal)
+        return np.asarray(self.scorer(model, backend).scores(rows))
+
+    def test_the_known_answer_is_found(self, fitted) -> None:
+        table = workflows.recommend(fitted.model, all_users=True, k=2).table().to_pylist()
+        assert len(table) == 60 * 2
+        right = [int(row["user"][1:]) % 2 == int(row["item"][1:]) % 2 for row in table]
+        assert np.mean(right) > 0.95
+
+    def test_the_valid_metrics_are_those_of_the_stored_model(self, fitted) -> None:
+        evaluated = workflows.evaluate([fitted.model], split="valid", device="cpu")
+        stored = fitted.training.valid
+        assert evaluated.results[0].evaluation.means == pytest.approx(dict(stored), abs=0.02)
+
+    def test_seen_items_are_masked(self, fitted, checkerboard: Dataset) -> None:
+        rows = workflows.recommend(fitted.model, all_users=True, k=40).table().to_pylist()
+        known = {
+            (f"u{user}", f"i{item:02d}")
+            for user in range(60)
+            for item in checkerboard.known.of(user)
+        }
+        assert not known & {(row["user"], row["item"]) for row in rows}
+        assert len(rows) == 60 * 22  # everything else: 40 items less the 18 of each user
+
+    def test_the_same_seed_gives_the_same_model(self, fitted, checkerboard: Dataset) -> None:
+        again = self.fit(checkerboard)
+        first, second = (registry.resolve(m).weights() for m in (fitted.model, again.model))
+        assert fitted.model != again.model
+        for name, array in first.items():
+            np.testing.assert_array_equal(array, second[name])
+
+    def test_numpy_and_torch_give_the_same_scores(self, fitted) -> None:
+        on_numpy = self.scores(fitted.model, NumpyBackend())
+        on_torch = self.scores(fitted.model, TorchBackend("cpu"))
+        np.testing.assert_allclose(on_numpy, on_torch, rtol=1e-3, atol=1e-4)
+
+    def test_lists_do_not_hang_on_the_batch_size(self, fitted, checkerboard: Dataset) -> None:
+        backend = NumpyBackend()
+        scorer, temporal = (
+            self.scorer(fitted.model, backend),
+            registry.resolve(fitted.model).config().temporal,
+        )
+        lists = [
+            np.concatenate(
+                [
+                    batch.items
+                    for batch in rank(
+                        scorer,
+                        backend,
+                        checkerboard.known,
+                        5,
+                        temporal=temporal,
+                        users_per_batch=size,
+                    )
+                ]
+            )
+            for size in (1, 7, 60)
+        ]
+        np.testing.assert_array_equal(lists[0], lists[1])
+        np.testing.assert_array_equal(lists[0], lists[2])
+
+    def test_a_known_user_and_his_history_by_hand_get_the_same_list(
+        self, fitted, checkerboard: Dataset, tmp_path: Path
+    ) -> None:
+        history = tmp_path / "history.txt"
+        history.write_text("".join(f"i{item:02d}\n" for item in checkerboard.known.of(7)))
+        known = workflows.recommend(fitted.model, users=["u7"], k=5).table()
+        given = workflows.recommend(fitted.model, history=history, k=5).table()
+        assert known["item"].to_pylist() == given["item"].to_pylist()
+
+    def test_export_and_import_keep_the_scores(self, fitted, tmp_path: Path) -> None:
+        archive = registry.export(fitted.model, tmp_path / "model.tar")
+        imported = registry.import_(archive, "copy").record.reference
+        np.testing.assert_array_equal(
+            self.scores(fitted.model, NumpyBackend()), self.scores(imported, NumpyBackend())
+        )
+
+    def test_refit_learns_from_every_interaction(self, fitted, checkerboard: Dataset) -> None:
+        refitted = self.fit(checkerboard, refit=True)
+        assert refitted.training.refit
+        assert refitted.training.epoch == fitted.training.epoch
+        assert not np.array_equal(
+            self.scores(fitted.model, NumpyBackend()), self.scores(refitted.model, NumpyBackend())
+        )
+
+
+class TestDiffRec(ModelContract):
+    variant = "base"
+
+
+class TestLDiffRec(ModelContract):
+    variant = "l"
+
+
+class TestTDiffRec(ModelContract):
+    variant = "t"
+
+
+class TestLTDiffRec(ModelContract):
+    variant = "lt"

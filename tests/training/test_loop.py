@@ -1,0 +1,167 @@
+"""The training loop: stopping, keeping the best, checkpoints, interruption, determinism."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from diffrec_cli.config import FitConfig, TrainingConfig
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.errors import CorruptError, StorageError, TrainingError
+from diffrec_cli.evaluation.ranking import input_rows
+from diffrec_cli.models.build import build_model
+from diffrec_cli.training import loop
+from diffrec_cli.training.loop import Trained, train
+
+CONFIG = FitConfig(training=TrainingConfig(lr=1e-3, batch_size=16, epochs=6, seed=5)).with_values(
+    {"dims": (8,), "T": 3}
+)
+
+
+def fit(dataset: Dataset, scores: list[float] | None = None, **options) -> Trained:
+    """Train on the checkerboard with made-up validation scores, one an epoch."""
+    config = replace(CONFIG.training, **options.pop("training", {}))
+    model = build_model(CONFIG, dataset.n_items)
+    remaining = iter(scores or [])
+    validate = None if scores is None else lambda model: {"recall@20": next(remaining)}
+    rows = input_rows(dataset.train, None)
+    return train(model, rows, config, validate=validate, **options)
+
+
+def same_weights(a: Trained, b: Trained) -> bool:
+    return all(torch.equal(a.weights[name], b.weights[name]) for name in a.weights)
+
+
+def test_the_weights_of_the_best_epoch_are_kept(checkerboard: Dataset) -> None:
+    trained = fit(checkerboard, [0.1, 0.5, 0.3, 0.2, 0.4, 0.1])
+    assert (trained.epoch, trained.epochs_run, trained.stopped) == (2, 6, "epochs")
+    assert trained.metrics == {"recall@20": 0.5}
+    assert same_weights(trained, fit(checkerboard, training={"epochs": 2}))
+
+
+def test_training_stops_when_patience_runs_out(checkerboard: Dataset) -> None:
+    trained = fit(checkerboard, [0.1, 0.5, 0.3, 0.2, 0.4, 0.1], training={"patience": 2})
+    assert (trained.epoch, trained.epochs_run, trained.stopped) == (2, 4, "patience")
+
+
+def test_only_every_nth_epoch_and_the_last_is_validated(checkerboard: Dataset) -> None:
+    epochs = []
+    fit(
+        checkerboard,
+        [0.1, 0.2, 0.3],
+        training={"eval_every": 4, "epochs": 6},
+        on_epoch=lambda e: epochs.append(bool(e.metrics)),
+    )
+    assert epochs == [False, False, False, True, False, True]
+
+
+def test_without_validation_the_last_epoch_is_kept(checkerboard: Dataset) -> None:
+    trained = fit(checkerboard)
+    assert (trained.epoch, trained.stopped) == (6, "epochs")
+
+
+def test_time_is_a_limit(checkerboard: Dataset) -> None:
+    trained = fit(checkerboard, [0.1], max_seconds=0.0)
+    assert (trained.epochs_run, trained.stopped) == (1, "time")
+
+
+def test_the_same_seed_gives_the_same_weights(checkerboard: Dataset) -> None:
+    assert same_weights(fit(checkerboard), fit(checkerboard))
+
+
+def test_another_seed_gives_other_weights(checkerboard: Dataset) -> None:
+    assert not same_weights(fit(checkerboard), fit(checkerboard, training={"seed": 6}))
+
+
+def test_training_lowers_the_loss(checkerboard: Dataset) -> None:
+    losses = []
+    fit(checkerboard, training={"epochs": 30}, on_epoch=lambda e: losses.append(e.loss))
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def interrupt_after(epoch: int) -> Callable[[loop.Epoch], None]:
+    def hear(result: loop.Epoch) -> None:
+        if result.epoch == epoch:
+            raise KeyboardInterrupt
+
+    return hear
+
+
+@pytest.fixture
+def eager_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "_CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "_CHECKPOINT_SHARE", 0.0)
+
+
+def test_an_interrupted_training_keeps_its_best(checkerboard: Dataset, tmp_path: Path) -> None:
+    trained = fit(checkerboard, [0.1, 0.5, 0.3, 0.2], run=tmp_path, on_epoch=interrupt_after(3))
+    assert (trained.epoch, trained.stopped) == (2, "interrupted")
+    assert isinstance(trained.interruption, KeyboardInterrupt)
+    assert same_weights(trained, fit(checkerboard, training={"epochs": 2}))
+
+
+@pytest.mark.usefixtures("eager_checkpoints")
+def test_a_resumed_training_computes_what_an_undisturbed_one_would(
+    checkerboard: Dataset, tmp_path: Path
+) -> None:
+    scores = [0.1, 0.5, 0.3, 0.2, 0.6, 0.1]
+    undisturbed = fit(checkerboard, scores)
+    # Interrupted after epoch 4 was logged and before its checkpoint: epoch 4 runs again.
+    fit(checkerboard, scores, run=tmp_path, on_epoch=interrupt_after(4))
+    resumed = fit(checkerboard, scores[3:], run=tmp_path, resume=True)
+    assert (resumed.epoch, resumed.epochs_run) == (5, 6)
+    assert same_weights(resumed, undisturbed)
+    log = [json.loads(line) for line in (tmp_path / "epochs.jsonl").read_text().splitlines()]
+    assert [entry["epoch"] for entry in log] == [1, 2, 3, 4, 5, 6]
+    assert [entry["recall@20"] for entry in log] == scores
+
+
+@pytest.mark.usefixtures("eager_checkpoints")
+def test_the_best_weights_survive_in_the_checkpoint(checkerboard: Dataset, tmp_path: Path) -> None:
+    fit(checkerboard, [0.1, 0.9, 0.3, 0.2], run=tmp_path, on_epoch=interrupt_after(4))
+    resumed = fit(checkerboard, [0.2, 0.1, 0.1], run=tmp_path, resume=True)
+    assert (resumed.epoch, resumed.metrics) == (2, {"recall@20": 0.9})
+    assert same_weights(resumed, fit(checkerboard, training={"epochs": 2}))
+
+
+@pytest.mark.usefixtures("eager_checkpoints")
+def test_a_damaged_checkpoint_is_named(checkerboard: Dataset, tmp_path: Path) -> None:
+    fit(checkerboard, [0.1, 0.2], run=tmp_path, on_epoch=interrupt_after(2))
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CorruptError, match=r"checkpoint\.safetensors"):
+        fit(checkerboard, [0.1], run=tmp_path, resume=True)
+
+
+def test_a_full_disk_at_a_checkpoint_is_a_storage_error(
+    checkerboard: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(StorageError) as caught:
+        fit(checkerboard, [0.1], run=tmp_path / "is" / "not" / "there")
+    assert caught.value.exit_code == 6
+
+
+def test_a_loss_that_is_not_finite_is_an_error_with_a_remedy(checkerboard: Dataset) -> None:
+    rows = input_rows(checkerboard.train, None)
+    rows.values[0] = np.inf
+    with pytest.raises(TrainingError, match="epoch 1") as caught:
+        train(build_model(CONFIG, 40), rows, CONFIG.training)
+    assert "lr=" in caught.value.fix
+
+
+def test_users_without_interactions_are_not_trained_on() -> None:
+    from diffrec_cli.data.sequences import Sequences
+
+    rows = input_rows(Sequences.from_rows(np.array([1, 1, 3]), np.array([0, 1, 2]), 5), None)
+    seen = []
+    train(
+        build_model(CONFIG, 40),
+        rows,
+        replace(CONFIG.training, epochs=1),
+        on_batch=lambda done, total: seen.append((done, total)),
+    )
+    assert seen == [(2, 2)]
