@@ -27,7 +27,9 @@ def test_corruption_is_the_weighted_sum_of_signal_and_noise() -> None:
     t = torch.arange(1, 7)
     x_t = Gaussian(CONFIG).corrupt(x_0, t, eps)
     n = noise_levels(CONFIG)[:, None]
-    np.testing.assert_allclose(x_t, np.sqrt(1 - n) * x_0.numpy() + np.sqrt(n) * eps.numpy(), rtol=1e-5)
+    np.testing.assert_allclose(
+        x_t, np.sqrt(1 - n) * x_0.numpy() + np.sqrt(n) * eps.numpy(), rtol=1e-5
+    )
 
 
 def test_loss_of_a_step_is_the_weighted_mean_squared_error() -> None:

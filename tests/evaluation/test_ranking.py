@@ -72,9 +72,7 @@ def test_seen_and_excluded_items_are_not_recommended(backend: NumpyBackend | Tor
 def test_lists_do_not_hang_on_the_batch_size(users_per_batch: int) -> None:
     backend = NumpyBackend()
     scorer = Fixed([1, 2, 3, 4, 0], backend)
-    lists = list(
-        rank(scorer, backend, HISTORY, 2, seen=HISTORY, users_per_batch=users_per_batch)
-    )
+    lists = list(rank(scorer, backend, HISTORY, 2, seen=HISTORY, users_per_batch=users_per_batch))
     assert np.concatenate([batch.items for batch in lists]).tolist() == [[1, 0], [3, 2], [3, 2]]
     assert max(scorer.batches) <= users_per_batch
     assert [batch.start for batch in lists] == list(range(0, 3, users_per_batch))

@@ -75,9 +75,7 @@ def test_coverage_is_the_share_of_items_in_any_list(tiny: Dataset) -> None:
 
 def test_progress_ends_at_the_number_of_users(tiny: Dataset) -> None:
     told = []
-    evaluate(
-        ByIndex(6), NumpyBackend(), tiny, "test", on_progress=lambda *args: told.append(args)
-    )
+    evaluate(ByIndex(6), NumpyBackend(), tiny, "test", on_progress=lambda *args: told.append(args))
     assert told[-1] == (2, 2)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffrec_cli.config import DenoiserConfig, DiffusionConfig, FitConfig, TrainingConfig
+from diffrec_cli.config import DenoiserConfig, FitConfig, TrainingConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.diffusion.gaussian import Gaussian
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
@@ -54,7 +54,9 @@ def test_layers_mirror_the_hidden_sizes() -> None:
 
 def test_weights_have_the_variance_of_both_fans() -> None:
     made = Denoiser(3000, 5, DenoiserConfig(dims=(400,)), torch.Generator().manual_seed(1))
-    assert made.W_in.detach().std().item() == pytest.approx((2 / (3000 + 10 + 400)) ** 0.5, rel=0.02)
+    assert made.W_in.detach().std().item() == pytest.approx(
+        (2 / (3000 + 10 + 400)) ** 0.5, rel=0.02
+    )
     assert made.b_out.detach().std().item() == pytest.approx(0.001, rel=0.05)
 
 
@@ -121,9 +123,7 @@ def test_noise_at_inference_belongs_to_the_user_not_to_the_batch(T_prime: int) -
     together = scorer.scores(batch)
     for user in range(len(batch.users)):
         a, b = batch.indptr[user : user + 2]
-        alone = Rows(
-            np.array([99]), np.array([0, b - a]), batch.items[a:b], batch.values[a:b]
-        )
+        alone = Rows(np.array([99]), np.array([0, b - a]), batch.items[a:b], batch.values[a:b])
         np.testing.assert_allclose(scorer.scores(alone)[0], together[user], rtol=1e-4, atol=1e-5)
 
 

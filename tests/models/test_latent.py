@@ -164,4 +164,8 @@ def test_sparse_dropout_drops_whole_interactions_and_rescales() -> None:
     assert len(dropped.items) == pytest.approx(0.75 * n, rel=0.02)
     assert set(dropped.values.tolist()) == {np.float32(1 / 0.75)}
     assert dropped.indptr[-1] == len(dropped.items)
-    assert dropped.items[: dropped.indptr[1]].max() < n // 2 <= dropped.items[dropped.indptr[1] :].min()
+    assert (
+        dropped.items[: dropped.indptr[1]].max()
+        < n // 2
+        <= dropped.items[dropped.indptr[1] :].min()
+    )

@@ -94,6 +94,7 @@ def make_table(*columns: str, title: str | None = None) -> Any:
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        collapse_padding=True,
     )
     for column in columns:
         right = column.startswith(">")

@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from diffrec_cli.data.arrow import numbers, read_parquet
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import CorruptError, UsageError
@@ -120,7 +121,7 @@ class Dataset:
         ids = self.item_ids.at(items)
         if not self.has_titles:
             return ids
-        index = pa.array(np.asarray(items, np.int64))
+        index = numbers(np.asarray(items, np.int64))
         titles = self.item_table["title"].take(index).to_pylist()
         return [title or item for title, item in zip(titles, ids, strict=True)]
 
@@ -206,8 +207,8 @@ class Dataset:
         try:
             with np.load(directory / "interactions.npz", allow_pickle=False) as arrays:
                 parts = {p: Sequences(arrays[f"{p}_indptr"], arrays[f"{p}_items"]) for p in PARTS}
-            user_ids = IdMap(pq.read_table(directory / "users.parquet")["id"])
-            item_table = pq.read_table(directory / "items.parquet")
+            user_ids = IdMap(read_parquet(directory / "users.parquet")["id"])
+            item_table = read_parquet(directory / "items.parquet")
             dataset = Dataset(
                 name=record["dataset"],
                 setting=record["setting"],

@@ -10,6 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from diffrec_cli.data.arrow import numbers, strings, to_numpy
+
+_NOT_FOUND = numbers(np.array([-1], np.int32))[0]
+
 
 class IdMap:
     """An ordered set of string ids; the id at position i has index i.
@@ -29,7 +33,7 @@ class IdMap:
     """
 
     def __init__(self, ids: Any) -> None:
-        array = pa.array(ids, pa.string()) if isinstance(ids, list) else ids
+        array = strings(ids) if isinstance(ids, list) else ids
         if isinstance(array, pa.ChunkedArray):
             array = array.combine_chunks()
         self.array = array.cast(pa.string())
@@ -39,14 +43,14 @@ class IdMap:
 
     def indices(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """Return the index of each id, -1 where it is unknown."""
-        found = pc.index_in(pa.array(ids, pa.string()), value_set=self.array)
-        return np.asarray(pc.fill_null(found, -1)).astype(np.int64)
+        found = pc.index_in(strings(ids), value_set=self.array)
+        return to_numpy(pc.fill_null(found, _NOT_FOUND)).astype(np.int64)
 
     def at(self, indices: Any) -> list[str]:
         """Return the ids at these indices."""
-        result: list[str] = self.array.take(pa.array(np.asarray(indices, np.int64))).to_pylist()
+        result: list[str] = self.array.take(numbers(np.asarray(indices, np.int64))).to_pylist()
         return result
 
     def take(self, indices: NDArray[np.int64]) -> IdMap:
         """Return the map of the ids at these indices, in that order."""
-        return IdMap(self.array.take(pa.array(indices)))
+        return IdMap(self.array.take(numbers(indices)))

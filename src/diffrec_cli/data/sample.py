@@ -24,9 +24,9 @@ from diffrec_cli.files import storage_errors, write_atomically
 _MAX_GROUPS = 12
 _SHELVES = 3  # per group
 _OFF_TASTE = 0.2  # share of events
-_FAVOURITE_SHELF = 0.85  # share of events in taste
-_LASTING_TASTE = 0.15  # share of events in taste that do not drift
-_ZIPF = 0.6
+_FAVOURITE_SHELF = 0.8  # share of events in taste
+_LASTING_TASTE = 0.2  # share of events in taste that do not drift
+_ZIPF = 0.7
 _MIN_EVENTS = 8
 _LARGEST_SHARE = 0.6  # of the catalogue, for one user
 _START, _WINDOW = 1_500_000_000, 2 * 365 * 86400  # July 2017, and two years, in seconds

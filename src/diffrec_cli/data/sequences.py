@@ -54,10 +54,12 @@ class Sequences:
 
     def take(self, users: IntArray) -> Sequences:
         """Return the rows of `users`, in that order."""
-        lengths = self.indptr[users + 1] - self.indptr[users]
-        indptr = _indptr(lengths)
-        shift = np.repeat(self.indptr[users] - indptr[:-1], lengths)
-        return Sequences(indptr, self.items[np.arange(indptr[-1]) + shift])
+        indptr, place = _gather(self.indptr, users)
+        return Sequences(indptr, self.items[place])
+
+    def keep(self, mask: NDArray[np.bool_]) -> Sequences:
+        """Return the same rows with those interactions alone where `mask` is true."""
+        return Sequences(_kept_before(mask)[self.indptr], self.items[mask])
 
     @staticmethod
     def from_rows(rows: IntArray, items: IntArray, users: int) -> Sequences:
@@ -84,6 +86,20 @@ class Sequences:
             items[np.arange(part.size) + shift] = part.items
             start += part.lengths
         return Sequences(indptr, items)
+
+
+def _gather(
+    indptr: NDArray[np.int64], rows: IntArray
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the boundaries of some rows put together, and where their entries were."""
+    lengths = indptr[rows + 1] - indptr[rows]
+    gathered = _indptr(lengths)
+    return gathered, np.arange(gathered[-1]) + np.repeat(indptr[rows] - gathered[:-1], lengths)
+
+
+def _kept_before(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return how many entries before each place, and before the end, are kept."""
+    return np.concatenate([[0], np.cumsum(mask)]).astype(np.int64)
 
 
 def _indptr(lengths: IntArray) -> NDArray[np.int64]:
@@ -139,3 +155,22 @@ class Rows:
     indptr: NDArray[np.int64]
     items: NDArray[np.int32]
     values: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """(nnz,) the row of each entry."""
+        return np.repeat(np.arange(len(self)), np.diff(self.indptr))
+
+    def take(self, rows: IntArray) -> Rows:
+        """Return these rows, in this order."""
+        indptr, place = _gather(self.indptr, rows)
+        return Rows(self.users[rows], indptr, self.items[place], self.values[place])
+
+    def keep(self, mask: NDArray[np.bool_]) -> Rows:
+        """Return the same rows with those entries alone where `mask`, (nnz,), is true."""
+        return Rows(
+            self.users, _kept_before(mask)[self.indptr], self.items[mask], self.values[mask]
+        )

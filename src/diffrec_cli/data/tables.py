@@ -12,9 +12,11 @@ from typing import Any, BinaryIO, Protocol, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from diffrec_cli.data.arrow import strings
 from diffrec_cli.errors import UsageError
 from diffrec_cli.files import INCOMING_PREFIX
 
+_COMMA, _QUOTE, _NOTHING = strings([",", '"', ""])
 FORMATS = ("csv", "jsonl", "parquet")
 
 
@@ -59,7 +61,7 @@ class CsvWriter:
             self.header_written = True
         if table.num_rows:
             fields = [_csv_field(column.combine_chunks()) for column in table.columns]
-            lines = pc.binary_join_element_wise(*fields, ",")
+            lines = pc.binary_join_element_wise(*fields, _COMMA)
             self.stream.write(("\n".join(lines.to_pylist()) + "\n").encode())
 
     def close(self) -> None:
@@ -69,12 +71,13 @@ class CsvWriter:
 
 def _csv_field(column: Any) -> Any:
     """Return a column as text, quoted where it must be (Arrow's own writer quotes every string)."""
-    text = pc.fill_null(pc.cast(column, pa.string()), "")
+    text = pc.cast(column, pa.string())
+    text = pc.fill_null(text, _NOTHING) if text.null_count else text
     special = pc.match_substring_regex(text, '[",\r\n]')
     if not pc.any(special).as_py():
         return text
     doubled = pc.replace_substring(text, '"', '""')
-    return pc.if_else(special, pc.binary_join_element_wise('"', doubled, '"', ""), text)
+    return pc.if_else(special, pc.binary_join_element_wise(_QUOTE, doubled, _QUOTE, _NOTHING), text)
 
 
 class JsonLinesWriter:

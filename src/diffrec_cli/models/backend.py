@@ -49,7 +49,7 @@ class NumpyBackend:
 
     def bag(self, rows: Rows, W: Array) -> Array:
         """Return x W. A loop: this backend serves few users, and it needs no scipy."""
-        out = np.zeros((len(rows.indptr) - 1, W.shape[1]), W.dtype)
+        out = np.zeros((len(rows), W.shape[1]), W.dtype)
         for row, (start, stop) in enumerate(
             zip(rows.indptr[:-1].tolist(), rows.indptr[1:].tolist(), strict=True)
         ):
@@ -58,8 +58,8 @@ class NumpyBackend:
 
     def dense(self, rows: Rows, width: int) -> Array:
         """Return the rows as a dense (B, width) array."""
-        x = np.zeros((len(rows.indptr) - 1, width), np.float32)
-        x[np.repeat(np.arange(len(x)), np.diff(rows.indptr)), rows.items] = rows.values
+        x = np.zeros((len(rows), width), np.float32)
+        x[rows.rows, rows.items] = rows.values
         return x
 
     def largest(self, scores: Array, k: int) -> tuple[FloatArray, IndexArray]:
@@ -104,11 +104,9 @@ class TorchBackend:
 
     def dense(self, rows: Rows, width: int) -> Array:
         """Return the rows as a dense (B, width) tensor."""
-        n = len(rows.indptr) - 1
-        place = np.repeat(np.arange(n, dtype=np.int64) * width, np.diff(rows.indptr)) + rows.items
-        x = self.xp.zeros(n * width, device=self.device)
-        x[self.asarray(place)] = self.asarray(rows.values)
-        return x.view(n, width)
+        x = self.xp.zeros(len(rows) * width, device=self.device)
+        x[self.asarray(rows.rows * width + rows.items)] = self.asarray(rows.values)
+        return x.view(len(rows), width)
 
     def largest(self, scores: Array, k: int) -> tuple[FloatArray, IndexArray]:
         """Return the k largest scores of each row and their columns, on the host."""

@@ -85,9 +85,7 @@ class Denoiser(nn.Module):
         self.W_in = xavier(width, sizes[0], fans, generator)
         self.W_step = xavier(E, sizes[0], fans, generator)
         self.b_in = small(sizes[0], generator)
-        self.W = nn.ParameterList(
-            xavier(a, b, a + b, generator) for a, b in pairwise(sizes)
-        )
+        self.W = nn.ParameterList(xavier(a, b, a + b, generator) for a, b in pairwise(sizes))
         self.b = nn.ParameterList(small(b, generator) for b in sizes[1:])
         self.V = xavier(width, sizes[-1], width + sizes[-1], generator)
         self.b_out = small(width, generator)

@@ -96,13 +96,12 @@ class LatentDiffRec(Trainable):
         One softmax runs over all items, so that the scores of different groups compare.
         """
         log_p = torch.log_softmax(vae.decode(z).float(), dim=1)  # (B, |I|)
-        users = np.repeat(np.arange(len(log_p)), np.diff(rows.indptr))
-        place = vae.backend.asarray(users * self.n_items + rows.items)
+        place = vae.backend.asarray(rows.rows * self.n_items + rows.items)
         values = vae.backend.asarray(rows.values)
         likelihood = (log_p.view(-1)[place] * values).sum() / len(log_p)
-        divergence = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)
-        gamma = self._gamma()
-        return gamma * divergence.sum(dim=1).mean() - likelihood
+        divergence: Tensor = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)
+        loss: Tensor = self._gamma() * divergence.sum(dim=1).mean() - likelihood
+        return loss
 
     def _gamma(self) -> Tensor:
         """Weight of the KL term: rises by the update to its cap."""
@@ -186,6 +185,5 @@ def sparse_dropout(rows: Rows, rate: float, generator: np.random.Generator) -> R
     if rate == 0:
         return rows
     kept = generator.random(len(rows.items), np.float32) >= rate
-    before = np.concatenate([[0], np.cumsum(kept)])
-    values = rows.values[kept] / np.float32(1.0 - rate)
-    return replace(rows, indptr=before[rows.indptr], items=rows.items[kept], values=values)
+    rows = rows.keep(kept)
+    return replace(rows, values=rows.values / np.float32(1.0 - rate))

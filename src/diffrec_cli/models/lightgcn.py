@@ -63,7 +63,7 @@ class LightGCN(Trainable):
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return BPR over one positive and one random item for every interaction of the rows."""
-        users = backend.asarray(np.repeat(rows.users, np.diff(rows.indptr)))
+        users = backend.asarray(rows.users[rows.rows])
         positive = backend.asarray(rows.items.astype(np.int64)) + self.n_users
         negative = torch.randint(
             self.n_users,

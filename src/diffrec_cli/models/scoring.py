@@ -117,7 +117,7 @@ def user_noise(rows: Rows, width: int, seed: int) -> NDArray[np.float32]:
     The draw hangs on the history alone, so a known user and the same history
     given by hand get the same list, in any batch and on any device.
     """
-    noise = np.empty((len(rows.indptr) - 1, width), np.float32)
+    noise = np.empty((len(rows), width), np.float32)
     for row, (start, stop) in enumerate(zip(rows.indptr[:-1], rows.indptr[1:], strict=True)):
         key = zlib.crc32(rows.items[start:stop].astype("<i4").tobytes())
         np.random.default_rng([seed, key]).standard_normal(out=noise[row], dtype=np.float32)

@@ -6,7 +6,7 @@ The same lines serve training (the arrays are parameters) and inference.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -125,10 +125,8 @@ class GroupVAE:
         """Return the part x^c of the rows that lies in group c, with the group's own columns."""
         if len(self.encoders) == 1:
             return rows
-        kept = self.groups.of_item[rows.items] == c
-        before = np.concatenate([[0], np.cumsum(kept)])
-        items = self.local[rows.items[kept]].astype(np.int32)
-        return Rows(rows.users, before[rows.indptr], items, rows.values[kept])
+        mine = rows.keep(self.groups.of_item[rows.items] == c)
+        return replace(mine, items=self.local[mine.items].astype(np.int32))
 
 
 def _numbered(

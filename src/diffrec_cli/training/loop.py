@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from diffrec_cli.config import TrainingConfig
@@ -225,7 +224,7 @@ def _epoch(
     for i in range(batches):
         batch = users[i * config.batch_size : (i + 1) * config.batch_size]
         with _autocast(backend.device, precision):
-            loss = model.loss(take_rows(rows, batch), backend, draws)
+            loss = model.loss(rows.take(batch), backend, draws)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so
         optimizer.step()
@@ -261,14 +260,6 @@ def _judge(
     if best:
         state.weights, state.metrics = _copy(model), metrics
     return Epoch(result.epoch, result.loss, metrics, best, result.seconds, result.users_per_second)
-
-
-def take_rows(rows: Rows, users: NDArray[np.int64]) -> Rows:
-    """Return the rows of these users, in this order."""
-    lengths = rows.indptr[users + 1] - rows.indptr[users]
-    indptr = np.concatenate([[0], np.cumsum(lengths)])
-    place = np.arange(indptr[-1]) + np.repeat(rows.indptr[users] - indptr[:-1], lengths)
-    return Rows(rows.users[users], indptr, rows.items[place], rows.values[place])
 
 
 def _draws(seed: int, epoch: int, device: torch.device) -> Draws:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from diffrec_cli.config import FitConfig
+from diffrec_cli.data.arrow import numbers, strings
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.histories import read_histories, read_ids
 from diffrec_cli.data.sequences import Sequences
@@ -55,9 +56,19 @@ class Recommendations:
 
 @dataclass(frozen=True)
 class _Request:
-    """Who is asked for: labels, what the model reads of them, and who only gets popular items."""
+    """Who is asked for.
 
-    labels: list[str]
+    Parameters
+    ----------
+    labels
+        Arrow string array of what to call them.
+    histories
+        What the model reads of each.
+    unknown
+        Of whom nothing is known: they get popular items.
+    """
+
+    labels: Any
     histories: Sequences
     unknown: NDArray[np.bool_]
 
@@ -169,7 +180,7 @@ def _known_users(
     """Look users up; what is unknown is an error, left out, or served popular items."""
     if ids is None:
         nobody = np.zeros(dataset.n_users, bool)
-        return _Request(dataset.user_ids.at(np.arange(dataset.n_users)), dataset.known, nobody)
+        return _Request(dataset.user_ids.array, dataset.known, nobody)
     indices = dataset.user_ids.indices(ids)
     unknown = indices < 0
     if unknown.any():
@@ -185,13 +196,8 @@ def _known_users(
         ids = [ids[i] for i in np.flatnonzero(~unknown)]
         indices = indices[~unknown]
         unknown = np.zeros(len(ids), bool)
-    histories = _empty_where(unknown, dataset.known.take(np.maximum(indices, 0)))
-    return _Request(ids, histories, unknown)
-
-
-def _empty_where(empty: NDArray[np.bool_], rows: Sequences) -> Sequences:
-    kept = ~np.repeat(empty, rows.lengths)
-    return Sequences.from_rows(rows.rows[kept], rows.items[kept], len(rows))
+    histories = dataset.known.take(np.maximum(indices, 0))
+    return _Request(strings(ids), histories.keep(~unknown[histories.rows]), unknown)
 
 
 def _histories(
@@ -216,7 +222,7 @@ def _histories(
     first = np.sort(np.unique(keys, return_index=True)[1])  # a repeated item counts once
     rows, known = np.divmod(keys[first], dataset.n_items)
     histories = Sequences.from_rows(rows, known, len(labels))
-    return _Request(labels, histories, histories.lengths == 0)
+    return _Request(strings(labels), histories, histories.lengths == 0)
 
 
 def _excluded(
@@ -319,21 +325,21 @@ def _tables(
 ) -> Iterator[pa.Table]:
     total = len(request.labels)
     for lists in batches:
-        labels = request.labels[lists.start : lists.start + len(lists.items)]
+        labels = request.labels.slice(lists.start, len(lists.items))
         yield _table(labels, lists, dataset, titles)
         listener(Step("recommending", lists.start + len(labels), total))
 
 
-def _table(labels: list[str], lists: Ranked, dataset: Dataset, titles: bool) -> pa.Table:
+def _table(labels: Any, lists: Ranked, dataset: Dataset, titles: bool) -> pa.Table:
     """Return the lists of a batch as rows; places that no item was left for are left out."""
     row, place = np.nonzero(lists.items >= 0)
     items = lists.items[row, place]
     columns: dict[str, Any] = {
-        "user": pa.array(labels, pa.string()).take(pa.array(row)),
-        "rank": pa.array(place + 1, pa.int32()),
-        "item": pa.array(dataset.item_ids.at(items), pa.string()),
-        "score": pa.array(lists.scores[row, place], pa.float32()),
+        "user": labels.take(numbers(row)),
+        "rank": numbers((place + 1).astype(np.int32)),
+        "item": dataset.item_ids.array.take(numbers(items)),
+        "score": numbers(lists.scores[row, place].astype(np.float32)),
     }
     if titles:
-        columns["title"] = pa.array(dataset.titles(items), pa.string())
+        columns["title"] = strings(dataset.titles(items))
     return pa.table(columns)
