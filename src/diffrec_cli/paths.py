@@ -1,9 +1,14 @@
-"""Where diffrec keeps its state: ``DIFFREC_HOME``, else the platform's directories."""
+"""Where diffrec keeps its state, and what may be the name of something there."""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+
+from diffrec_cli.errors import UsageError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def home() -> Path:
@@ -37,3 +42,18 @@ def config_file() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_config_dir("diffrec", appauthor=False)) / "config.toml"
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a text can be the name of a dataset or a model, and so of a directory."""
+    return _NAME.fullmatch(text) is not None
+
+
+def check_name(name: str, what: str) -> str:
+    """Return `name` if it can be the name of a dataset or a model, else raise UsageError."""
+    if not is_name(name):
+        raise UsageError(
+            f"{name!r} cannot be the name of a {what}",
+            "use up to 100 letters, digits, '.', '_' and '-', beginning with a letter or digit",
+        )
+    return name

@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from toys import make_dataset
 
 from diffrec_cli.data.dataset import DROP_REASONS, SCHEMA_VERSION, Dataset
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import CorruptError, NewerSchemaError, UsageError
+from tests.data.toys import make_dataset
 
 
 @pytest.fixture

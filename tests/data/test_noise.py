@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from toys import lists, make_log, make_sequences, random_rows
 
 from diffrec_cli.config import SplitOptions
 from diffrec_cli.data import noise
 from diffrec_cli.data.split import split_log
 from diffrec_cli.errors import DataError
+from tests.data.toys import lists, make_log, make_sequences, random_rows
 
 NATURAL = SplitOptions(setting="noisy", ratios=(5, 3, 2))
 CLEAN = SplitOptions(ratios=(5, 3, 2))

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from toys import make_sequences
 
 from diffrec_cli.data.sequences import Sequences, temporal_weights
+from tests.data.toys import make_sequences
 
 
 def as_lists(sequences):

@@ -6,13 +6,13 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
-from toys import lists, make_log, random_rows
 
 from diffrec_cli.config import SplitOptions
 from diffrec_cli.data.dataset import DROP_REASONS
 from diffrec_cli.data.readers import Log
 from diffrec_cli.data.split import join_items, part_sizes, split_log
 from diffrec_cli.errors import DataError
+from tests.data.toys import lists, make_log, random_rows
 
 
 def half_up(x):

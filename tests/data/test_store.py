@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from toys import make_dataset
 
 from diffrec_cli.data import store
 from diffrec_cli.errors import NotFoundError, StorageError, UsageError
+from diffrec_cli.paths import check_name
+from tests.data.toys import make_dataset
 
 OTHER = {"item_table": pa.table({"id": ["x", "y", "other"]})}
 
@@ -126,7 +127,7 @@ def test_unknown_dataset_is_told_and_known_one_removed():
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "-x", "x" * 101, "a b"])
 def test_names_that_could_leave_the_store_are_refused(name):
     with pytest.raises(UsageError):
-        store.check_name(name, "dataset")
+        check_name(name, "dataset")
     with pytest.raises(UsageError):
         store.load(name)
 
@@ -144,4 +145,4 @@ def test_names_that_could_leave_the_store_are_refused(name):
 )
 def test_names_are_made_from_paths(path, name):
     assert store.name_from_path(Path(path)) == name
-    assert store.check_name(name, "dataset") == name
+    assert check_name(name, "dataset") == name

@@ -119,7 +119,7 @@ def test_vae_loss_is_equation_15(decoder: str) -> None:
 
     tensors = [torch.from_numpy(a).float() for a in (z, mean, log_variance)]
     vae = model._on(TorchBackend("cpu"))
-    assert float(model._vae_loss(vae, *tensors, ROWS)) == pytest.approx(expected, rel=1e-4)
+    assert model._vae_loss(vae, *tensors, ROWS).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_kl_weight_rises_by_the_update_to_its_cap() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Annotated
 
@@ -49,10 +49,6 @@ app.add_typer(data.app, name="data")
 app.add_typer(config.app, name="config")
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: stop as after Ctrl-C, but leave with another status."""
-
-
 def _show_version(asked: bool) -> None:
     if asked:
         typer.echo(f"diffrec {__version__}")
@@ -91,20 +87,21 @@ def run(arguments: Sequence[str]) -> int:
     flags, rest = _split_anywhere(arguments)
     screen.configure(quiet="quiet" in flags, no_color="no_color" in flags)
     debug = "debug" in flags
-    _watch_signals()
+    terminated = _watch_signals()
     try:
         code = app(rest, prog_name="diffrec", standalone_mode=False)
         sys.stdout.flush()
+        screen.close()
+        if code == INTERRUPTED and terminated():
+            return TERMINATED
         return code if isinstance(code, int) else 0
     except DiffrecError as error:
         return _fail(error.what, error.fix, error.exit_code, error, debug)
     except typer.TyperException as error:
         return _fail_usage(error, debug)
-    except (typer.Abort, KeyboardInterrupt) as error:
-        cause = error if isinstance(error, KeyboardInterrupt) else error.__cause__
+    except (typer.Abort, KeyboardInterrupt):
         screen.close()
-        screen.say("terminated" if isinstance(cause, Terminated) else "interrupted")
-        return TERMINATED if isinstance(cause, Terminated) else INTERRUPTED
+        return TERMINATED if terminated() else INTERRUPTED
     except BrokenPipeError:
         return BROKEN_PIPE
     except Exception as error:
@@ -143,12 +140,20 @@ def _fail_usage(error: typer.TyperException, debug: bool) -> int:
     return _fail(what, f"see `{command} --help`", error.exit_code, error, debug)
 
 
-def _watch_signals() -> None:
-    """Die quietly of a closed pipe, as other tools do, and stop in order on SIGTERM."""
+def _watch_signals() -> Callable[[], bool]:
+    """Die quietly of a closed pipe, as other tools do; take SIGTERM for Ctrl-C.
+
+    Returns
+    -------
+    A function that tells whether it was SIGTERM.
+    """
+    received = []
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        raise Terminated
+        received.append(number)
+        raise KeyboardInterrupt
 
     if hasattr(signal, "SIGPIPE"):  # not on Windows
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, terminate)
+    return lambda: bool(received)

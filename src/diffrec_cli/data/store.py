@@ -10,19 +10,7 @@ from typing import Any
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import DiffrecError, NotFoundError, StorageError, UsageError
 from diffrec_cli.files import incoming, storage_errors, sweep_incoming, sync_tree
-from diffrec_cli.paths import datasets_dir
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
-
-def check_name(name: str, what: str) -> str:
-    """Return `name` if it can be the name of a dataset or a model, else raise UsageError."""
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r} cannot be the name of a {what}",
-            "use up to 100 letters, digits, '.', '_' and '-', beginning with a letter or digit",
-        )
-    return name
+from diffrec_cli.paths import check_name, datasets_dir, is_name
 
 
 def name_from_path(path: Path) -> str:
@@ -97,7 +85,7 @@ def names() -> list[str]:
     """Return the names of all prepared datasets."""
     if not datasets_dir().is_dir():
         return []
-    return sorted(path.name for path in datasets_dir().iterdir() if _NAME.fullmatch(path.name))
+    return sorted(path.name for path in datasets_dir().iterdir() if is_name(path.name))
 
 
 def summaries() -> list[dict[str, Any]]:

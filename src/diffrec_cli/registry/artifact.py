@@ -8,16 +8,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from diffrec_cli.config import FitConfig
-from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import ConfigError, CorruptError
 from diffrec_cli.files import read_record, sha256_file
 from diffrec_cli.registry.record import KIND, SCHEMA_VERSION, FileEntry, ModelRecord, finite
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from diffrec_cli.data.dataset import Dataset
 
 RECORD = "model.json"
 WEIGHTS = "weights.safetensors"
@@ -65,6 +66,8 @@ class Artifact:
 
     def dataset(self) -> Dataset:
         """Return the dataset it was fitted on; raise :class:`CorruptError` if damaged."""
+        from diffrec_cli.data.dataset import Dataset
+
         return Dataset.load(self.path / DATA)
 
     def config(self) -> FitConfig:
@@ -98,6 +101,7 @@ def write_files(
 
 
 def _save_weights(path: Path, weights: Mapping[str, NDArray[Any]]) -> None:
+    import numpy as np
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 

@@ -10,10 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from diffrec_cli.data.store import check_name
 from diffrec_cli.errors import CorruptError, UsageError
+from diffrec_cli.paths import check_name
 
 KIND = "model"
 SCHEMA_VERSION = 1
@@ -119,7 +117,7 @@ class ModelRecord:
 
 def finite(value: Any) -> Any:
     """Return `value` as JSON can hold it: NumPy scalars as plain ones, NaN and infinity as None."""
-    if isinstance(value, np.generic):
+    if type(value).__module__ == "numpy":  # a scalar; numpy itself need not be here
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return None

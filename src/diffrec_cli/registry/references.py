@@ -9,9 +9,8 @@ import difflib
 import re
 from pathlib import Path
 
-from diffrec_cli.data.store import check_name
 from diffrec_cli.errors import NotFoundError, StorageError, UsageError
-from diffrec_cli.paths import models_dir
+from diffrec_cli.paths import check_name, models_dir
 
 LATEST = "latest"
 DEFAULT = "default.json"  # beside the names, so no model may be called so

@@ -20,11 +20,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
-from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import LockedError, NotFoundError, StorageError, UsageError
 from diffrec_cli.files import (
     directory_size,
@@ -54,6 +51,11 @@ from diffrec_cli.registry.references import (
     versions_of,
 )
 from diffrec_cli.registry.verification import Verification, check, check_content
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from diffrec_cli.data.dataset import Dataset
 
 LOCK_TIMEOUT = 10.0  # seconds; the lock is never held for longer than a rename takes
 

@@ -15,7 +15,6 @@ from filelock import FileLock, Timeout
 
 from diffrec_cli.config import FitConfig, ReadOptions, SplitOptions, Variant
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.data.store import check_name
 from diffrec_cli.errors import NotFoundError
 from diffrec_cli.evaluation.ranking import batch_size, input_rows
 from diffrec_cli.evaluation.report import evaluate
@@ -29,7 +28,7 @@ from diffrec_cli.models.build import (
 )
 from diffrec_cli.models.scoring import build_scorer
 from diffrec_cli.models.trainable import Trainable
-from diffrec_cli.paths import runs_dir
+from diffrec_cli.paths import check_name, runs_dir
 from diffrec_cli.presets import preset as find_preset
 from diffrec_cli.registry import store as registry
 from diffrec_cli.registry.record import ModelRecord, TrainingFacts

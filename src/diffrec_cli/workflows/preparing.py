@@ -12,6 +12,7 @@ from diffrec_cli.config import ReadOptions, SplitOptions
 from diffrec_cli.data import store
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import NotFoundError, UsageError
+from diffrec_cli.paths import check_name
 from diffrec_cli.workflows.events import Listener, Note, silent
 
 
@@ -82,7 +83,7 @@ def prepare(
     if not inputs:
         raise UsageError("no log to prepare", "give a file, a directory or - for stdin")
     first = Path(inputs[0])
-    name = store.check_name(name or _default_name(str(inputs[0])), "dataset")
+    name = check_name(name or _default_name(str(inputs[0])), "dataset")
     if first.is_dir() and is_authors_directory(first):
         dataset = _from_lists(inputs, name, split, items, listener)
     else:

@@ -1,0 +1,137 @@
+"""The JSON that scripts read: its keys are a promise."""
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Cli
+
+COUNTS = ["users", "items", "interactions", "train", "valid", "test"]
+
+
+def keys(cli: Cli, *arguments: object) -> dict:
+    outcome = cli(*arguments, "--format", "json")
+    assert outcome.code == 0, outcome.err
+    document = json.loads(outcome.out)
+    assert document["schema_version"] == 1
+    return document
+
+
+def test_prepare(cli: Cli, sample) -> None:
+    document = keys(cli, "prepare", sample[0])
+    assert list(document) == ["schema_version", "dataset", "setting", *COUNTS, "dropped"]
+    assert document["dataset"] == "ratings"
+    assert document["interactions"] == document["train"] + document["valid"] + document["test"]
+    assert list(document["dropped"]) == [
+        "rating_below_threshold",
+        "duplicate",
+        "user_below_minimum",
+        "item_below_minimum",
+        "user_unseen_in_train",
+        "item_unseen_in_train",
+        "low_rating_not_sampled",
+        "replaced_by_low_rating",
+    ]
+
+
+def test_fit(cli: Cli, sample) -> None:
+    document = keys(cli, "fit", sample[0], "--epochs", 2, "--set", "dims=8")
+    assert list(document) == [
+        "schema_version",
+        "model",
+        "epoch",
+        "epochs",
+        "stopped",
+        "valid",
+        "seconds",
+        "parameters",
+        "device",
+        "precision",
+        "path",
+    ]
+    assert document["model"] == "ratings-base@1"
+    assert list(document["valid"]) == ["recall@10", "recall@20", "ndcg@10", "ndcg@20"]
+
+
+@pytest.mark.usefixtures("fitted")
+def test_eval(cli: Cli) -> None:
+    document = keys(cli, "eval", "shop", "--baselines", "pop,itemknn,ease")
+    assert [result["model"] for result in document["results"]] == [
+        "shop@1",
+        "popularity",
+        "itemknn",
+        "ease",
+    ]
+    first, second, *_ = document["results"]
+    assert list(first) == ["model", "split", "users", "metrics"]
+    assert list(first["metrics"]) == ["recall@10", "recall@20", "ndcg@10", "ndcg@20"]
+    assert list(second["difference"]) == ["mean", "low", "high", "p_value"]
+
+
+@pytest.mark.usefixtures("fitted")
+def test_recommend(cli: Cli) -> None:
+    document = keys(cli, "recommend", "--user", "u0001", "-k", 3)
+    assert list(document) == ["schema_version", "model", "recommendations"]
+    assert list(document["recommendations"][0]) == ["user", "rank", "item", "score"]
+    assert len(document["recommendations"]) == 3
+
+
+@pytest.mark.usefixtures("fitted")
+def test_models_ls(cli: Cli) -> None:
+    (model,) = keys(cli, "models", "ls")["models"]
+    assert list(model) == [
+        "name",
+        "version",
+        "default",
+        "bytes",
+        "path",
+        "variant",
+        "dataset",
+        "created",
+        "complete",
+        "refit",
+        "valid",
+    ]
+    assert (model["name"], model["version"], model["default"]) == ("shop", 1, True)
+
+
+@pytest.mark.usefixtures("fitted")
+def test_models_show_and_verify(cli: Cli) -> None:
+    shown = keys(cli, "models", "show", "shop")
+    assert {"config", "dataset", "training", "packages", "files", "path"} <= set(shown)
+    verified = keys(cli, "models", "verify", "shop")
+    assert list(verified) == ["schema_version", "model", "sound", "files"]
+    assert verified["sound"] is True
+
+
+@pytest.mark.usefixtures("fitted")
+def test_data_ls_and_show(cli: Cli) -> None:
+    (dataset,) = keys(cli, "data", "ls")["datasets"]
+    assert list(dataset) == ["dataset", "setting", *COUNTS, "ordered"]
+    shown = keys(cli, "data", "show", "ratings")
+    assert {"content_hash", "source", "dropped", "path"} <= set(shown)
+
+
+@pytest.mark.usefixtures("fitted")
+def test_doctor(cli: Cli) -> None:
+    document = keys(cli, "doctor")
+    assert document["ok"] is True
+    assert {"torch", "device", "home", "models", "datasets"} <= {
+        check["name"] for check in document["checks"]
+    }
+
+
+@pytest.mark.parametrize(
+    "command", [["prepare"], ["fit", "--epochs", "1"], ["models", "ls"], ["doctor"]]
+)
+@pytest.mark.parametrize("form", ["jsonl", "csv", "table"])
+def test_every_report_comes_in_every_format(
+    cli: Cli, sample, command: list[str], form: str
+) -> None:
+    log = [sample[0]] if command[0] in ("prepare", "fit") else []
+    outcome = cli(command[0], *log, *command[1:], "--format", form)
+    assert outcome.code == 0, outcome.err
+    if form == "jsonl":
+        assert all(isinstance(json.loads(line), dict) for line in outcome.out.splitlines())
+    elif form == "table":
+        assert "─" in outcome.out
