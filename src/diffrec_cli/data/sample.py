@@ -7,19 +7,17 @@ events are clicks on what is popular, off his taste, and rated low.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
 from diffrec_cli.data.grouping import ranks_within
+from diffrec_cli.data.tables import write_file
 from diffrec_cli.errors import UsageError
-from diffrec_cli.files import storage_errors, write_atomically
 
 _MAX_GROUPS = 12
 _SHELVES = 3  # per group
@@ -163,18 +161,13 @@ def write_sample(path: str | Path, options: SampleOptions) -> tuple[Path, Path]:
 
     Raises
     ------
-    StorageError
-        They cannot be written.
+    UsageError, StorageError
+        They cannot be written there, or the disk is full.
     """
     stem = str(path).removesuffix(".csv")
     paths = Path(f"{stem}.csv"), Path(f"{stem}-items.csv")
     for target, table in zip(paths, sample_log(options), strict=True):
-        content = io.BytesIO(",".join(table.column_names).encode() + b"\n")
-        content.seek(0, io.SEEK_END)
-        style = pa_csv.WriteOptions(include_header=False, quoting_style="needed")
-        pa_csv.write_csv(table, content, style)
-        with storage_errors(target):
-            write_atomically(target, content.getvalue())
+        write_file(target, [table])
     return paths
 
 
@@ -289,8 +282,8 @@ def _ratings(rng: np.random.Generator, off_taste: NDArray[np.bool_]) -> NDArray[
 
 
 def _timestamps(rng: np.random.Generator, user: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return ascending times a user: bursts of minutes, pauses of weeks."""
-    gaps = rng.lognormal(9.0, 2.5, len(user)).clip(1, 30 * 86400).astype(np.int64) + 1
+    """Return ascending times a user: bursts of hours, pauses of weeks, most of a year in all."""
+    gaps = rng.lognormal(12.0, 2.0, len(user)).clip(1, 30 * 86400).astype(np.int64) + 1
     total = np.cumsum(gaps)
     begin = np.flatnonzero(ranks_within(user) == 0)
     joined = _START + rng.integers(_WINDOW, size=len(begin))

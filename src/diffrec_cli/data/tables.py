@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from diffrec_cli.data.arrow import strings
 from diffrec_cli.errors import UsageError
-from diffrec_cli.files import INCOMING_PREFIX
+from diffrec_cli.files import INCOMING_PREFIX, storage_errors
 
 _COMMA, _QUOTE, _NOTHING = strings([",", '"', ""])
 FORMATS = ("csv", "jsonl", "parquet")
@@ -33,7 +33,7 @@ def format_of(path: Path) -> str:
         return "jsonl"
     if suffix not in FORMATS:
         raise UsageError(
-            f"--out {path}: unknown kind of file", "end its name in .csv, .jsonl or .parquet"
+            f"{path}: unknown kind of file", "end its name in .csv, .jsonl or .parquet"
         )
     return suffix
 
@@ -143,7 +143,7 @@ class AtomicFile:
             self.stream: BinaryIO = self.temporary.open("wb")
         except OSError as error:
             raise UsageError(
-                f"--out {self.path}: cannot be written ({error.strerror})", "give another file"
+                f"{self.path}: cannot be written ({error.strerror})", "give another file"
             ) from error
         return self
 
@@ -164,7 +164,7 @@ class AtomicFile:
 
 def write_file(path: Path, tables: Iterable[pa.Table]) -> None:
     """Write tables to a new file, atomically, in the format of its name."""
-    with AtomicFile(path) as file:
+    with storage_errors(path), AtomicFile(path) as file:
         write_stream(file.stream, format_of(path), tables)
 
 

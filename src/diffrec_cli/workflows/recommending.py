@@ -28,6 +28,7 @@ ON_UNKNOWN = ("error", "skip", "popular")
 
 #: Up to so many users NumPy answers before torch would have been imported.
 _FEW_USERS = 256
+_NO_LISTS = Ranked(0, np.zeros((0, 1), np.int64), np.zeros((0, 1), np.float32))
 _NAMED = 5  # unknown ids that a message names
 
 
@@ -324,6 +325,8 @@ def _tables(
     listener: Listener,
 ) -> Iterator[pa.Table]:
     total = len(request.labels)
+    if total == 0:  # whoever reads the table still learns its columns
+        yield _table(request.labels, _NO_LISTS, dataset, titles)
     for lists in batches:
         labels = request.labels.slice(lists.start, len(lists.items))
         yield _table(labels, lists, dataset, titles)

@@ -1,0 +1,308 @@
+"""Everything a user can get wrong: an exit code, one line of what and where, one line of fix."""
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cli, Outcome
+
+GOOD = "user,item,rating,timestamp\n" + "".join(
+    f"u{u},i{i},{5 - (u + i) % 2},{1000 + i}\n" for u in range(12) for i in range(u % 3, 12)
+)
+
+
+def refused(outcome: Outcome, code: int, *words: str) -> None:
+    """Check the form of an error and that its first line has these words."""
+    assert outcome.code == code, outcome.err
+    lines = [line for line in outcome.err.splitlines() if line]
+    errors = [line for line in lines if line.startswith("error: ")]
+    assert len(errors) == 1, outcome.err
+    assert lines[-1].startswith("  fix: ")
+    assert len(lines[-1]) > len("  fix: ")
+    assert "Traceback" not in outcome.err
+    for word in words:
+        assert word in errors[0], outcome.err
+    assert outcome.out == ""
+
+
+def with_line(line: str, number: int = 3) -> str:
+    lines = GOOD.splitlines(keepends=True)
+    return "".join([*lines[: number - 1], line + "\n", *lines[number - 1 :]])
+
+
+LOGS = {
+    "missing column": ("a,b,rating\n1,2,5\n3,4,5\n", ["log.csv"]),
+    "ambiguous column": ("user,user_id,item\n1,1,2\n2,2,3\n", ["log.csv", "user_id"]),
+    "text in a rating": (with_line("u1,i1,good,5"), ["log.csv:3", "rating", "good"]),
+    "negative rating": (with_line("u1,i1,-2,5"), ["log.csv:3", "rating"]),
+    "nan rating": (with_line("u1,i1,nan,5"), ["log.csv:3", "rating"]),
+    "empty rating": (with_line("u1,i1,,5"), ["log.csv:3", "rating"]),
+    "empty user": (with_line(",i1,5,5"), ["log.csv:3", "user"]),
+    "unparsable timestamp": (with_line("u1,i1,5,yesterday"), ["log.csv:3", "timestamp"]),
+    "empty file": ("", ["log.csv"]),
+    "a header alone": ("user,item,rating\n", ["log.csv"]),
+    "one user": ("user,item,rating\nu,1,5\nu,2,5\nu,3,4\n", ["user"]),
+    "one item": ("user,item,rating\na,1,5\nb,1,5\nc,1,4\n", ["item"]),
+    "all ratings low": (GOOD.replace(",5,", ",1,").replace(",4,", ",2,"), ["rating"]),
+    "scale to 10": (GOOD.replace(",5,", ",9,"), ["rating"]),
+    "too few fields": (with_line("u1,i1,5", 7), ["log.csv:7"]),
+    "too many fields": (with_line("u1,i1,5,5,5,5", 7), ["log.csv:7"]),
+    "a 10 MB line": (with_line("u" * 10_000_000 + ",i1,5,5", 4), ["log.csv:4"]),
+}
+
+
+@pytest.mark.parametrize("case", LOGS)
+@pytest.mark.parametrize("command", ["prepare", "fit"])
+def test_a_log_that_cannot_be_used(cli: Cli, tmp_path: Path, case: str, command: str) -> None:
+    text, words = LOGS[case]
+    (tmp_path / "log.csv").write_text(text)
+    refused(cli(command, tmp_path / "log.csv"), 3, *words)
+
+
+def test_latin_1_bytes(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_bytes(with_line("José,i1,5,5").encode("latin-1"))
+    outcome = cli("prepare", tmp_path / "log.csv")
+    refused(outcome, 3, "log.csv:3")
+    assert "latin-1" in outcome.err
+    assert cli("prepare", tmp_path / "log.csv", "--encoding", "latin-1").code == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\ufeff" + GOOD, GOOD.replace("\n", "\r\n"), GOOD + GOOD.split("\n", 1)[1], GOOD.rstrip("\n")],
+    ids=["BOM", "CRLF", "duplicates", "no final newline"],
+)
+def test_harmless_oddities_change_nothing(cli: Cli, tmp_path: Path, text: str) -> None:
+    (tmp_path / "plain.csv").write_text(GOOD)
+    (tmp_path / "odd.csv").write_text(text, newline="")
+    plain, odd = (
+        json.loads(cli("prepare", tmp_path / name, "--name", "x", "--dry-run").out)
+        for name in ("plain.csv", "odd.csv")
+    )
+    rows = GOOD.count("\n") - 1
+    assert odd.pop("dropped")["duplicate"] in (0, rows)
+    plain.pop("dropped")
+    assert odd == plain
+
+
+def test_a_file_that_is_not_there(cli: Cli) -> None:
+    refused(cli("prepare", "nowhere.csv"), 3, "nowhere.csv")
+
+
+def test_an_unknown_dataset(cli: Cli) -> None:
+    refused(cli("fit", "nothing"), 4, "nothing")
+    refused(cli("data", "show", "nothing"), 4, "nothing")
+    refused(cli("data", "rm", "nothing", "--yes"), 4, "nothing")
+
+
+def test_an_unknown_model(cli: Cli) -> None:
+    refused(cli("recommend", "--user", "1"), 4, "no model")
+    for command in ("eval", "models show", "models verify", "models default", "models export"):
+        refused(cli(*command.split(), "nothing"), 4, "nothing")
+
+
+@pytest.mark.usefixtures("fitted")
+def test_a_model_whose_name_is_nearly_right_is_suggested(cli: Cli) -> None:
+    outcome = cli("eval", "shpo")
+    refused(outcome, 4, "shpo")
+    assert "shop" in outcome.err.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("fitted")
+class TestAskingForLists:
+    def test_an_unknown_user(self, cli: Cli) -> None:
+        refused(cli("recommend", "--user", "nobody"), 4, "'nobody'")
+
+    def test_unknown_items_only(self, cli: Cli) -> None:
+        refused(cli("recommend", "--like", "nothing"), 4, "'nothing'")
+
+    def test_a_list_longer_than_the_catalogue(self, cli: Cli) -> None:
+        refused(cli("recommend", "--user", "u0001", "-k", 5000), 2, "5000", "60")
+
+    def test_an_empty_list(self, cli: Cli) -> None:
+        refused(cli("recommend", "--user", "u0001", "-k", 0), 2, "-k 0")
+
+    def test_nobody_and_several_at_once(self, cli: Cli) -> None:
+        refused(cli("recommend"), 2, "--user")
+        refused(cli("recommend", "--user", "u0001", "--all-users"), 2, "not several")
+
+    def test_a_file_of_users_that_is_not_there(self, cli: Cli) -> None:
+        refused(cli("recommend", "--users", "nowhere.txt"), 3, "nowhere.txt")
+
+    def test_an_empty_file_of_users(self, cli: Cli, tmp_path: Path) -> None:
+        (tmp_path / "users.txt").write_text("\n")
+        refused(cli("recommend", "--users", tmp_path / "users.txt"), 3, "users.txt")
+
+    def test_an_output_of_no_known_kind(self, cli: Cli, tmp_path: Path) -> None:
+        refused(cli("recommend", "--all-users", "--out", tmp_path / "recs.xls"), 2, "recs.xls")
+
+    def test_an_output_that_cannot_be_written(self, cli: Cli, tmp_path: Path) -> None:
+        out = tmp_path / "nowhere" / "recs.csv"
+        refused(cli("recommend", "--all-users", "--out", out), 2, "recs.csv")
+
+    def test_filters_that_leave_nothing(self, cli: Cli, tmp_path: Path) -> None:
+        (tmp_path / "none.txt").write_text("nothing\n")
+        refused(cli("recommend", "--user", "u0001", "--allow", tmp_path / "none.txt"), 2, "--allow")
+
+    def test_titles_that_nobody_gave(self, cli: Cli, sample) -> None:
+        assert cli("fit", sample[0], "--dataset", "plain", "--epochs", 1).code == 0
+        refused(cli("recommend", "--user", "u0001", "--titles"), 2, "titles")
+
+
+@pytest.mark.usefixtures("fitted")
+class TestEvaluating:
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["--split", "train"],
+            ["--metrics", "accuracy"],
+            ["-k", "ten"],
+            ["-k", "0"],
+            ["--history", "all"],
+            ["--min", "recall"],
+            ["--min", "recall@20=high"],
+            ["--baselines", "magic"],
+        ],
+    )
+    def test_options_without_sense(self, cli: Cli, arguments: list[str]) -> None:
+        refused(cli("eval", *arguments), 2)
+
+    def test_a_gate_that_fails_is_exit_7_after_the_report(self, cli: Cli) -> None:
+        outcome = cli("eval", "--min", "recall@20=0.999")
+        assert outcome.code == 7
+        assert "recall@20" in outcome.err
+        assert json.loads(outcome.out)["results"]
+        assert cli("eval", "--min", "recall@20=0").code == 0
+
+    def test_a_model_that_has_seen_the_answers(self, cli: Cli, sample) -> None:
+        fitted = cli("fit", "ratings", "--refit", "--epochs", 1, "--set", "dims=8")
+        assert fitted.code == 0, fitted.err
+        refused(cli("eval", fitted.out.strip()), 2, "--refit")
+
+
+class TestFitting:
+    @pytest.mark.parametrize(
+        ("arguments", "code", "word"),
+        [
+            (["--set", "alpha_min=0.5", "--set", "alpha_max=0.1"], 2, "alpha_min"),
+            (["--set", "T=0"], 2, "T"),
+            (["--set", "nonsense=1"], 2, "nonsense"),
+            (["--set", "lr"], 2, "lr"),
+            (["--variant", "xl"], 2, "xl"),
+            (["--preset", "best"], 2, "best"),
+            (["--precision", "fp8"], 2, "fp8"),
+            (["--device", "tpu"], 2, "tpu"),
+            (["--max-time", "soon"], 2, "soon"),
+            (["--name", "no/slash"], 2, "no/slash"),
+            (["--ratios", "a:b"], 2, "a:b"),
+            (["--resume"], 4, "interrupted"),
+            (["--variant", "l", "--set", "C=500", "--set", "z_dim=600"], 2, "C = 500"),
+            (["--variant", "l", "--item-embeddings", "nowhere.npy"], 3, "nowhere.npy"),
+        ],
+    )
+    def test_options_without_sense(
+        self, cli: Cli, sample, arguments: list[str], code: int, word: str
+    ) -> None:
+        refused_after_notes(cli("fit", sample[0], *arguments), code, word)
+
+    def test_an_absent_device(self, cli: Cli, sample) -> None:
+        import torch
+
+        if torch.cuda.is_available():
+            pytest.skip("this machine has CUDA")
+        refused(cli("fit", sample[0], "--device", "cuda"), 5, "cuda")
+
+    @pytest.mark.parametrize("variant", ["t", "lt"])
+    def test_temporal_variants_need_an_order(self, cli: Cli, tmp_path: Path, variant: str) -> None:
+        rows = (line.rsplit(",", 1)[0] for line in GOOD.splitlines())
+        (tmp_path / "log.csv").write_text("\n".join(rows))
+        refused_after_notes(cli("fit", tmp_path / "log.csv", "-v", variant), 2, "timestamps")
+
+    def test_other_content_under_a_datasets_name(self, cli: Cli, tmp_path: Path) -> None:
+        (tmp_path / "log.csv").write_text(GOOD)
+        assert cli("prepare", tmp_path / "log.csv").code == 0
+        (tmp_path / "log.csv").write_text(with_line("u1,i90,5,5"))
+        refused(cli("prepare", tmp_path / "log.csv"), 2, "'log'")
+        assert cli("prepare", tmp_path / "log.csv", "--overwrite").code == 0
+
+
+def refused_after_notes(outcome: Outcome, code: int, *words: str) -> None:
+    """As :func:`refused`, for errors that come after notes on the preparation."""
+    lines = outcome.err.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("error: "))
+    refused(Outcome(outcome.code, outcome.out, "\n".join(lines[start:])), code, *words)
+
+
+class TestStorage:
+    def test_a_home_that_cannot_be_written(
+        self, cli: Cli, sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("DIFFREC_HOME", str(tmp_path / "file" / "home"))
+        outcome = cli("prepare", sample[0])
+        refused(outcome, 6, "home")
+        assert "DIFFREC_HOME" in outcome.err
+
+    def test_a_full_disk_while_saving_a_dataset(
+        self, cli: Cli, sample, isolated_home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import numpy as np
+
+        def full(*args: object, **kwargs: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(np, "savez", full)
+        refused(cli("prepare", sample[0]), 6, "no space left")
+        assert list((isolated_home / "datasets").iterdir()) == []
+
+    def test_a_full_disk_while_saving_a_model(
+        self, cli: Cli, fitted: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import safetensors.numpy
+
+        def full(*args: object, **kwargs: object) -> None:
+            raise safetensors.SafetensorError("I/O error: No space left on device (os error 28)")
+
+        monkeypatch.setattr(safetensors.numpy, "save_file", full)
+        outcome = cli("fit", "ratings", "--epochs", 1, "--set", "dims=8")
+        refused_after_notes(outcome, 6, "no space left")
+        assert "shop,1" in cli("models", "ls", "--format", "csv").out
+        assert cli("models", "verify", "shop").code == 0
+
+    def test_a_truncated_model(self, cli: Cli, fitted: Path) -> None:
+        weights = fitted / "models" / "shop" / "1" / "weights.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-10])
+        refused(cli("recommend", "--user", "u0001"), 6, "weights.safetensors")
+        assert cli("models", "verify", "shop").code == 6
+
+    def test_a_foreign_model(self, cli: Cli, fitted: Path) -> None:
+        (fitted / "models" / "shop" / "1" / "model.json").write_text('{"hello": "world"}')
+        refused(cli("recommend", "--user", "u0001"), 6, "model.json")
+        assert cli("models", "ls").code == 0
+
+    def test_a_model_of_a_newer_diffrec(self, cli: Cli, fitted: Path) -> None:
+        path = fitted / "models" / "shop" / "1" / "model.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 99}))
+        refused(cli("recommend", "--user", "u0001"), 6, "99")
+
+    def test_a_truncated_dataset(self, cli: Cli, fitted: Path) -> None:
+        arrays = fitted / "datasets" / "ratings" / "interactions.npz"
+        arrays.write_bytes(arrays.read_bytes()[:200])
+        refused(cli("fit", "ratings"), 6, "ratings")
+
+    def test_an_archive_that_is_none(self, cli: Cli, tmp_path: Path) -> None:
+        (tmp_path / "model.tar").write_text("not a tar")
+        refused(cli("models", "import", tmp_path / "model.tar"), 6, "model.tar")
+
+    def test_a_configuration_file_that_is_none(self, cli: Cli, isolated_home: Path) -> None:
+        isolated_home.mkdir()
+        (isolated_home / "config.toml").write_text("[fit\n")
+        refused(cli("models", "ls"), 2, "config.toml")
+
+    def test_removing_without_a_terminal_needs_yes(self, cli: Cli, fitted: Path) -> None:
+        refused(cli("models", "rm", "shop"), 2, "shop@1")
+        refused(cli("data", "rm", "ratings"), 2, "ratings")
+        assert cli("models", "rm", "shop", "--yes").code == 0
+        assert cli("data", "rm", "ratings", "--yes").code == 0

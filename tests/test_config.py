@@ -1,0 +1,120 @@
+"""Settings: compositions, text to values, and errors that name the field."""
+
+import json
+
+import pytest
+
+from diffrec_cli.config import (
+    DenoiserConfig,
+    DiffusionConfig,
+    FitConfig,
+    LatentConfig,
+    SplitOptions,
+    TemporalConfig,
+    TrainingConfig,
+)
+from diffrec_cli.errors import ConfigError, UsageError
+from diffrec_cli.presets import preset
+
+
+def test_a_variant_is_a_composition() -> None:
+    latent, temporal = LatentConfig(), TemporalConfig()
+    assert FitConfig().variant == "base"
+    assert FitConfig(latent=latent).variant == "l"
+    assert FitConfig(temporal=temporal).variant == "t"
+    assert FitConfig(latent=latent, temporal=temporal).variant == "lt"
+
+
+@pytest.mark.parametrize("variant", ["base", "l", "t", "lt"])
+def test_settings_survive_json(variant: str) -> None:
+    config = preset("auto", variant, users=1000)
+    assert config.variant == variant
+    assert FitConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_text_becomes_the_type_of_the_field() -> None:
+    config = FitConfig(latent=LatentConfig()).with_values(
+        {
+            "T": "40",
+            "lr": "1e-3",
+            "dims": "[200, 600]",
+            "weighted_loss": "true",
+            "first_beta": "1e-5",
+            "denoiser_lr": "none",
+            "lambda": "0.1",
+            "decoder": "separate",
+        }
+    )
+    assert config.diffusion.T == 40
+    assert config.training.lr == 1e-3
+    assert config.denoiser.dims == (200, 600)
+    assert config.diffusion.weighted_loss is True
+    assert config.diffusion.first_beta == 1e-5
+    assert config.latent.denoiser_lr is None
+    assert config.latent.lambda_ == 0.1
+    assert config.latent.decoder == "separate"
+
+
+@pytest.mark.parametrize(
+    "values", [{"T": "many"}, {"T": "1.5"}, {"dims": "a,b"}, {"weighted_loss": "perhaps"}]
+)
+def test_text_of_the_wrong_type_is_refused(values: dict[str, str]) -> None:
+    (key,) = values
+    with pytest.raises(ConfigError, match=f"--set {key}=") as caught:
+        FitConfig().with_values(values)
+    assert caught.value.fix
+
+
+def test_an_unknown_setting_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="--set C: variant base") as caught:
+        FitConfig().with_values({"C": "3"})
+    assert "alpha_min" in caught.value.fix
+    assert "lambda" in FitConfig(latent=LatentConfig()).keys()  # noqa: SIM118 - not a mapping
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "field"),
+    [
+        (DiffusionConfig, {"T": 0}, "T"),
+        (DiffusionConfig, {"T": 3, "T_prime": 4}, "T_prime"),
+        (DiffusionConfig, {"s": -0.1}, "s"),
+        (DiffusionConfig, {"alpha_min": 0.5, "alpha_max": 0.5}, "alpha_min"),
+        (DiffusionConfig, {"alpha_min": 0.5, "alpha_max": 0.1}, "alpha_min"),
+        (DiffusionConfig, {"s": 100.0, "alpha_max": 0.01}, "s"),
+        (DiffusionConfig, {"first_beta": 1.5}, "first_beta"),
+        (DiffusionConfig, {"prediction": "noise"}, "prediction"),
+        (DiffusionConfig, {"s": 0.0, "prediction": "epsilon"}, "s"),
+        (DiffusionConfig, {"step_sampling": "sometimes"}, "step_sampling"),
+        (DenoiserConfig, {"dims": ()}, "dims"),
+        (DenoiserConfig, {"dims": (0,)}, "dims"),
+        (DenoiserConfig, {"step_embedding": 5}, "step_embedding"),
+        (DenoiserConfig, {"dropout": 1.0}, "dropout"),
+        (LatentConfig, {"C": 0}, "C"),
+        (LatentConfig, {"C": 5, "z_dim": 4}, "z_dim"),
+        (LatentConfig, {"decoder": "shared"}, "decoder"),
+        (TemporalConfig, {"w_min": 0.0}, "w_min"),
+        (TemporalConfig, {"w_min": 1.0, "w_max": 0.5}, "w_max"),
+        (TrainingConfig, {"lr": 0.0}, "lr"),
+        (TrainingConfig, {"batch_size": 0}, "batch_size"),
+        (TrainingConfig, {"seed": -1}, "seed"),
+        (SplitOptions, {"ratios": (0, 1, 1)}, "ratios"),
+        (SplitOptions, {"setting": "dirty"}, "setting"),
+        (SplitOptions, {"setting": "noisy", "noise": "random"}, "noise_ratio"),
+    ],
+)
+def test_an_impossible_value_names_its_field(kind: type, values: dict, field: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        kind(**values)
+    assert caught.value.what.split()[0] == field
+    assert field in caught.value.fix
+    assert caught.value.exit_code == 2
+
+
+def test_no_noise_and_a_single_step_are_possible() -> None:
+    DiffusionConfig(s=0.0)
+    DiffusionConfig(T=1)
+
+
+def test_an_unknown_preset_is_refused() -> None:
+    with pytest.raises(UsageError, match="paper-netflix"):
+        preset("paper-netflix", "base", users=10)

@@ -1,0 +1,85 @@
+"""The house has floors: a room imports lower ones only."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import diffrec_cli
+
+ROOT = Path(diffrec_cli.__file__).parent
+
+#: Lowest floor first; rooms on the same floor do not import each other.
+FLOORS = [
+    {"errors"},
+    {"paths"},
+    {"files", "config"},
+    {"presets", "data"},
+    {"diffusion"},
+    {"models"},
+    {"training", "evaluation", "registry"},
+    {"workflows"},
+    {"cli"},
+    {"__main__"},
+]
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+MODULES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """Return the absolute names that a module imports anywhere, types-only imports included."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def own_rooms(path: Path) -> set[str]:
+    ours = {name.split(".")[1] for name in imports(path) if name.startswith("diffrec_cli.")}
+    return ours & set(FLOOR)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_room_imports_lower_rooms_only(path: Path) -> None:
+    room = room_of(path)
+    for other in own_rooms(path) - {room}:
+        assert FLOOR[other] < FLOOR[room], f"{room} imports {other}"
+
+
+def users_of(package: str) -> set[str]:
+    return {
+        room_of(path)
+        for path in MODULES
+        if any(name.split(".")[0] == package for name in imports(path))
+    }
+
+
+@pytest.mark.parametrize("package", ["typer", "rich"])
+def test_only_the_command_line_knows_the_terminal(package: str) -> None:
+    assert users_of(package) == {"cli"}
+
+
+def test_data_and_registry_know_no_torch() -> None:
+    assert not users_of("torch") & {"data", "registry", "cli", "config", "presets", "files"}
+
+
+def test_nothing_unpickles_or_evaluates() -> None:
+    assert not users_of("pickle") | users_of("joblib") | users_of("marshal")
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in ("eval", "exec"), path
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                loads = (node.func.attr, ast.unparse(node.func.value))
+                assert loads != ("load", "torch"), path
+                if loads == ("load", "np"):
+                    safe = [k for k in node.keywords if k.arg == "allow_pickle"]
+                    assert safe, f"{path}:{node.lineno}: np.load without allow_pickle=False"
