@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -140,10 +142,6 @@ MinItemOption = Annotated[
         rich_help_panel=SPLITTING,
     ),
 ]
-SplitSeedOption = Annotated[
-    int | None,
-    typer.Option("--split-seed", help="Seed of the noise. [default: 1]", rich_help_panel=SPLITTING),
-]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -180,23 +178,32 @@ def cutoffs(text: str) -> list[int]:
         raise UsageError(f"-k {text}: not whole numbers", "for example -k 10,20") from None
 
 
-def read_options(**given: Any) -> Any:
-    """Return :class:`ReadOptions` from the command line's options."""
+def read_options(given: Mapping[str, Any]) -> Any:
+    """Return :class:`ReadOptions` from a command's parameters; others are left alone."""
     from diffrec_cli.config import ReadOptions
 
-    if given.get("sep") is not None:
-        given["sep"] = given["sep"].replace("\\t", "\t")
-    return ReadOptions(**given)
+    read = _fields_of(ReadOptions, given)
+    if read.get("sep") is not None:
+        read["sep"] = read["sep"].replace("\\t", "\t")
+    return ReadOptions(**read)
 
 
-def split_options(**given: Any) -> Any:
-    """Return :class:`SplitOptions` from the options that were given, or None if none was."""
+def split_options(given: Mapping[str, Any], seed: int | None) -> Any:
+    """Return :class:`SplitOptions` from a command's parameters, or None if none was given.
+
+    The seed comes apart: the parameter of that name is the training's in some commands.
+    """
     from diffrec_cli.config import SplitOptions
 
-    given = {key: value for key, value in given.items() if value is not None}
-    if "ratios" in given:
-        given["ratios"] = _ratios(given["ratios"])
-    return SplitOptions(**given) if given else None
+    split = _fields_of(SplitOptions, {**given, "seed": seed})
+    split = {name: value for name, value in split.items() if value is not None}
+    if "ratios" in split:
+        split["ratios"] = _ratios(split["ratios"])
+    return SplitOptions(**split) if split else None
+
+
+def _fields_of(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    return {field.name: given[field.name] for field in fields(kind) if field.name in given}
 
 
 def _ratios(text: str) -> tuple[float, ...]:

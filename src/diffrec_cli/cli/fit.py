@@ -11,6 +11,7 @@ from diffrec_cli.cli._output import chosen, filled, flat, make_table, report, sc
 
 
 def fit(
+    context: typer.Context,
     data: Annotated[
         list[str],
         typer.Argument(
@@ -134,7 +135,12 @@ def fit(
     noise_ratio: o.NoiseRatioOption = None,
     min_user_interactions: o.MinUserOption = None,
     min_item_interactions: o.MinItemOption = None,
-    split_seed: o.SplitSeedOption = None,
+    split_seed: Annotated[
+        int | None,
+        typer.Option(
+            "--split-seed", help="Seed of the noise. [default: 1]", rich_help_panel=o.SPLITTING
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Decide everything, train nothing.")
     ] = False,
@@ -162,27 +168,8 @@ def fit(
         name=name,
         preset=preset,
         values=values | o.assignments(assign or []),
-        read=o.read_options(
-            user_col=user_col,
-            item_col=item_col,
-            rating_col=rating_col,
-            time_col=time_col,
-            sep=sep,
-            header=header,
-            encoding=encoding,
-            time_format=time_format,
-        ),
-        split=o.split_options(
-            setting=setting,
-            min_rating=min_rating,
-            ratios=ratios,
-            split_by=split_by,
-            noise=noise,
-            noise_ratio=noise_ratio,
-            min_user_interactions=min_user_interactions,
-            min_item_interactions=min_item_interactions,
-            seed=split_seed,
-        ),
+        read=o.read_options(context.params),
+        split=o.split_options(context.params, split_seed),
         items=items,
         dataset_name=dataset,
         overwrite=overwrite,

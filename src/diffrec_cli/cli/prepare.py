@@ -11,6 +11,7 @@ from diffrec_cli.cli._output import chosen, filled, flat, make_table, report, sc
 
 
 def prepare(
+    context: typer.Context,
     inputs: Annotated[
         list[str],
         typer.Argument(
@@ -38,7 +39,15 @@ def prepare(
     noise_ratio: o.NoiseRatioOption = None,
     min_user_interactions: o.MinUserOption = None,
     min_item_interactions: o.MinItemOption = None,
-    seed: o.SplitSeedOption = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed",
+            envvar="DIFFREC_SEED",
+            help="Seed of the noise. [default: 1]",
+            rich_help_panel=o.SPLITTING,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another dataset of that name.")
     ] = False,
@@ -57,27 +66,8 @@ def prepare(
     prepared = workflows.prepare(
         inputs,
         name=name,
-        read=o.read_options(
-            user_col=user_col,
-            item_col=item_col,
-            rating_col=rating_col,
-            time_col=time_col,
-            sep=sep,
-            header=header,
-            encoding=encoding,
-            time_format=time_format,
-        ),
-        split=o.split_options(
-            setting=setting,
-            min_rating=min_rating,
-            ratios=ratios,
-            split_by=split_by,
-            noise=noise,
-            noise_ratio=noise_ratio,
-            min_user_interactions=min_user_interactions,
-            min_item_interactions=min_item_interactions,
-            seed=seed,
-        ),
+        read=o.read_options(context.params),
+        split=o.split_options(context.params, seed),
         items=items,
         overwrite=overwrite,
         dry_run=dry_run,

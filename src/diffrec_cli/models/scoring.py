@@ -49,8 +49,20 @@ def build_scorer(config: FitConfig, weights: Mapping[str, Any], backend: Backend
     return LatentScorer(config, weights, backend)
 
 
-class DiffRecScorer:
-    """Algorithm 2 in the space of interactions."""
+class DiffusionScorer:
+    """What the scorers in either space share.
+
+    Parameters
+    ----------
+    config
+        The settings that the model was trained with.
+    weights
+        Its arrays by name.
+    backend
+        Where to compute.
+    """
+
+    n_items: int
 
     def __init__(self, config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> None:
         self.backend = backend
@@ -58,57 +70,57 @@ class DiffRecScorer:
         self.seed = config.training.seed
         self.normalized = config.denoiser.normalize_input
         self.denoiser = CollapsedDenoiser(backend, weights, "denoiser.")
+
+    def noised(self, x_0: Array, rows: Rows) -> Array:
+        """Return x_{T'}, the start of the reverse process: x_0 itself when T' = 0."""
+        T_prime = self.gaussian.T_prime
+        if T_prime == 0:
+            return x_0
+        signal, noise = self.gaussian.forward[T_prime].tolist()
+        eps = self.backend.asarray(user_noise(rows, x_0.shape[1], self.seed))
+        return signal * x_0 + noise * eps
+
+
+class DiffRecScorer(DiffusionScorer):
+    """Algorithm 2 in the space of interactions."""
+
+    def __init__(self, config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> None:
+        super().__init__(config, weights, backend)
         self.n_items = int(self.denoiser.V.shape[0])
 
     def scores(self, rows: Rows) -> Array:
         """Return x_0 of the reverse process, (B, |I|)."""
         back, W_in = self.gaussian.back, self.denoiser.W_in
         if self.normalized:
-            x_T = self._noised(self.backend.dense(rows, self.n_items), rows)
-            return self.denoiser.reverse_normalized(back, x_T)
+            return self.denoiser.reverse_normalized(back, self._start(rows))
         if self.gaussian.T_prime == 0:  # x_T is the sparse history: only its rows of W are read
             x = self.denoiser.reverse(back, self.backend.bag(rows, W_in))
         else:
-            x_T = self._noised(self.backend.dense(rows, self.n_items), rows)
-            x = self.denoiser.reverse(back, x_T @ W_in)
+            x = self.denoiser.reverse(back, self._start(rows) @ W_in)
         scores = self.denoiser.expand(x)
-        if x.delta == 0:  # always so for x_0-prediction
-            return scores
-        start = self._noised(self.backend.dense(rows, self.n_items), rows)
-        return scores + x.delta * start
+        return scores if x.delta == 0 else scores + x.delta * self._start(rows)
 
-    def _noised(self, x_0: Array, rows: Rows) -> Array:
-        return noised(x_0, rows, self.gaussian, self.backend, self.seed)
+    def _start(self, rows: Rows) -> Array:
+        """Return x_T as a dense array, (B, |I|)."""
+        return self.noised(self.backend.dense(rows, self.n_items), rows)
 
 
-class LatentScorer:
+class LatentScorer(DiffusionScorer):
     """Algorithm 2 in the latent space: encode the means, reverse, decode (section 3.5)."""
 
     def __init__(self, config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> None:
-        self.backend = backend
-        self.gaussian = Gaussian(config.diffusion)
-        self.seed = config.training.seed
-        self.normalized = config.denoiser.normalize_input
-        self.denoiser = CollapsedDenoiser(backend, weights, "denoiser.")
+        super().__init__(config, weights, backend)
         self.vae = GroupVAE(backend, np.asarray(weights["of_item"]), weights)
         self.n_items = len(self.vae.groups.of_item)
 
     def scores(self, rows: Rows) -> Array:
         """Return the decoder's logits for the reversed latent vector, (B, |I|)."""
         mean, _ = self.vae.encode(rows)
-        z_T = noised(mean, rows, self.gaussian, self.backend, self.seed)
+        z_T = self.noised(mean, rows)
         if self.normalized:
             return self.vae.decode(self.denoiser.reverse_normalized(self.gaussian.back, z_T))
         z = self.denoiser.reverse(self.gaussian.back, z_T @ self.denoiser.W_in)
         return self.vae.decode(self.denoiser.expand(z) + z.delta * z_T)
-
-
-def noised(x_0: Array, rows: Rows, gaussian: Gaussian, backend: Backend, seed: int) -> Array:
-    """Return x_{T'}, the start of the reverse process: x_0 itself when T' = 0."""
-    if gaussian.T_prime == 0:
-        return x_0
-    signal, noise = gaussian.forward[gaussian.T_prime].tolist()
-    return signal * x_0 + noise * backend.asarray(user_noise(rows, x_0.shape[1], seed))
 
 
 def user_noise(rows: Rows, width: int, seed: int) -> NDArray[np.float32]:
