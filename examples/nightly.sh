@@ -6,12 +6,14 @@
 # The lists in OUT_DIRECTORY are replaced only if the model is good enough.
 set -eu
 
-log=$1
-out=$2
+usage="usage: nightly.sh LOG OUT_DIRECTORY"
+log=${1:?$usage}
+out=${2:?$usage}
 minimum=${MINIMUM_RECALL:-0.05}
+mkdir -p "$out"
 
 # Choose the number of epochs and measure on data that the model has not seen.
-checked=$(diffrec fit "$log" --dataset nightly --overwrite --variant t --name nightly-check -q)
+checked=$(diffrec fit "$log" --dataset nightly --overwrite --variant t --name nightly-check --no-default -q)
 diffrec eval "$checked" --min "recall@20=$minimum" -q >"$out/metrics.json"
 
 # Learn from every interaction for as many epochs, and export.

@@ -68,6 +68,9 @@ def test_text_of_the_wrong_type_is_refused(values: dict[str, str]) -> None:
 def test_an_unknown_setting_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="--set C: variant base") as caught:
         FitConfig().with_values({"C": "3"})
+    assert "--variant l or lt" in caught.value.fix
+    with pytest.raises(ConfigError, match="--set learning_rate") as caught:
+        FitConfig().with_values({"learning_rate": "3"})
     assert "alpha_min" in caught.value.fix
     assert "lambda" in FitConfig(latent=LatentConfig()).keys()  # noqa: SIM118 - not a mapping
 
@@ -90,7 +93,8 @@ def test_an_unknown_setting_is_refused_with_the_known_ones() -> None:
         (DenoiserConfig, {"step_embedding": 5}, "step_embedding"),
         (DenoiserConfig, {"dropout": 1.0}, "dropout"),
         (LatentConfig, {"C": 0}, "C"),
-        (LatentConfig, {"C": 5, "z_dim": 4}, "z_dim"),
+        (LatentConfig, {"C": 5, "z_dim": 4}, "C"),
+        (DiffusionConfig, {"T": 10**8}, "T"),
         (LatentConfig, {"decoder": "shared"}, "decoder"),
         (TemporalConfig, {"w_min": 0.0}, "w_min"),
         (TemporalConfig, {"w_min": 1.0, "w_max": 0.5}, "w_max"),
@@ -108,6 +112,12 @@ def test_an_impossible_value_names_its_field(kind: type, values: dict, field: st
     assert caught.value.what.split()[0] == field
     assert field in caught.value.fix
     assert caught.value.exit_code == 2
+
+
+def test_a_warmup_longer_than_the_training_is_refused() -> None:
+    latent = FitConfig(latent=LatentConfig())
+    with pytest.raises(ConfigError, match="warmup_epochs"):
+        latent.with_values({"warmup": "vae", "warmup_epochs": "5", "epochs": "5"})
 
 
 def test_no_noise_and_a_single_step_are_possible() -> None:

@@ -17,6 +17,7 @@ from diffrec_cli.errors import ConfigError
 
 Variant = Literal["base", "l", "t", "lt"]
 VARIANTS: tuple[Variant, ...] = ("base", "l", "t", "lt")
+MAX_STEPS = 10_000
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class SplitOptions:
-    """How a log becomes a dataset (paper, section 4.1.1; method: Splits)."""
+    """How a log becomes a dataset (paper, section 4.1.1)."""
 
     setting: Literal["clean", "noisy", "temporal"] = "clean"
     """Clean keeps ratings at or above the threshold; noisy mixes others into train and valid;
@@ -71,17 +72,37 @@ class SplitOptions:
         _choice("setting", self.setting, ("clean", "noisy", "temporal"))
         _choice("split_by", self.split_by, ("user", "time"))
         _choice("noise", self.noise, ("natural", "random"))
+        infinite = float("inf")  # comparisons with it hold for no NaN
+        shares = all(ratio >= 0 for ratio in self.ratios) and sum(self.ratios) < infinite
         _check(
-            len(self.ratios) == 3 and min(self.ratios) >= 0 and self.ratios[0] > 0,
+            len(self.ratios) == 3 and shares and self.ratios[0] > 0,
             "ratios",
             self.ratios,
-            "three numbers, the first above 0 and none below",
+            "three finite numbers, the first above 0 and none below",
         )
+        rating = self.min_rating
+        _check(rating is None or abs(rating) < infinite, "min_rating", rating, "a finite number")
         _check(self.min_user_interactions >= 1, "min_user_interactions", None, "1 or more")
         _check(self.min_item_interactions >= 1, "min_item_interactions", None, "1 or more")
-        if self.setting == "noisy" and self.noise == "random":
-            ratio = self.noise_ratio
-            _check(ratio is not None and ratio > 0, "noise_ratio", ratio, "above 0 (say 0.3)")
+        _check(0 <= self.seed < 2**63, "seed", self.seed, "0 to 2**63 - 1")
+        self._check_noise()
+
+    def _check_noise(self) -> None:
+        """Refuse noise that would silently have no effect."""
+        ratio, random = self.noise_ratio, self.noise == "random"
+        for name, given in (("noise_ratio", ratio is not None), ("noise", random)):
+            option = "--noise-ratio" if name == "noise_ratio" else "--noise random"
+            if given and self.setting != "noisy":
+                raise ConfigError(
+                    f"{name} has no effect in the setting {self.setting!r}",
+                    f"{option} needs --setting noisy",
+                )
+        if ratio is not None and not random:
+            raise ConfigError(
+                "noise_ratio has no effect on natural noise", "--noise-ratio needs --noise random"
+            )
+        finite = ratio is not None and 0 < ratio < float("inf")
+        _check(finite or not random, "noise_ratio", ratio, "above 0 and finite (say 0.3)")
 
 
 @dataclass(frozen=True)
@@ -110,7 +131,7 @@ class DiffusionConfig:
 
     def __post_init__(self) -> None:
         """Check every field and name the one that is wrong."""
-        _check(self.T >= 1, "T", self.T, "1 or more")
+        _check(1 <= self.T <= MAX_STEPS, "T", self.T, f"1 to {MAX_STEPS}")
         _check(0 <= self.T_prime <= self.T, "T_prime", self.T_prime, f"0 to T = {self.T}")
         _check(self.s >= 0, "s", self.s, "0 or more")
         _check(self.alpha_min > 0, "alpha_min", self.alpha_min, "above 0")
@@ -190,8 +211,7 @@ class LatentConfig:
 
     def __post_init__(self) -> None:
         """Check every field and name the one that is wrong."""
-        _check(self.C >= 1, "C", self.C, "1 or more")
-        _check(self.z_dim >= self.C, "z_dim", self.z_dim, f"at least C = {self.C}")
+        _check(1 <= self.C <= self.z_dim, "C", self.C, f"1 to z_dim = {self.z_dim}")
         _check(all(d >= self.C for d in self.encoder_dims), "encoder_dims", None, "at least C each")
         _choice("decoder", self.decoder, ("joint", "separate"))
         _choice("warmup", self.warmup, ("none", "vae"))
@@ -234,7 +254,7 @@ class TrainingConfig:
     epochs: int = 1000
     """Epochs at the most."""
     patience: int = 20
-    """Stop after this many epochs without a better valid Recall@20."""
+    """Stop at a validation that comes this many epochs after the best one, or more."""
     eval_every: int = 1
     """Epochs between two validations."""
     seed: int = 1
@@ -264,6 +284,12 @@ class FitConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     latent: LatentConfig | None = None
     temporal: TemporalConfig | None = None
+
+    def __post_init__(self) -> None:
+        """Check what hangs on several groups."""
+        if self.latent is not None and self.latent.warmup == "vae":
+            warmup, epochs = self.latent.warmup_epochs, self.training.epochs
+            _check(warmup < epochs, "warmup_epochs", warmup, f"below epochs = {epochs}")
 
     @property
     def variant(self) -> Variant:
@@ -319,14 +345,11 @@ class FitConfig:
         for group, kind in _GROUPS.items():
             if getattr(self, group) is None:
                 continue
-            hints = typing.get_type_hints(kind)
-            for name in (key, f"{key}_"):  # `lambda` is a keyword of Python: its field is lambda_
-                if name in hints:
-                    return group, name, hints[name]
-        raise ConfigError(
-            f"--set {key}: variant {self.variant} has no such setting",
-            f"one of: {', '.join(self.keys())}",
-        )
+            if name := _has(kind, key):
+                return group, name, typing.get_type_hints(kind)[name]
+        others = [_GROUP_VARIANTS[g] for g, kind in _GROUPS.items() if _has(kind, key)]
+        fix = f"fit --variant {others[0]}" if others else f"one of: {', '.join(self.keys())}"
+        raise ConfigError(f"--set {key}: variant {self.variant} has no such setting", fix)
 
     def keys(self) -> list[str]:
         """Return the names that :meth:`with_values` takes for this variant."""
@@ -341,6 +364,16 @@ _GROUPS: dict[str, type[Any]] = {
     "temporal": TemporalConfig,
     "training": TrainingConfig,
 }
+
+
+_GROUP_VARIANTS = {"latent": "l or lt", "temporal": "t or lt"}
+
+
+def _has(group: type[Any], key: str) -> str | None:
+    """Return the name of the group's field that a key means, if there is one."""
+    names = {field.name for field in dataclasses.fields(group)}
+    # `lambda` is a keyword of Python: its field is lambda_.
+    return next((name for name in (key, f"{key}_") if name in names), None)
 
 
 def _from_plain(group: type[Any], values: Mapping[str, Any]) -> Any:
@@ -370,25 +403,21 @@ def _convert(key: str, value: Any, kind: Any) -> Any:
         ) from None
 
 
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
 def _parse(text: str, kind: Any) -> Any:
+    """Return the value of a text; raise ValueError if it is none of that kind."""
     if kind is bool:
-        return (
-            {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[
-                text.lower()
-            ]
-            if text.lower() in ("true", "1", "yes", "false", "0", "no")
-            else _reject(text)
-        )
+        if text.lower() not in _BOOLEANS:
+            raise ValueError(text)
+        return _BOOLEANS[text.lower()]
     if kind in (int, float):
         return kind(text)
     if typing.get_origin(kind) is tuple:
         parts = [part for part in text.strip("[]() ").split(",") if part.strip()]
         return tuple(typing.get_args(kind)[0](part) for part in parts)
     return text
-
-
-def _reject(text: str) -> typing.NoReturn:
-    raise ValueError(text)
 
 
 def _describe(kind: Any) -> str:

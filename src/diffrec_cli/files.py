@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import time
@@ -22,6 +23,8 @@ from typing import Any
 from diffrec_cli.errors import CorruptError, NewerSchemaError, StorageError
 
 INCOMING_PREFIX = ".incoming-"
+#: What a write fails with when there is no room left for it.
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 _STALE_SECONDS = 24 * 3600.0
 
 
@@ -31,7 +34,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL_DISK:
             raise StorageError(
                 f"no space left on the disk while writing {path}",
                 "free some space (see `diffrec doctor`) and run the same command again",
@@ -40,6 +43,12 @@ def storage_errors(path: Path) -> Iterator[None]:
             f"cannot write {path}: {error.strerror or error}",
             "check the permissions, or set DIFFREC_HOME to a directory that you can write to",
         ) from error
+
+
+def system_error(error: Exception) -> OSError:
+    """Return the operating system's error that a library (safetensors) hides in its text."""
+    match = re.search(r"os error (\d+)", str(error))
+    return OSError(int(match[1]) if match else errno.EIO, str(error))
 
 
 def incoming(parent: Path) -> Path:
@@ -105,7 +114,7 @@ def read_record(path: Path, *, kind: str, schema_version: int) -> dict[str, Any]
     """
     try:
         record = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CorruptError(
             f"{path}: not a readable {kind} record ({error.__class__.__name__})",
             f"remove {path.parent} and make it again",

@@ -145,7 +145,7 @@ class TestShell:
 
     @pytest.mark.parametrize(
         ("number", "code", "word"),
-        [(signal.SIGINT, 130, b"stopped"), (signal.SIGTERM, 143, b"stopped")],
+        [(signal.SIGINT, 130, b"interrupted"), (signal.SIGTERM, 143, b"interrupted")],
     )
     def test_an_interrupted_fit_keeps_its_best_and_says_how_to_go_on(
         self, sample: tuple[Path, Path], isolated_home: Path, number: int, code: int, word: bytes

@@ -113,7 +113,18 @@ def test_a_model_whose_name_is_nearly_right_is_suggested(cli: Cli) -> None:
 @pytest.mark.usefixtures("fitted")
 class TestAskingForLists:
     def test_an_unknown_user(self, cli: Cli) -> None:
-        refused(cli("recommend", "--user", "nobody"), 4, "'nobody'")
+        refused(cli("recommend", "--user", "nobody"), 4, "'nobody'", "shop@1")
+
+    def test_a_history_of_which_nothing_is_known(self, cli: Cli, tmp_path: Path) -> None:
+        (tmp_path / "h.csv").write_text("user,item\nann,i0001\nbob,nothing\n")
+        outcome = cli("recommend", "--history", tmp_path / "h.csv")
+        refused_after_notes(outcome, 4, "'bob'")
+        skipped = cli("recommend", "--history", tmp_path / "h.csv", "--on-unknown", "skip", "-k", 1)
+        assert skipped.out.count("\n") == 2
+
+    def test_a_format_that_contradicts_the_file(self, cli: Cli, tmp_path: Path) -> None:
+        out = tmp_path / "recs.csv"
+        refused(cli("recommend", "--all-users", "--out", out, "-f", "json"), 2, "--format")
 
     def test_unknown_items_only(self, cli: Cli) -> None:
         refused(cli("recommend", "--like", "nothing"), 4, "'nothing'")
@@ -164,6 +175,9 @@ class TestEvaluating:
             ["--min", "recall"],
             ["--min", "recall@20=high"],
             ["--baselines", "magic"],
+            ["-k", ""],
+            ["--metrics", ""],
+            ["--per-user", "users.xls"],
         ],
     )
     def test_options_without_sense(self, cli: Cli, arguments: list[str]) -> None:
@@ -175,6 +189,14 @@ class TestEvaluating:
         assert "recall@20" in outcome.err
         assert json.loads(outcome.out)["results"]
         assert cli("eval", "--min", "recall@20=0").code == 0
+
+    def test_a_cutoff_beyond_the_catalogue_counts_the_whole_of_it(self, cli: Cli) -> None:
+        metrics = json.loads(cli("eval", "-k", 10**8).out)["results"][0]["metrics"]
+        assert metrics["recall@100000000"] == 1.0
+
+    def test_coverage_has_a_gate_too(self, cli: Cli) -> None:
+        assert cli("eval", "--min", "coverage@20=0.01").code == 0
+        assert cli("eval", "--min", "coverage@20=1.1").code == 7
 
     def test_a_model_that_has_seen_the_answers(self, cli: Cli, sample) -> None:
         fitted = cli("fit", "ratings", "--refit", "--epochs", 1, "--set", "dims=8")
@@ -218,7 +240,7 @@ class TestFitting:
     def test_temporal_variants_need_an_order(self, cli: Cli, tmp_path: Path, variant: str) -> None:
         rows = (line.rsplit(",", 1)[0] for line in GOOD.splitlines())
         (tmp_path / "log.csv").write_text("\n".join(rows))
-        refused_after_notes(cli("fit", tmp_path / "log.csv", "-v", variant), 2, "timestamps")
+        refused_after_notes(cli("fit", tmp_path / "log.csv", "-v", variant), 3, "timestamps")
 
     def test_other_content_under_a_datasets_name(self, cli: Cli, tmp_path: Path) -> None:
         (tmp_path / "log.csv").write_text(GOOD)
@@ -276,6 +298,21 @@ class TestStorage:
         weights.write_bytes(weights.read_bytes()[:-10])
         refused(cli("recommend", "--user", "u0001"), 6, "weights.safetensors")
         assert cli("models", "verify", "shop").code == 6
+
+    @pytest.mark.parametrize("damage", ["missing", "fewer items"])
+    def test_weights_of_another_model(self, cli: Cli, fitted: Path, damage: str) -> None:
+        from safetensors.numpy import load_file, save_file
+
+        path = fitted / "models" / "shop" / "1" / "weights.safetensors"
+        arrays = load_file(path)
+        if damage == "missing":
+            del arrays["denoiser.W_in"]
+        else:
+            arrays["denoiser.V"] = arrays["denoiser.V"][:-5].copy()
+        save_file(arrays, path)
+        refused(cli("recommend", "--user", "u0001"), 6, "shop@1", "weights")
+        refused(cli("eval", "shop"), 6, "shop@1", "weights")
+        assert cli("doctor").code == 6
 
     def test_a_foreign_model(self, cli: Cli, fitted: Path) -> None:
         (fitted / "models" / "shop" / "1" / "model.json").write_text('{"hello": "world"}')

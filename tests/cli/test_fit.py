@@ -50,7 +50,7 @@ def test_nothing_of_a_finished_fit_is_left_in_runs(cli: Cli, fitted: Path) -> No
 
 
 def test_time_is_a_limit(cli: Cli, fitted: Path) -> None:
-    options = ["--max-time", "0.01s", "--epochs", "1000", "--set", "dims=8", "--format", "json"]
+    options = ["--max-time", "0s", "--epochs", "1000", "--set", "dims=8", "--format", "json"]
     result = json.loads(cli("fit", "ratings", *options).out)
     assert (result["stopped"], result["epochs"]) == ("time", 1)
 
@@ -68,6 +68,113 @@ def test_the_environment_and_the_configuration_file_give_defaults(
     monkeypatch.setenv("DIFFREC_SEED", "12")
     assert seed() == 12
     assert seed("--seed", "13") == 13
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ('[fit]\nvarint = "lt"\n', "varint"),
+        ('[fti]\nvariant = "lt"\n', "fti"),
+        ("fit = 3\n", "fit"),
+        ('[models]\nls = "x"\n', "ls"),
+    ],
+)
+def test_a_mistake_in_the_configuration_file_is_named(
+    cli: Cli, fitted: Path, text: str, word: str
+) -> None:
+    (fitted / "config.toml").write_text(text)
+    outcome = cli("fit", "ratings", "--dry-run")
+    assert outcome.code == 2
+    assert "config.toml" in outcome.err
+    assert word in outcome.err
+
+
+def test_a_dry_run_prepares_nothing(cli: Cli, sample, isolated_home: Path) -> None:
+    assert cli("fit", sample[0], "-v", "l", "--dry-run", *QUICK).code == 0
+    assert not isolated_home.exists()
+
+
+def test_the_log_may_come_from_stdin(cli: Cli, sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    with sample[0].open() as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        outcome = cli("fit", "-", *QUICK)
+    assert outcome.out == "stdin-base@1\n", outcome.err
+
+
+def test_the_default_can_be_left_alone(cli: Cli, fitted: Path) -> None:
+    assert cli("fit", "ratings", "--no-default", *QUICK).out == "ratings-base@1\n"
+    assert cli("models", "default").out == "shop@1\n"
+
+
+def test_a_fit_stopped_by_time_can_go_on(cli: Cli, fitted: Path) -> None:
+    options = ["--epochs", "3", "--set", "dims=8", "--format", "json"]
+    first = cli("fit", "ratings", "--max-time", "0s", *options)
+    assert "--resume goes on" in first.err
+    second = json.loads(cli("fit", "ratings", "--resume", *options).out)
+    assert (second["epochs"], second["stopped"]) == (3, "epochs")
+    assert list((fitted / "runs").iterdir()) == []
+
+
+def test_an_interrupted_refit_keeps_what_was_selected(
+    cli: Cli, fitted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from diffrec_cli.workflows import fitting
+
+    original, calls = fitting.train, []
+
+    def interrupted_the_second_time(*args, on_epoch, **kwargs):
+        def hear(epoch) -> None:
+            on_epoch(epoch)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+
+        calls.append(1)
+        return original(*args, on_epoch=hear, **kwargs)
+
+    monkeypatch.setattr(fitting, "train", interrupted_the_second_time)
+    outcome = cli("fit", "ratings", "--refit", *QUICK)
+    assert (outcome.code, outcome.out) == (130, "ratings-base@1\n")
+    assert "--resume" in outcome.err
+    shown = json.loads(cli("models", "show", "ratings-base").out)["training"]
+    assert (shown["refit"], shown["complete"]) == (False, False)
+    assert cli("models", "default").out == "shop@1\n"  # what was interrupted is no default
+
+
+def test_resuming_takes_the_item_groups_of_the_interrupted_run(
+    cli: Cli, fitted: Path, tmp_path: Path
+) -> None:
+    import numpy as np
+
+    from diffrec_cli.data import store
+    from diffrec_cli.registry.store import resolve
+
+    n_items = store.load("ratings").n_items
+    path = tmp_path / "embeddings.npy"
+    options = ["-v", "l", "--item-embeddings", path, "--format", "json", *QUICK]
+    np.save(path, np.arange(n_items * 2.0).reshape(n_items, 2))
+    cli("fit", "ratings", "--max-time", "0s", *options)
+    groups = resolve("ratings-l@1").weights()["of_item"]
+    np.save(path, np.random.default_rng(1).normal(size=(n_items, 2)))
+    assert cli("fit", "ratings", "--resume", *options).code == 0
+    np.testing.assert_array_equal(resolve("ratings-l@2").weights()["of_item"], groups)
+
+
+def test_a_resumed_fit_that_another_process_holds_is_refused(cli: Cli, fitted: Path) -> None:
+    from filelock import FileLock
+
+    options = ["--max-time", "0s", "--epochs", "9", "--set", "dims=8"]
+    cli("fit", "ratings", *options)
+    (run,) = (fitted / "runs").iterdir()
+    with FileLock(run / "lock"):
+        outcome = cli("fit", "ratings", "--resume", *options)
+    assert outcome.code == 6
+    assert "another process" in outcome.err
+
+
+def test_divergence_is_an_error_with_a_remedy(cli: Cli, fitted: Path) -> None:
+    outcome = cli("fit", "ratings", "--set", "lr=1e30", "--set", "dims=8", "--epochs", "20")
+    assert "internal error" not in outcome.err
+    assert "lr" in outcome.err
 
 
 def test_item_embeddings_may_come_from_lightgcn(cli: Cli, fitted: Path) -> None:

@@ -33,6 +33,23 @@ def test_a_model_outlives_its_dataset(cli: Cli) -> None:
     assert cli("eval").code == 0
 
 
+@pytest.mark.usefixtures("fitted")
+def test_export_names_the_archive_and_replaces_nothing_unasked(cli: Cli, tmp_path: Path) -> None:
+    made = cli("models", "export", "shop", tmp_path)
+    assert made.out == f"{tmp_path / 'shop-1.tar'}\n"
+    assert cli("models", "export", "shop", tmp_path).code == 2
+    assert cli("models", "export", "shop", tmp_path, "--overwrite").code == 0
+    assert cli("models", "export", "shop", tmp_path / "no" / "x.tar").code == 2
+    assert cli("models", "export", "shop", "-").code == 2
+
+
+@pytest.mark.usefixtures("fitted")
+def test_removing_the_default_says_which_is_the_default_now(cli: Cli, tmp_path: Path) -> None:
+    archive = cli("models", "export", "shop", tmp_path).out.strip()
+    cli("models", "import", archive, "--name", "other")
+    assert "default model is now other@1" in cli("models", "rm", "shop", "--yes").err
+
+
 def test_an_empty_registry_is_no_error(cli: Cli) -> None:
     assert json.loads(cli("models", "ls").out)["models"] == []
     assert json.loads(cli("data", "ls").out)["datasets"] == []

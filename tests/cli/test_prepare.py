@@ -1,5 +1,7 @@
 """``diffrec prepare``."""
 
+import gzip
+import io
 import json
 from pathlib import Path
 
@@ -74,6 +76,18 @@ def test_a_separator_may_be_a_written_tab(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "log.txt").write_text("u\ti\n" + "".join(f"{n % 5}\t{n}\n" for n in range(40)))
     options = ["--sep", "\\t", "--user-col", "u", "--item-col", "i", "--ratios", "8:1:1"]
     assert cli("prepare", tmp_path / "log.txt", *options).code == 0
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_the_log_may_come_from_stdin(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack
+) -> None:
+    (tmp_path / "log").write_bytes(pack(LOG.encode()))
+    with (tmp_path / "log").open("rb") as stream:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(stream))
+        outcome = cli("prepare", "-", "--name", "piped")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)["interactions"] == 24
 
 
 def test_the_authors_lists_are_a_log_like_any_other(cli: Cli, tmp_path: Path) -> None:

@@ -15,3 +15,8 @@ def test_the_tour_ends_with_a_model_better_than_popularity(cli: Cli) -> None:
     assert all(row["title"] for row in toured["recommendations"])
     assert "diffrec fit" in outcome.err  # it shows the commands
     assert cli("quickstart").code == 0  # and can be taken again
+
+
+def test_the_tour_leaves_a_default_of_ones_own_alone(cli: Cli, fitted) -> None:
+    assert cli("quickstart").code == 0
+    assert cli("models", "default").out == "shop@1\n"

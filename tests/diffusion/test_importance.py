@@ -66,6 +66,12 @@ def test_uniform_sampling_ignores_losses() -> None:
     np.testing.assert_allclose(scale, 1.0)
 
 
+def test_losses_that_overflow_leave_sampling_uniform() -> None:
+    sampler = StepSampler(2, by_importance=True)
+    sampler.tell(torch.tensor([1, 2] * 10), torch.full((20,), 1e30))  # its square is infinite
+    np.testing.assert_allclose(sampler.probabilities(), 0.5)
+
+
 def test_losses_of_zero_leave_sampling_uniform() -> None:
     sampler = StepSampler(2, by_importance=True)
     sampler.tell(torch.tensor([1, 2] * 10), torch.zeros(20))

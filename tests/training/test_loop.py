@@ -59,6 +59,22 @@ def test_only_every_nth_epoch_and_the_last_is_validated(checkerboard: Dataset) -
     assert epochs == [False, False, False, True, False, True]
 
 
+def test_patience_is_counted_at_validations_only(checkerboard: Dataset) -> None:
+    trained = fit(
+        checkerboard,
+        [0.1, 0.3, 0.2, 0.2],
+        training={"eval_every": 5, "epochs": 40, "patience": 3},
+    )
+    assert (trained.epoch, trained.epochs_run, trained.stopped) == (10, 15, "patience")
+
+
+def test_an_epoch_is_chosen_even_if_time_ends_before_a_validation_was_due(
+    checkerboard: Dataset,
+) -> None:
+    trained = fit(checkerboard, [0.4], training={"eval_every": 1000}, max_seconds=0.0)
+    assert (trained.epoch, trained.metrics) == (1, {"recall@20": 0.4})
+
+
 def test_without_validation_the_last_epoch_is_kept(checkerboard: Dataset) -> None:
     trained = fit(checkerboard)
     assert (trained.epoch, trained.stopped) == (6, "epochs")
@@ -138,11 +154,18 @@ def test_a_damaged_checkpoint_is_named(checkerboard: Dataset, tmp_path: Path) ->
 
 
 def test_a_full_disk_at_a_checkpoint_is_a_storage_error(
-    checkerboard: Dataset, tmp_path: Path
+    checkerboard: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(StorageError) as caught:
-        fit(checkerboard, [0.1], run=tmp_path / "is" / "not" / "there")
+    import safetensors.torch
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise safetensors.SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    with pytest.raises(StorageError, match="no space left") as caught:
+        fit(checkerboard, [0.1], run=tmp_path)
     assert caught.value.exit_code == 6
+    assert "free some space" in caught.value.fix
 
 
 def test_a_loss_that_is_not_finite_is_an_error_with_a_remedy(checkerboard: Dataset) -> None:
@@ -151,6 +174,21 @@ def test_a_loss_that_is_not_finite_is_an_error_with_a_remedy(checkerboard: Datas
     with pytest.raises(TrainingError, match="epoch 1") as caught:
         train(build_model(CONFIG, 40), rows, CONFIG.training)
     assert "lr=" in caught.value.fix
+
+
+def test_a_loss_that_ceases_to_be_finite_keeps_the_best_so_far(
+    checkerboard: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = loop._epoch
+
+    def diverging(*args, **kwargs):
+        if args[3] == 3:
+            raise TrainingError("the loss of epoch 3 is nan", "smaller lr")
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(loop, "_epoch", diverging)
+    trained = fit(checkerboard, [0.5, 0.4])
+    assert (trained.epoch, trained.epochs_run, trained.stopped) == (1, 2, "diverged")
 
 
 def test_users_without_interactions_are_not_trained_on() -> None:

@@ -18,11 +18,21 @@ from diffrec_cli.errors import UsageError
 from diffrec_cli.paths import config_file
 
 
-def load_defaults() -> dict[str, Any]:
+def load_defaults(commands: Any) -> dict[str, Any]:
     """Return the defaults for each command, ``{command: {option: value}}``.
 
     Option names are written as on the command line without dashes in front; inner
     dashes may be underscores.
+
+    Parameters
+    ----------
+    commands
+        The program's command group: what it does not have is a mistake in the file.
+
+    Raises
+    ------
+    UsageError
+        The file is no TOML, or names a command or an option that does not exist.
     """
     path = config_file()
     try:
@@ -31,7 +41,28 @@ def load_defaults() -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: cannot be read ({error})", "mend or remove the file") from error
-    return _underscored(tables)
+    defaults = _underscored(tables)
+    _check(defaults, commands, f"{path}:")
+    return defaults
+
+
+def _check(defaults: dict[str, Any], group: Any, where: str) -> None:
+    for name, table in defaults.items():
+        command = group.commands.get(name)
+        if command is None or not isinstance(table, dict):
+            raise UsageError(
+                f"{where} [{name}] is no command with a table of options",
+                f"one of: {', '.join(group.commands)}",
+            )
+        if hasattr(command, "commands"):
+            _check(table, command, f"{where} [{name}]")
+            continue
+        options = {parameter.name for parameter in command.params}
+        for unknown in sorted(table.keys() - options):
+            raise UsageError(
+                f"{where} [{name}] has no option {unknown!r}",
+                f"see `diffrec {name} --help`; write options without leading dashes",
+            )
 
 
 def _underscored(table: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from diffrec_cli.workflows.events import EpochDone, Event, Step
 
+_TRAINING = "training"
 _LINE_SECONDS = 10.0  # without a terminal, epochs are told no oftener than this
 
 
@@ -25,9 +26,9 @@ class Screen:
         self._task: Any = None
         self._stage = ""
         self._status = ""
-        self._epoch_started = time.monotonic()
         self._last_line = 0.0
-        self._best = float("nan")
+        self._epoch_ended: float | None = None
+        self._epoch_seconds: float | None = None
 
     def configure(self, *, quiet: bool, no_color: bool) -> None:
         """Set what the command line asked for."""
@@ -55,7 +56,7 @@ class Screen:
             self._print(f"  fix: {fix}")
 
     def close(self) -> None:
-        """Stop the animation; the last state stays on the screen."""
+        """Stop the animation."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = self._task = None
@@ -63,59 +64,66 @@ class Screen:
 
     def __call__(self, event: Event) -> None:
         """Hear a workflow's event."""
-        kind = type(event).__name__
-        if kind in ("Note", "Plan"):
-            self.say(event.text)  # type: ignore[union-attr]
-        elif kind == "EpochDone":
-            self._epoch(event)  # type: ignore[arg-type]
+        from diffrec_cli.workflows.events import EpochDone, Step
+
+        if isinstance(event, EpochDone):
+            self._epoch(event)
+        elif isinstance(event, Step):
+            self._step(event)
         else:
-            self._step(event)  # type: ignore[arg-type]
+            self.say(event.text)
 
     def _step(self, step: Step) -> None:
         if self.quiet or not self.animated:
             return
         if step.stage != self._stage:
             self._open(step)
-        text = self._status if step.stage == "training" else f"{step.done:,} {step.unit}"
+        text = self._status if step.stage == _TRAINING else f"{step.done:,} {step.unit}"
         self._progress.update(self._task, completed=step.done, total=step.total, status=text)
-        if step.done == step.total and step.stage != "training":
+        if step.done == step.total and step.stage != _TRAINING:
             self.close()
 
     def _open(self, step: Step) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self.close()
-        self._stage = step.stage
+        self._stage, self._status = step.stage, ""
         columns = [
             TextColumn("{task.description}"),
-            BarColumn(bar_width=12),
+            BarColumn(bar_width=6 if step.stage == _TRAINING else 20),
             TextColumn("{task.fields[status]}"),
         ]
-        if step.stage != "training":  # which ends when patience does
+        if step.stage != _TRAINING:  # which ends when patience does
             columns.append(TimeRemainingColumn(compact=True))
         self._progress = Progress(*columns, console=self._stderr(), transient=True)
         self._task = self._progress.add_task(step.stage, total=step.total, status="")
         self._progress.start()
-        self._epoch_started = time.monotonic()
 
     def _epoch(self, epoch: EpochDone) -> None:
+        self._status = _epoch_status(epoch, self._seconds_an_epoch())
         now = time.monotonic()
-        took, self._epoch_started = now - self._epoch_started, now
-        self._status = _epoch_status(epoch, took, self._best)
-        if epoch.best:
-            self._best = epoch.metrics["recall@20"]
         if self._progress is not None:
-            description = f"epoch {epoch.epoch + 1}"
+            description = f"epoch {epoch.epoch}"
             self._progress.update(self._task, description=description, status=self._status)
         elif not self.animated and now - self._last_line >= _LINE_SECONDS:
             self._last_line = now
             self.say(f"epoch {epoch.epoch}: {self._status}")
 
+    def _seconds_an_epoch(self) -> float | None:
+        """Return a running mean of the time between epochs; None before the second."""
+        now = time.monotonic()
+        if self._epoch_ended is not None:
+            took = now - self._epoch_ended
+            mean = self._epoch_seconds
+            self._epoch_seconds = took if mean is None else 0.7 * mean + 0.3 * took
+        self._epoch_ended = now
+        return self._epoch_seconds
+
     def _print(self, text: str, style: str | None = None) -> None:
         if self.animated:
             from rich.text import Text
 
-            self._stderr().print(Text(text, style=style or ""), soft_wrap=True)
+            self._stderr().print(Text(text, style=style or ""))
         else:  # no need to load rich
             print(text, file=sys.stderr, flush=True)
 
@@ -127,14 +135,13 @@ class Screen:
         return self._console
 
 
-def _epoch_status(epoch: EpochDone, seconds: float, best: float) -> str:
+def _epoch_status(epoch: EpochDone, seconds: float | None) -> str:
     """Return loss, metric, speed and time left in some 60 characters."""
     parts = [f"loss {epoch.loss:.4g}"]
     if "recall@20" in epoch.metrics:
-        value = epoch.metrics["recall@20"]
-        parts.append(f"recall@20 {value:.4f}")
-        parts.append("(best)" if epoch.best else f"(best {best:.4f})")
+        parts.append(f"recall@20 {epoch.metrics['recall@20']:.4f}")
+        parts.append("(best)" if epoch.best else f"(best {epoch.best_value:.4f})")
     parts.append(f"{epoch.users_per_second:,.0f} users/s")
-    left = min(epoch.patience_left, epoch.epochs - epoch.epoch)
-    parts.append(f"{timedelta(seconds=round(left * seconds))} left")
+    if seconds is not None:  # it goes on for longer whenever an epoch is better
+        parts.append(f"{timedelta(seconds=round(epoch.epochs_left * seconds))}+ left")
     return " ".join(parts)

@@ -69,7 +69,7 @@ def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
 ) -> None:
     """Take the options of the program itself."""
-    context.default_map = load_defaults()
+    context.default_map = load_defaults(context.command)
 
 
 #: Options of the program that are also taken after the command, where people put them.

@@ -19,12 +19,11 @@ def path() -> None:
 
 
 @app.command("show")
-def show(form: o.FormatOption = None) -> None:
+def show(context: typer.Context, form: o.FormatOption = None) -> None:
     """Show the defaults that the configuration file sets, by command."""
-    from diffrec_cli.cli._config_file import load_defaults
     from diffrec_cli.paths import config_file
 
-    defaults = load_defaults()
+    defaults = context.find_root().default_map or {}
     payload = {"path": str(config_file()), "defaults": defaults}
     report(
         chosen(form, piped="json"),

@@ -11,7 +11,7 @@ from diffrec_cli.cli._output import chosen, filled, make_table, report
 def doctor(form: o.FormatOption = None) -> None:
     """Show versions, devices, disk and the health of what is stored.
 
-    Exits with 1 if something is wrong.
+    Reads every stored file; exits with 6 if something is wrong.
     """
     from diffrec_cli import workflows
 
@@ -27,4 +27,4 @@ def doctor(form: o.FormatOption = None) -> None:
         ),
     )
     if not diagnosis.ok:
-        raise typer.Exit(1)
+        raise typer.Exit(6)

@@ -10,6 +10,8 @@ import typer
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._output import chosen, filled, flat, make_table, report, screen
 
+_COLUMNS = 4  # metrics that stand beside each other in 80 columns
+
 
 def evaluate(
     models: Annotated[
@@ -54,9 +56,12 @@ def evaluate(
     Example: diffrec eval --baselines pop,ease --min recall@20=0.1
     """
     from diffrec_cli import workflows
+    from diffrec_cli.data.tables import format_of
     from diffrec_cli.workflows.evaluating import parse_minima, write_per_user
 
     minima = parse_minima(minimum or [])
+    if per_user is not None:
+        format_of(per_user)  # before the work, not after it
     evaluated = workflows.evaluate(
         models or [],
         split=split,
@@ -87,6 +92,8 @@ def evaluation_table(evaluated: Any) -> Any:
     metrics = list(results[0]["metrics"])
     paired = [">diff", ">p"] if evaluated.compared else []
     title = f"{results[0]['split']}, {results[0]['users']:,} users"
+    if len(metrics) > _COLUMNS:
+        return _by_metric(results, metrics, title)
     table = make_table("model", *(f">{metric}" for metric in metrics), *paired, title=title)
     if paired:
         table.caption = (
@@ -94,6 +101,14 @@ def evaluation_table(evaluated: Any) -> Any:
             " p: paired randomisation test over users"
         )
     return filled(table, (_row(result, bool(paired)) for result in results))
+
+
+def _by_metric(results: list[dict[str, Any]], metrics: list[str], title: str) -> Any:
+    """Return one row a metric: many metrics do not fit beside each other."""
+    table = make_table("metric", *(f">{result['model']}" for result in results), title=title)
+    return filled(
+        table, ([m, *(f"{result['metrics'][m]:.4f}" for result in results)] for m in metrics)
+    )
 
 
 def _row(result: dict[str, Any], paired: bool) -> list[str]:

@@ -33,7 +33,7 @@ def fit(
     ] = None,
     device: o.DeviceOption = "auto",
     preset: Annotated[
-        str, typer.Option("--preset", help="Named settings.", rich_help_panel=o.TRAINING)
+        str, typer.Option("--preset", help="Named settings: auto.", rich_help_panel=o.TRAINING)
     ] = "auto",
     assign: Annotated[
         list[str] | None,
@@ -90,7 +90,7 @@ def fit(
         typer.Option(
             "--max-time",
             metavar="DURATION",
-            help="Stop after 90s, 10m, 2h... and keep the best.",
+            help="Train 90s, 10m, 2h... at the most (--refit comes on top).",
             rich_help_panel=o.TRAINING,
         ),
     ] = None,
@@ -141,6 +141,9 @@ def fit(
             "--split-seed", help="Seed of the noise. [default: 1]", rich_help_panel=o.SPLITTING
         ),
     ] = None,
+    no_default: Annotated[
+        bool, typer.Option("--no-default", help="Leave the default model as it is.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Decide everything, train nothing.")
     ] = False,
@@ -178,6 +181,7 @@ def fit(
         max_seconds=o.duration(max_time),
         resume=resume,
         refit=refit,
+        default=not no_default,
         dry_run=dry_run,
         listener=screen,
     )
@@ -210,10 +214,10 @@ def _table(result: dict[str, Any]) -> Any:
 
 def _say_how_to_resume(fitted: Any) -> None:
     if fitted.model is None:
-        screen.warn("stopped before the first epoch was validated: nothing was kept")
+        screen.warn("interrupted before the first epoch was validated: nothing was kept")
         return
     facts = fitted.training
     screen.warn(
-        f"stopped in epoch {facts.epochs + 1}; the best so far (epoch {facts.epoch}) is"
-        f" {fitted.model}. The same command with --resume goes on."
+        f"interrupted after epoch {facts.epochs}; the best so far (epoch {facts.epoch}) is"
+        f" {fitted.model}, not made the default. The same command with --resume goes on."
     )

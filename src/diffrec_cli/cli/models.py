@@ -9,10 +9,14 @@ import typer
 
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._output import chosen, confirm, filled, flat, make_table, report, screen
+from diffrec_cli.errors import UsageError
 
 app = typer.Typer(help="List, show, rename, remove, export, import and verify models.",
                   no_args_is_help=True)  # fmt: skip
 
+OptionalReference = Annotated[
+    str | None, typer.Argument(metavar="MODEL", help="NAME or NAME@VERSION. [default: the last]")
+]
 Reference = Annotated[str, typer.Argument(metavar="MODEL", help="NAME or NAME@VERSION.")]
 
 
@@ -27,10 +31,12 @@ def ls(form: o.FormatOption = None) -> None:
         payload={"models": records},
         rows=[flat(record) for record in records],
         table=lambda: filled(
-            make_table("", "model", "variant", "dataset", ">valid recall@20", ">MiB", "created"),
+            make_table("", "model", "variant", "dataset", ">valid r@20", ">MiB", "created", ""),
             (_row(record) for record in records),
         ),
     )
+    if not records:
+        screen.say("no models yet: make one with `diffrec fit`")
 
 
 @app.command("show")
@@ -57,10 +63,14 @@ def show(
 @app.command("rm")
 def rm(reference: Reference, yes: o.YesOption = False) -> None:
     """Remove a version of a model, or with NAME alone all of them."""
-    from diffrec_cli.registry.store import covered_by, remove
+    from diffrec_cli.registry.store import covered_by, list_models, remove
 
+    before = [model.reference for model in list_models() if model.default]
     confirm(f"Remove {', '.join(covered_by(reference))}?", yes)
     screen.say(f"removed {', '.join(remove(reference))}")
+    after = [model.reference for model in list_models() if model.default]
+    if after and after != before:
+        screen.say(f"the default model is now {after[0]}")
 
 
 @app.command("mv")
@@ -91,14 +101,18 @@ def default(
 
 @app.command("export")
 def export(
-    reference: Reference,
-    out: Annotated[Path | None, typer.Argument(help="The archive. [default: MODEL.tar]")] = None,
+    reference: OptionalReference = None,
+    out: Annotated[
+        Path, typer.Argument(help="The archive, or a directory: NAME-VERSION.tar there.")
+    ] = Path(),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file.")] = False,
 ) -> None:
     """Write a model into one file, to carry elsewhere."""
-    from diffrec_cli.registry.store import export, resolve
+    from diffrec_cli.registry.store import export
 
-    default_name = Path(f"{resolve(reference).record.reference.replace('@', '-v')}.tar")
-    print(export(reference, out or default_name))
+    if str(out) == "-":
+        raise UsageError("an archive is not written to stdout", "name a file or a directory")
+    print(export(reference, out, overwrite=overwrite))
 
 
 @app.command("import")
@@ -113,7 +127,10 @@ def import_(
 
 
 @app.command("verify")
-def verify(reference: Reference, form: o.FormatOption = None) -> None:
+def verify(
+    reference: OptionalReference = None,
+    form: o.FormatOption = None,
+) -> None:
     """Check every file of a model against its recorded hash."""
     from diffrec_cli.registry.store import verify
 
@@ -158,8 +175,10 @@ def _row(record: dict[str, Any]) -> list[str]:
     size = f"{record['bytes'] / 2**20:.1f}"
     reference = f"{record['name']}@{record['version']}"
     if "error" in record:
-        return [star, reference, "damaged", record["error"], "", size, ""]
+        return [star, reference, "damaged", record["error"], "", size, "", ""]
     recall = record["valid"].get("recall@20")
     shown = "" if recall is None else f"{recall:.4f}"
     created = record["created"][:16].replace("T", " ")
-    return [star, reference, record["variant"], record["dataset"], shown, size, created]
+    state = "" if record["complete"] else "interrupted"
+    state = "refit" if record["refit"] else state
+    return [star, reference, record["variant"], record["dataset"], shown, size, created, state]

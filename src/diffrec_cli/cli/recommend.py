@@ -10,6 +10,7 @@ import typer
 
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._output import Format, chosen, filled, make_table, print_renderable, screen
+from diffrec_cli.errors import UsageError
 
 WHO, WHAT = "For whom", "Which items"
 
@@ -96,7 +97,7 @@ def recommend(
 
     to_file = out is not None and str(out) != "-"
     if out is not None and to_file:
-        format_of(out)  # before the work, not after it
+        _check_out(format_of(out), form)  # before the work, not after it
     lists = workflows.recommend(
         model,
         users=user or [],
@@ -117,6 +118,14 @@ def recommend(
         _write_file(lists, out)
     else:
         _print(lists, chosen(form, piped="csv"))
+
+
+def _check_out(by_name: str, asked: Format | None) -> None:
+    if asked is not None and asked.value != by_name:
+        raise UsageError(
+            f"--format {asked.value} contradicts --out, whose name asks for {by_name}",
+            "leave out --format, or use --out - and a redirection",
+        )
 
 
 def _write_file(lists: Any, out: Path) -> None:

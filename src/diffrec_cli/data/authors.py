@@ -26,7 +26,9 @@ def read_authors_lists(path: str | Path, name: str) -> Dataset:
     """Read ``train_list.npy``, ``valid_list.npy`` and ``test_list.npy`` exactly as released.
 
     Every file is an integer array of shape (n, 2), rows of (user, item), each user's
-    rows in time order. The numbers are the indices, and in decimal the ids.
+    rows in time order. The numbers are the indices, and in decimal the ids. Of a repeated
+    (user, item) pair the first counts, in the order train, valid, test; the others are
+    counted as dropped.
 
     Parameters
     ----------
@@ -46,14 +48,16 @@ def read_authors_lists(path: str | Path, name: str) -> Dataset:
                     for i in (0, 1))  # fmt: skip
     if not len(lists["train"]):
         raise DataError(f"{_list_file(directory, 'train')}: no rows", "give a non-empty list")
-    parts = {part: _sequences(rows, users) for part, rows in lists.items()}
+    kept = _first_of_each_pair(lists, items)
+    repeated = sum(len(lists[part]) - len(kept[part]) for part in PARTS)
+    parts = {part: _sequences(rows, users) for part, rows in kept.items()}
     return Dataset(
         name=name,
         setting="clean",
         ordered=True,
         user_ids=IdMap(_decimal_ids(users)),
         item_table=pa.table({"id": _decimal_ids(items)}),
-        dropped=dict.fromkeys(DROP_REASONS, 0),
+        dropped={**dict.fromkeys(DROP_REASONS, 0), "duplicate": repeated},
         source={"format": "authors", "files": [str(directory)]},
         **parts,
     )
@@ -78,6 +82,19 @@ def _read_list(path: Path) -> NDArray[np.int64]:
     if rows.size and not 0 <= int(rows.min()) <= int(rows.max()) < _MAX_INDEX:
         raise DataError(f"{path}: numbers from {rows.min()} to {rows.max()}", fix)
     return rows.astype(np.int64)
+
+
+def _first_of_each_pair(
+    lists: dict[str, NDArray[np.int64]], items: int
+) -> dict[str, NDArray[np.int64]]:
+    """Return the rows (n, 2) of each part whose pair neither it nor an earlier part has before."""
+    keys = np.concatenate([lists[part][:, 0] * items + lists[part][:, 1] for part in PARTS])
+    first = np.zeros(len(keys), np.bool_)
+    first[np.unique(keys, return_index=True)[1]] = True
+    ends = np.cumsum([len(lists[part]) for part in PARTS])[:-1]
+    return {
+        part: lists[part][mask] for part, mask in zip(PARTS, np.split(first, ends), strict=True)
+    }
 
 
 def _sequences(rows: NDArray[np.int64], users: int) -> Sequences:

@@ -14,7 +14,7 @@ evaluated and asked for lists when the dataset is long gone.
 from __future__ import annotations
 
 import hashlib
-import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,14 +29,22 @@ from numpy.typing import NDArray
 from diffrec_cli.data.arrow import numbers, read_parquet
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.sequences import Sequences
-from diffrec_cli.errors import CorruptError, UsageError
+from diffrec_cli.errors import CorruptError, DataError
 from diffrec_cli.files import dump_json, read_record
 
 SCHEMA_VERSION = 1
 PARTS = ("train", "valid", "test")
 
-#: What reading damaged files may raise.
-_DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, pa.ArrowException)
+#: What a record holds besides its kind and schema version.
+_FIELDS: Mapping[str, type] = {
+    "dataset": str,
+    "setting": str,
+    **dict.fromkeys(("users", "items", "interactions", *PARTS), int),
+    "dropped": dict,
+    "ordered": bool,
+    "content_hash": str,
+    "source": dict,
+}
 
 #: Why a row of the log is not in the dataset; every report carries every reason.
 DROP_REASONS = (
@@ -131,9 +139,9 @@ class Dataset:
         return part
 
     def require_order(self, variant: str) -> None:
-        """Raise a :class:`UsageError` unless the rows stand in time order."""
+        """Raise a :class:`DataError` unless the rows stand in time order."""
         if not self.ordered:
-            raise UsageError(
+            raise DataError(
                 f"variant {variant} weights interactions by their order, and dataset "
                 f"{self.name!r} has no timestamps",
                 "prepare it from a log with a time column (--time-col), or use --variant base or l",
@@ -187,10 +195,26 @@ class Dataset:
 
     @staticmethod
     def read_summary(directory: Path) -> dict[str, Any]:
-        """Return the JSON record of a saved dataset without loading its arrays."""
-        return read_record(
-            directory / "dataset.json", kind="dataset", schema_version=SCHEMA_VERSION
-        )
+        """Return the JSON record of a saved dataset without loading its arrays.
+
+        Raises
+        ------
+        CorruptError
+            It is missing or damaged: every field is there and of its type, or this is raised.
+        NewerSchemaError
+            It was written by a newer diffrec.
+        """
+        path = directory / "dataset.json"
+        record = read_record(path, kind="dataset", schema_version=SCHEMA_VERSION)
+        dropped = record.get("dropped")
+        counts = dropped.values() if isinstance(dropped, dict) else ()
+        wrong = [name for name, kind in _FIELDS.items() if type(record.get(name)) is not kind]
+        if wrong or not all(type(count) is int for count in counts):
+            raise CorruptError(
+                f"{path}: the record is damaged ({', '.join(wrong) or 'dropped'})",
+                f"remove {directory} and prepare it again",
+            )
+        return record
 
     @staticmethod
     def load(directory: Path) -> Dataset:
@@ -206,26 +230,46 @@ class Dataset:
         record = Dataset.read_summary(directory)
         try:
             with np.load(directory / "interactions.npz", allow_pickle=False) as arrays:
-                parts = {p: Sequences(arrays[f"{p}_indptr"], arrays[f"{p}_items"]) for p in PARTS}
-            user_ids = IdMap(read_parquet(directory / "users.parquet")["id"])
-            item_table = read_parquet(directory / "items.parquet")
+                parts = {part: _part(arrays, part) for part in PARTS}
             dataset = Dataset(
                 name=record["dataset"],
                 setting=record["setting"],
                 ordered=record["ordered"],
-                user_ids=user_ids,
-                item_table=item_table,
+                user_ids=IdMap(_text_table(directory / "users.parquet")["id"]),
+                item_table=_text_table(directory / "items.parquet"),
                 dropped=record["dropped"],
                 source=record["source"],
                 **parts,
             )
             _check(dataset)
-        except _DAMAGE as error:
+        # NumPy, zipfile and Arrow raise a dozen kinds of errors on bytes that are not theirs.
+        except Exception as error:
             raise CorruptError(
                 f"{directory}: the dataset's files are damaged ({error})",
                 f"remove {directory} and prepare it again",
             ) from error
         return dataset
+
+
+def _part(arrays: Mapping[str, NDArray[Any]], part: str) -> Sequences:
+    """Take a part out of the archive; raise ValueError unless it is rows of items."""
+    indptr, items = arrays[f"{part}_indptr"], arrays[f"{part}_items"]
+    flat = indptr.ndim == items.ndim == 1
+    if not flat or indptr.dtype != np.int64 or items.dtype != np.int32:
+        raise ValueError(f"the {part} part has arrays of another type")
+    if not len(indptr) or indptr[0] != 0 or np.any(np.diff(indptr) < 0):
+        raise ValueError(f"the {part} part has no rows in order")
+    return Sequences(indptr, items)
+
+
+def _text_table(path: Path) -> pa.Table:
+    """Read a table of ids; raise unless all of it is text, which Arrow checks only if told to."""
+    table = read_parquet(path)
+    for column in table.columns:
+        column.cast(pa.string()).validate(full=True)
+    if table["id"].null_count:
+        raise ValueError(f"{path.name} has rows without an id")
+    return table
 
 
 def _check(dataset: Dataset) -> None:

@@ -17,7 +17,12 @@ from diffrec_cli.data.columns import Columns
 from diffrec_cli.data.diagnosis import Layout, diagnose, time_complaint
 from diffrec_cli.data.rawlog import ID_TYPE, RawLog, may_be_empty
 from diffrec_cli.data.source import MAX_RECORD, UNIT_SEPARATOR, Record, Source, records
-from diffrec_cli.data.times import Times, UnreadableTimeError, parse_times
+from diffrec_cli.data.times import (
+    AmbiguousTimesError,
+    Times,
+    UnreadableTimeError,
+    parse_times,
+)
 from diffrec_cli.errors import DataError, UsageError
 
 #: Separators that are looked for, the least likely to stand inside a field first.
@@ -79,6 +84,7 @@ class First:
 
 def first_record(source: Source, options: ReadOptions) -> First:
     """Return the first record that is not blank and the separator that splits it."""
+    source.refuse_binary()
     try:
         with source.text() as text:
             line = next((text_line for text_line in _start_of_lines(text) if text_line), "")
@@ -222,6 +228,9 @@ def _text_times(
 ) -> Times:
     try:
         return parse_times(column, options.time_format)
+    except AmbiguousTimesError as error:
+        name = layout.columns.names[cast(int, layout.columns.time)]
+        raise DataError(f"{source.label}: column {name!r}: {error.what}", error.fix) from error
     except UnreadableTimeError as error:
         diagnose(source, layout, bad_time=error.value)
         # The value was read as a number (inf, nan): how it is written, only text tells.

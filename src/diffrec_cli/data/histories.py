@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
-import io
+import csv
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffrec_cli.config import ReadOptions
-from diffrec_cli.data.readers import read_logs
+from diffrec_cli.data.columns import is_header
+from diffrec_cli.data.idmap import IdMap
+from diffrec_cli.data.source import Source, damage, open_source
 from diffrec_cli.errors import DataError
 
-_SEPARATORS = (",", "\t", ";", "|", "::")
+#: The least likely to stand inside an id first.
+_SEPARATORS = ("\t", "::", ";", "|", ",")
+
+
+@dataclass(frozen=True, slots=True)
+class Histories:
+    """What some users interacted with, grouped by user, each user's oldest first.
+
+    Parameters
+    ----------
+    labels
+        Ids of the users.
+    user
+        (n,) int64 place in `labels` of each interaction.
+    item
+        (n,) int32 code of its item in `item_ids`.
+    item_ids
+        The distinct items, as written.
+    notes
+        Decisions worth telling.
+    """
+
+    labels: list[str]
+    user: NDArray[np.int64]
+    item: NDArray[np.int32]
+    item_ids: IdMap
+    notes: tuple[str, ...] = ()
 
 
 def read_ids(path: str | Path) -> list[str]:
@@ -24,52 +54,124 @@ def read_ids(path: str | Path) -> list[str]:
     DataError
         The file cannot be read, is not UTF-8 text, or has no ids.
     """
-    ids = [line for line in _text(path).splitlines() if line]
+    try:
+        content = sys.stdin.buffer.read() if str(path) == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})", "check the path") from error
+    ids = _lines(content, str(path))
     if not ids:
         raise DataError(f"{path}: no ids", "give one id a line")
     return ids
 
 
-def read_histories(path: str | Path) -> tuple[list[str], NDArray[np.int64], list[str]]:
+def read_histories(path: str | Path) -> Histories:
     """Return histories from a log of ``user,item[,time]``, or from one item a line.
+
+    A file is a log if its first line names a user and an item column, or if every line
+    has the same number of fields, two or more. Of a log without a header the third
+    column of three is the time; of four, the rating comes before it.
+
+    Parameters
+    ----------
+    path
+        The file, plain, gzip or Parquet; ``-`` is stdin.
 
     Returns
     -------
-    labels
-        Ids of the users; of one item a line, the one label ``history``.
-    user
-        (n,) place in `labels` of each interaction, grouped by user.
-    items
-        (n) their item ids, each user's oldest first.
+    Histories; those of a file of one item a line have the one label ``history``.
 
     Raises
     ------
     DataError
         The file cannot be read as either.
     """
-    text = _text(path)
-    first = text.split("\n", 1)[0]
-    if not any(separator in first for separator in _SEPARATORS):
-        items = [line for line in text.splitlines() if line]
-        if not items:
-            raise DataError(f"{path}: no items", "give one item a line, or user,item[,time]")
-        return ["history"], np.zeros(len(items), np.int64), items
-    if str(path) == "-":
-        log = read_logs(["-"], ReadOptions(), stdin=io.BytesIO(text.encode()))
-    else:
-        log = read_logs([path], ReadOptions())
-    time = np.zeros(len(log.user)) if log.time is None else log.time
-    order = np.lexsort((time, log.user))
-    user = log.user[order].astype(np.int64)
-    return log.user_ids.at(np.arange(len(log.user_ids))), user, log.item_ids.at(log.item[order])
+    with open_source(path, stdin=sys.stdin.buffer) as source, damage(source):
+        options = ReadOptions() if source.is_parquet else _log_options(source)
+        if options is not None:
+            return _from_log(source, options)
+        with source.stream() as stream:
+            items = _lines(stream.read(), source.label)
+    if not items:
+        raise DataError(f"{source.label}: no items", "give one item a line, or user,item[,time]")
+    return one_history("history", items)
 
 
-def _text(path: str | Path) -> str:
+def one_history(label: str, items: Sequence[str]) -> Histories:
+    """Return the history of one user, whose items stand oldest first.
+
+    Examples
+    --------
+    >>> one_history("me", ["b", "a", "b"]).item.tolist()
+    [0, 1, 0]
+    """
+    codes = {item: code for code, item in enumerate(dict.fromkeys(items))}
+    item = np.fromiter((codes[item] for item in items), np.int32, len(items))
+    return Histories([label], np.zeros(len(items), np.int64), item, IdMap(list(codes)))
+
+
+def _from_log(source: Source, options: ReadOptions) -> Histories:
+    from diffrec_cli.data.readers import read_source
+
+    log = read_source(source, options)
+    by_user = (log.user,) if log.time is None else (log.time, log.user)
+    order = np.lexsort(by_user)
+    return Histories(
+        labels=log.user_ids.at(np.arange(len(log.user_ids))),
+        user=log.user[order].astype(np.int64),
+        item=log.item[order],
+        item_ids=log.item_ids,
+        notes=log.notes,
+    )
+
+
+def _log_options(source: Source) -> ReadOptions | None:
+    """Return how to read a text file as a log; None if it has one item a line."""
+    source.refuse_binary()
+    with source.stream() as stream:
+        start = next((line for line in stream if line.strip(b"\r\n")), b"")
+    first = start.removeprefix(b"\xef\xbb\xbf")
+    found = {sep: fields for sep in _SEPARATORS if len(fields := _fields(first, sep)) > 1}
+    if any(is_header(fields, ReadOptions()) for fields in found.values()):
+        return ReadOptions()
+    for sep, fields in found.items():
+        if _every_line_has(source, sep, len(fields)):
+            times = {"user_col": "1", "item_col": "2", "time_col": "3"} if len(fields) == 3 else {}
+            return ReadOptions(header=False, sep=sep, **times)
+    return None
+
+
+def _every_line_has(source: Source, sep: str, fields: int) -> bool:
+    separator = sep.encode()
+    with source.stream() as stream:
+        return all(
+            (line.count(separator) + 1 if b'"' not in line else len(_fields(line, sep))) == fields
+            for line in stream
+            if line.strip(b"\r\n")
+        )
+
+
+def _fields(line: bytes, sep: str) -> list[str]:
+    """Split a line as the reader of logs does: quotes hold a field together."""
+    text = line.decode("utf-8", "surrogateescape").rstrip("\r\n")
+    if len(sep) > 1:
+        return text.split(sep)
     try:
-        content = sys.stdin.buffer.read() if str(path) == "-" else Path(path).read_bytes()
-        return content.decode("utf-8-sig").replace("\r\n", "\n")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})", "check the path") from error
+        return next(csv.reader([text], delimiter=sep), [])
+    except csv.Error:  # too long for a field, or a carriage return inside: no line of a log
+        return []
+
+
+def _lines(content: bytes, label: str) -> list[str]:
+    r"""Return the lines that are not empty; only ``\n`` or ``\r\n`` ends one, an id may hold others.
+
+    Raises
+    ------
+    DataError
+        The content is not UTF-8.
+    """
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise DataError(f"{path}:{line}: not UTF-8 text", "convert the file to UTF-8") from error
+        raise DataError(f"{label}:{line}: not UTF-8 text", "convert the file to UTF-8") from error
+    return [line for line in (raw.removesuffix("\r") for raw in text.split("\n")) if line]

@@ -14,7 +14,12 @@ from diffrec_cli.data.columns import Columns
 from diffrec_cli.data.diagnosis import time_complaint
 from diffrec_cli.data.rawlog import ID_TYPE, RawLog, may_be_empty
 from diffrec_cli.data.source import Source
-from diffrec_cli.data.times import Times, UnreadableTimeError, parse_times
+from diffrec_cli.data.times import (
+    AmbiguousTimesError,
+    Times,
+    UnreadableTimeError,
+    parse_times,
+)
 from diffrec_cli.errors import DataError
 
 
@@ -91,6 +96,8 @@ def _parquet_times(
     name = columns.names[columns.time]
     try:
         return parse_times(column, options.time_format)
+    except AmbiguousTimesError as error:
+        raise DataError(f"{source.label}: column {name!r}: {error.what}", error.fix) from error
     except UnreadableTimeError as error:
         what, fix = time_complaint(error.value)
         where = f"{source.label}: row {error.row + 1}: column {name!r}"

@@ -24,10 +24,10 @@ from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.item_table import read_item_table
 from diffrec_cli.data.parquet import read_parquet_log
 from diffrec_cli.data.rawlog import ID_TYPE, RawLog
-from diffrec_cli.data.source import damage, open_source
+from diffrec_cli.data.source import Source, damage, open_source
 from diffrec_cli.errors import DataError, UsageError
 
-__all__ = ["Log", "is_authors_directory", "read_authors_lists", "read_item_table", "read_logs"]
+__all__ = ["Log", "is_authors_directory", "read_authors_lists", "read_item_table", "read_logs", "read_source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +89,22 @@ def read_logs(
         raise UsageError("no input file", "give one or more log files, or - for stdin")
     pieces = []
     for path in paths:
-        with open_source(path, options.encoding, stdin) as source, damage(source):
-            read = read_parquet_log if source.is_parquet else read_text_log
-            pieces.append(read(source, options))
+        with open_source(path, options.encoding, stdin) as source:
+            pieces.append(_read(source, options))
     log = _join(pieces)
     pieces.clear()
     pa.default_memory_pool().release_unused()  # so that the split can have it
     return log
+
+
+def read_source(source: Source, options: ReadOptions) -> Log:
+    """Read one file that is open already, as :func:`read_logs` does."""
+    return _join([_read(source, options)])
+
+
+def _read(source: Source, options: ReadOptions) -> RawLog:
+    with damage(source):
+        return (read_parquet_log if source.is_parquet else read_text_log)(source, options)
 
 
 def _join(pieces: Sequence[RawLog]) -> Log:

@@ -145,7 +145,9 @@ def sample_log(options: SampleOptions) -> tuple[pa.Table, pa.Table]:
     return log, _item_table(rng, catalogue)
 
 
-def write_sample(path: str | Path, options: SampleOptions) -> tuple[Path, Path]:
+def write_sample(
+    path: str | Path, options: SampleOptions, *, overwrite: bool = False
+) -> tuple[Path, Path]:
     """Write a made-up log and its items as CSV.
 
     Parameters
@@ -154,6 +156,8 @@ def write_sample(path: str | Path, options: SampleOptions) -> tuple[Path, Path]:
         ``OUT`` or ``OUT.csv``.
     options
         Sizes and seed.
+    overwrite
+        Replace files of these names.
 
     Returns
     -------
@@ -161,11 +165,16 @@ def write_sample(path: str | Path, options: SampleOptions) -> tuple[Path, Path]:
 
     Raises
     ------
-    UsageError, StorageError
-        They cannot be written there, or the disk is full.
+    UsageError
+        One of them exists and `overwrite` is not set, or no file can be opened there.
+    StorageError
+        The disk is full, or fails.
     """
     stem = str(path).removesuffix(".csv")
     paths = Path(f"{stem}.csv"), Path(f"{stem}-items.csv")
+    existing = [target for target in paths if target.exists()]
+    if existing and not overwrite:
+        raise UsageError(f"{existing[0]} exists", "give another name, or --overwrite to replace it")
     for target, table in zip(paths, sample_log(options), strict=True):
         write_file(target, [table])
     return paths

@@ -28,6 +28,13 @@ UNIT_SEPARATOR = "\x1f"
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _PARQUET_MAGIC = b"PAR1"
+_LOOK_AT = 64 << 10  # bytes at the beginning that tell text from other things
+_WIDE_BOMS = {  # the longer first: UTF-32's begins with UTF-16's
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,27 @@ class Source:
         stream = pa.OSFile(str(self.path))
         return pa.CompressedInputStream(stream, "gzip") if self.is_gzip else stream
 
+    def stream(self) -> BinaryIO:
+        """Open the content, unpacked."""
+        # NativeFile has what BufferedReader asks of a raw stream, without its base class.
+        binary: BinaryIO = io.BufferedReader(self._bytes())
+        return binary
+
+    def refuse_binary(self) -> None:
+        """Raise a DataError if the content begins as no text of its encoding does."""
+        if codecs.lookup(self.encoding).name.startswith(("utf-16", "utf-32")):
+            return  # there zero bytes are a part of letters
+        with self.stream() as stream:
+            start = stream.read(_LOOK_AT)
+        if b"\0" in start:
+            wide = next((name for bom, name in _WIDE_BOMS.items() if start.startswith(bom)), None)
+            raise DataError(
+                f"{self.label}: not a text file (it has zero bytes)",
+                f"say --encoding {wide}"
+                if wide
+                else "give delimited text (plain or gzip) or Parquet",
+            )
+
     def for_arrow(self, sep: str) -> FilteredBytes:
         """Return a stream of UTF-8 in which `sep` is a single byte."""
         stream = self._bytes()
@@ -77,9 +105,9 @@ class Source:
     def text(self) -> Iterator[io.TextIOWrapper]:
         """Open as text; bytes that are not of the encoding come as surrogates."""
         encoding = "utf-8-sig" if _is_utf8(self.encoding) else self.encoding
-        # NativeFile has what BufferedReader asks of a raw stream, without its base class.
-        binary: BinaryIO = io.BufferedReader(self._bytes())
-        with io.TextIOWrapper(binary, encoding, errors="surrogateescape", newline="") as stream:
+        with io.TextIOWrapper(
+            self.stream(), encoding, errors="surrogateescape", newline=""
+        ) as stream:
             yield stream
 
 
@@ -123,11 +151,13 @@ def _spooled(stream: BinaryIO) -> Iterator[Path]:
 
 def _check_encoding(encoding: str) -> None:
     try:
-        codecs.lookup(encoding)
-    except LookupError:
+        is_text = codecs.lookup(encoding)._is_text_encoding  # not rot13, hex, zlib, ...
+    except (LookupError, ValueError):
+        is_text = False
+    if not is_text:
         raise UsageError(
             f"unknown text encoding {encoding!r}", "say --encoding utf-8, latin-1, cp1252, ..."
-        ) from None
+        )
 
 
 def _check_file(path: Path) -> None:

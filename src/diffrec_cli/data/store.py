@@ -1,15 +1,35 @@
-"""Prepared datasets under their names, in the state directory."""
+"""Prepared datasets under their names, in the state directory.
+
+On disk::
+
+    datasets/NAME/            dataset.json and its arrays, see Dataset
+    datasets/.replaced-NAME/  what NAME was, while another dataset takes its place
+    datasets/.lock            held while names change
+
+A directory cannot be exchanged for another in one step everywhere. So the old one stands
+aside until the new one is in place: after a SIGKILL in between, whoever looks next puts it
+back under its name; after one behind that, it is garbage.
+"""
 
 from __future__ import annotations
 
+import difflib
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.errors import DiffrecError, NotFoundError, StorageError, UsageError
-from diffrec_cli.files import incoming, storage_errors, sweep_incoming, sync_tree
+from diffrec_cli.errors import (
+    DiffrecError,
+    LockedError,
+    NotFoundError,
+    StorageError,
+    UsageError,
+)
+from diffrec_cli.files import incoming, storage_errors, sweep_incoming, sync, sync_tree
 from diffrec_cli.paths import check_name, datasets_dir, is_name
 
 
@@ -29,6 +49,8 @@ def name_from_path(path: Path) -> str:
 
 
 _LOG_SUFFIXES = {".csv", ".tsv", ".txt", ".dat", ".gz", ".inter", ".parquet", ".data"}
+_REPLACED_PREFIX = ".replaced-"
+_LOCK_TIMEOUT = 10.0  # seconds; the lock is held for a few renames and deletions
 
 
 def save(dataset: Dataset, *, overwrite: bool = False) -> tuple[Path, bool]:
@@ -46,13 +68,15 @@ def save(dataset: Dataset, *, overwrite: bool = False) -> tuple[Path, bool]:
         The directory cannot be written or the disk is full.
     """
     final = datasets_dir() / check_name(dataset.name, "dataset")
+    _recover()
     if final.exists():
         if _holds(final, dataset):
             return final, True
         if not overwrite:
             raise UsageError(
                 f"dataset {dataset.name!r} exists with other content",
-                "give another --name, or --overwrite to replace it",
+                "--overwrite replaces it; or give this one another name "
+                "(`prepare --name`, `fit --dataset`)",
             )
     with storage_errors(final):
         sweep_incoming(final.parent) if final.parent.exists() else None
@@ -60,7 +84,8 @@ def save(dataset: Dataset, *, overwrite: bool = False) -> tuple[Path, bool]:
         try:
             dataset.save(temporary)
             sync_tree(temporary)
-            _swap(temporary, final)
+            with _locked():
+                _swap(temporary, final)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return final, False
@@ -72,19 +97,30 @@ def load(name: str) -> Dataset:
 
 
 def find(name: str) -> Path:
-    """Return the directory of the dataset of that name."""
+    """Return the directory of the dataset of that name.
+
+    Raises
+    ------
+    NotFoundError
+        There is none; the fix names one that is spelt nearly so.
+    """
     directory = datasets_dir() / check_name(name, "dataset")
-    if not directory.is_dir():
-        raise NotFoundError(
-            f"no dataset {name!r}", "see `diffrec data ls`, or make it with `diffrec prepare`"
-        )
-    return directory
+    for _ in range(2):  # it may be replaced at this moment: then recovering waits for that
+        _recover()
+        if directory.is_dir():
+            return directory
+    similar = difflib.get_close_matches(name, names(), n=1)
+    meant = f"did you mean {similar[0]!r}? " if similar else ""
+    raise NotFoundError(
+        f"no dataset {name!r}", f"{meant}see `diffrec data ls`, or make it with `diffrec prepare`"
+    )
 
 
 def names() -> list[str]:
     """Return the names of all prepared datasets."""
     if not datasets_dir().is_dir():
         return []
+    _recover()
     return sorted(path.name for path in datasets_dir().iterdir() if is_name(path.name))
 
 
@@ -103,8 +139,9 @@ def summaries() -> list[dict[str, Any]]:
 def remove(name: str) -> None:
     """Delete the dataset of that name; models fitted on it keep their own copy."""
     directory = find(name)
-    with storage_errors(directory):
-        shutil.rmtree(directory)
+    with storage_errors(directory), _locked():
+        _settle(directory)  # else an older content could take the name again
+        _bury(directory)
 
 
 def _holds(directory: Path, dataset: Dataset) -> bool:
@@ -114,18 +151,75 @@ def _holds(directory: Path, dataset: Dataset) -> bool:
         return False
 
 
-def _swap(temporary: Path, final: Path) -> None:
-    """Put `temporary` in the place of `final`, moving an old one out of the way first."""
-    if not final.exists():
-        temporary.replace(final)
-        return
-    old = incoming(final.parent)
+# Replacing, such that a kill at any moment leaves one whole dataset ----------------------------
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    """Keep other processes from changing names."""
+    from filelock import FileLock, Timeout
+
+    datasets_dir().mkdir(parents=True, exist_ok=True)
+    lock = FileLock(datasets_dir() / ".lock")
     try:
-        final.replace(old / "old")
-        try:
-            temporary.replace(final)
-        except BaseException:  # an interrupt too must not leave the name empty
-            (old / "old").replace(final)
-            raise
+        lock.acquire(timeout=_LOCK_TIMEOUT)
+    except Timeout:
+        raise LockedError(
+            f"{datasets_dir()} is locked: another diffrec is changing it",
+            "wait until it is done and run the same command again",
+        ) from None
+    try:
+        yield
     finally:
-        shutil.rmtree(old, ignore_errors=True)
+        lock.release()
+
+
+def _swap(temporary: Path, final: Path) -> None:
+    """Put `temporary` in the place of `final`; the old one stands aside meanwhile."""
+    _settle(final)
+    old = _replaced(final)
+    try:
+        if final.exists():
+            final.replace(old)
+        temporary.replace(final)
+    except BaseException:  # an interrupt too must not leave the name empty
+        if old.exists() and not final.exists():
+            old.replace(final)
+        raise
+    sync(final.parent)
+    if old.exists():
+        _bury(old)
+
+
+def _recover() -> None:
+    """Finish the replacements that a kill cut short."""
+    if not any(datasets_dir().glob(f"{_REPLACED_PREFIX}*")):
+        return
+    # Where nothing may be written, what is under its name can be read all the same.
+    with suppress(OSError), _locked():
+        for old in datasets_dir().glob(f"{_REPLACED_PREFIX}*"):
+            _settle(old.with_name(old.name.removeprefix(_REPLACED_PREFIX)))
+
+
+def _settle(final: Path) -> None:
+    """Put what stands aside back under its name, or delete it if the name is taken."""
+    old = _replaced(final)
+    if not old.exists():
+        return
+    if final.exists():
+        _bury(old)
+    else:
+        old.replace(final)
+
+
+def _replaced(final: Path) -> Path:
+    return final.with_name(f"{_REPLACED_PREFIX}{final.name}")
+
+
+def _bury(directory: Path) -> None:
+    """Delete a directory; a kill leaves it whole, or under a name that is swept later."""
+    grave = incoming(directory.parent)
+    try:
+        directory.replace(grave / "old")
+    finally:
+        shutil.rmtree(grave, ignore_errors=True)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from diffrec_cli.data.arrow import strings
 from diffrec_cli.errors import UsageError
-from diffrec_cli.files import INCOMING_PREFIX, storage_errors
+from diffrec_cli.files import FULL_DISK, INCOMING_PREFIX, storage_errors
 
 _COMMA, _QUOTE, _NOTHING = strings([",", '"', ""])
 FORMATS = ("csv", "jsonl", "parquet")
@@ -138,10 +138,20 @@ class AtomicFile:
         self.temporary = path.with_name(f"{INCOMING_PREFIX}{path.name}")
 
     def __enter__(self) -> Self:
-        """Open the temporary file beside the final one."""
+        """Open the temporary file beside the final one.
+
+        Raises
+        ------
+        UsageError
+            The name cannot be opened: no such directory, no permission.
+        OSError
+            The disk is full, which is no fault of the name.
+        """
         try:
             self.stream: BinaryIO = self.temporary.open("wb")
         except OSError as error:
+            if error.errno in FULL_DISK:
+                raise
             raise UsageError(
                 f"{self.path}: cannot be written ({error.strerror})", "give another file"
             ) from error
@@ -163,7 +173,15 @@ class AtomicFile:
 
 
 def write_file(path: Path, tables: Iterable[pa.Table]) -> None:
-    """Write tables to a new file, atomically, in the format of its name."""
+    """Write tables to a new file, atomically, in the format of its name.
+
+    Raises
+    ------
+    UsageError
+        The name ends in nothing that is known, or cannot be opened for writing.
+    StorageError
+        The disk is full, or fails.
+    """
     with storage_errors(path), AtomicFile(path) as file:
         write_stream(file.stream, format_of(path), tables)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\d")
+#: Dates whose first two numbers are a day and a month, in one order or the other.
+_NUMERIC = r"^\s*(?P<first>\d{1,2})[-/. ](?P<second>\d{1,2})[-/. ]\d{2}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,25 @@ class UnreadableTimeError(ValueError):
         self.row = row
 
 
+class AmbiguousTimesError(ValueError):
+    """Dates that may begin with the day or the month, and nothing tells; `value` is the first."""
+
+    def __init__(self, value: str) -> None:
+        super().__init__(value)
+        self.value = value
+
+    @property
+    def what(self) -> str:
+        """What is wrong."""
+        return f"{self.value!r} may begin with the day or the month, and no other value tells"
+
+    @property
+    def fix(self) -> str:
+        """What to do, with the format in both readings where it is known."""
+        formats = [_guess_format(self.value, day_first=day) for day in (True, False)]
+        return f"say --time-format {formats[0] or '%d/%m/%y'!r} or {formats[1] or '%m/%d/%y'!r}"
+
+
 def parse_times(column: pa.ChunkedArray, time_format: str | None = None) -> Times:
     """Read timestamps from a column of any Arrow type.
 
@@ -59,6 +81,8 @@ def parse_times(column: pa.ChunkedArray, time_format: str | None = None) -> Time
     ------
     UnreadableTimeError
         With the first value that is no time.
+    AmbiguousTimesError
+        The dates read both as day/month and as month/day.
     """
     kind = column.type
     if pa.types.is_integer(kind):
@@ -90,15 +114,55 @@ def _parse_text(text: pa.ChunkedArray, time_format: str | None) -> Times:
 
 
 def _guess(text: pa.ChunkedArray) -> Times:
-    from pandas.tseries.api import guess_datetime_format
-
     first = text[0].as_py()
     _refuse_unlike_first_number(text, first)
     if _ISO.match(first):  # such as dates with and without a zone, or with nanoseconds
         return Times(_with_pandas(text, "ISO8601"), is_date=True)
     # One format for the whole column: pandas' "mixed" would read 05/04 and 13/04 differently.
-    guessed = guess_datetime_format(first) or "mixed"
-    return Times(_with_pandas(text, guessed), is_date=True, guessed_format=guessed)
+    day_first = _day_first(text)
+    guessed = _guess_format(first, day_first=day_first) or "mixed"
+    moments = _with_pandas(text, guessed, day_first=day_first)
+    told = guessed
+    if guessed == "mixed" and re.match(_NUMERIC, first):
+        told = "day first" if day_first else "month first"
+    return Times(moments, is_date=True, guessed_format=told)
+
+
+def _guess_format(first: str, *, day_first: bool) -> str | None:
+    from pandas.tseries.api import guess_datetime_format
+
+    with warnings.catch_warnings():  # pandas doubts the order aloud; we tell it in our own words
+        warnings.simplefilter("ignore", UserWarning)
+        guessed: str | None = guess_datetime_format(first, dayfirst=day_first)
+    return guessed
+
+
+def _day_first(text: pa.ChunkedArray) -> bool:
+    """Tell whether numeric dates begin with the day: a number above 12 is no month.
+
+    Raises
+    ------
+    AmbiguousTimesError
+        No number is above 12.
+    UnreadableTimeError
+        One date can only begin with the day, another only with the month.
+    """
+    if not re.match(_NUMERIC, text[0].as_py()):
+        return False
+    numbers = pc.extract_regex(text, _NUMERIC)
+    first, second = (_component(numbers, name) for name in ("first", "second"))
+    days = (first > 12) | (second > 12)
+    if not days.any():
+        raise AmbiguousTimesError(text[0].as_py())
+    day_first = bool(first[days.argmax()] > 12)
+    _refuse_first((second if day_first else first) > 12, text)
+    return day_first
+
+
+def _component(numbers: pa.ChunkedArray, name: str) -> NDArray[np.int64]:
+    """Return a number of each date, 0 where the text is no such date."""
+    part = pc.fill_null(pc.struct_field(numbers, name), "0")
+    return np.asarray(pc.cast(part, pa.int64()))
 
 
 def _refuse_unlike_first_number(text: pa.ChunkedArray, first: str) -> None:
@@ -112,7 +176,9 @@ def _refuse_unlike_first_number(text: pa.ChunkedArray, first: str) -> None:
     _refuse_first(~np.asarray(pc.match_substring_regex(text, pattern)), text)
 
 
-def _with_pandas(text: pa.ChunkedArray, time_format: str) -> NDArray[np.int64]:
+def _with_pandas(
+    text: pa.ChunkedArray, time_format: str, *, day_first: bool = False
+) -> NDArray[np.int64]:
     """Parse dates, each distinct text once."""
     import pandas as pd
 
@@ -120,9 +186,15 @@ def _with_pandas(text: pa.ChunkedArray, time_format: str) -> NDArray[np.int64]:
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
     try:
-        parsed = pd.to_datetime(
-            encoded.dictionary.to_pandas(), format=time_format, errors="coerce", utc=True
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            parsed = pd.to_datetime(
+                encoded.dictionary.to_pandas(),
+                format=time_format,
+                dayfirst=day_first,
+                errors="coerce",
+                utc=True,
+            )
     except (ValueError, TypeError):  # a format that pandas itself refuses
         raise UnreadableTimeError(text[0].as_py(), 0) from None
     moments = parsed.to_numpy("datetime64[us]").astype(np.int64)

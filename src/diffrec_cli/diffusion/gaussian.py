@@ -10,7 +10,7 @@ knows which one runs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +86,14 @@ class Gaussian:
         """
         scale = self._at("forward", t)  # (B, 2)
         return scale[:, :1] * x_0 + scale[:, 1:] * eps
+
+    def start(self, x_0: Any, eps: Any) -> Any:
+        """Return x_{T'}, (B, D), where the reverse process starts (Algorithm 2, line 2).
+
+        Only operators are used, so that NumPy arrays and tensors will do.
+        """
+        signal, noise = self.forward[self.T_prime].tolist()
+        return signal * x_0 + noise * eps
 
     def predicted_x0(self, prediction: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         """Return the x_0 that a prediction of the denoiser at step t means, (B, D)."""

@@ -42,7 +42,7 @@ class StepSampler(nn.Module):
         p = size / size.sum().clamp_min(torch.finfo(size.dtype).tiny)
         p = (1.0 - UNIFORM_SHARE) * p + UNIFORM_SHARE / self.T
         # A tensor decides, not Python: the host never waits for the device.
-        ready = (self.seen[1:] >= HISTORY).all() & (size.sum() > 0)
+        ready = (self.seen[1:] >= HISTORY).all() & (size.sum() > 0) & size.sum().isfinite()
         return torch.where(ready, p, uniform)
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """Ranking metrics of top-K lists, one value a user, without a loop over users.
 
-All metrics are binary (an item is relevant or it is not) and follow ``method.md``,
-section Evaluation: NDCG divides by the ideal DCG over ``min(K, relevant items)``,
+All metrics are binary (an item is relevant or it is not) and follow the
+paper's protocol: NDCG divides by the ideal DCG over ``min(K, relevant items)``,
 Recall by the number of all relevant items.
 """
 
@@ -140,7 +140,8 @@ def _mrr(hits: Bools, relevant: IntArray, k: int) -> Floats:
 
 
 def _ndcg(hits: Bools, relevant: IntArray, k: int) -> Floats:
-    gains = 1 / np.log2(np.arange(2, k + 2))  # (k,)
+    places = min(k, max(hits.shape[1], int(relevant.max(initial=1))))  # k may be anything
+    gains = 1 / np.log2(np.arange(2, places + 2))  # (places,)
     ideal = np.cumsum(gains)[np.clip(relevant, 1, k) - 1]  # (B,)
     dcg: Floats = hits @ gains[: hits.shape[1]]
     return np.asarray(dcg / ideal)

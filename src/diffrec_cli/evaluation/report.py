@@ -89,9 +89,10 @@ def evaluate(
     known = input_history(dataset, split, history)
     names = [name for name in metrics if name != "coverage"]
     values: dict[str, list[NDArray[np.float64]]] = {}
+    longest = min(max(ks), scorer.n_items)  # places beyond the catalogue stay empty
     shown = {k: np.zeros(scorer.n_items, np.int64) for k in ks}
     batches = rank(
-        scorer, backend, known.take(users), max(ks), seen=seen.take(users), temporal=temporal
+        scorer, backend, known.take(users), longest, seen=seen.take(users), temporal=temporal
     )
     for lists in batches:
         batch = users[lists.start : lists.start + len(lists.items)]

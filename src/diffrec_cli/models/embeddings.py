@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,9 @@ def svd_embeddings(train: Sequences, n_items: int, seed: int) -> NDArray[np.floa
     shape = (len(train), n_items)
     matrix = csr_matrix((values.astype(np.float32), train.items, train.indptr), shape=shape)
     dim = min(SVD_DIM, n_items - 1, len(train) - 1)
-    svd = TruncatedSVD(dim, random_state=seed % 2**32).fit(matrix)
+    with warnings.catch_warnings():  # tiny logs have no variance to explain
+        warnings.simplefilter("ignore")
+        svd = TruncatedSVD(dim, random_state=seed % 2**32).fit(matrix)
     embeddings: NDArray[np.float32] = svd.components_.T * svd.singular_values_
     return embeddings.astype(np.float32)
 
@@ -69,5 +72,7 @@ def kmeans_groups(embeddings: NDArray[np.float32], C: int, seed: int) -> NDArray
         return np.zeros(len(embeddings), np.int64)
     from sklearn.cluster import KMeans
 
-    labels = KMeans(C, n_init=10, random_state=seed % 2**32).fit_predict(embeddings)
+    with warnings.catch_warnings():  # fewer distinct items than groups: fewer groups then
+        warnings.simplefilter("ignore")
+        labels = KMeans(C, n_init=10, random_state=seed % 2**32).fit_predict(embeddings)
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)

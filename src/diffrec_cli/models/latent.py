@@ -61,7 +61,7 @@ class LatentDiffRec(Trainable):
         vae = self._on(backend)
         if self.config.warmup == "vae":
             return self._stage_loss(vae, rows, draws)
-        mean, log_variance = vae.encode(rows)
+        mean, log_variance = _encode(vae, rows)
         z_0 = _sample(mean, log_variance, draws.device)
         z_hat, diffusion = self._diffuse(z_0, draws.device)
         # The decoder reads the prediction at the sampled step, as in the released code.
@@ -70,11 +70,11 @@ class LatentDiffRec(Trainable):
     def _stage_loss(self, vae: GroupVAE, rows: Rows, draws: Draws) -> Tensor:
         """First the VAEs alone, then the diffusion between frozen VAEs."""
         if not self.selectable:
-            mean, log_variance = vae.encode(rows)
+            mean, log_variance = _encode(vae, rows)
             z_0 = _sample(mean, log_variance, draws.device)
             return self._vae_loss(vae, z_0, mean, log_variance, rows)
         with torch.no_grad():
-            z_0 = _sample(*vae.encode(rows), draws.device)
+            z_0 = _sample(*_encode(vae, rows), draws.device)
         _, diffusion = self._diffuse(z_0, draws.device)
         return diffusion
 
@@ -172,6 +172,12 @@ class _Layer(nn.Module):
         super().__init__()
         self.W = xavier(fan_in, fan_out, fan_in + fan_out, generator)
         self.b = nn.Parameter(torch.zeros(fan_out))
+
+
+def _encode(vae: GroupVAE, rows: Rows) -> tuple[Tensor, Tensor]:
+    """Encode, in float32 whatever the precision of the products: the KL term needs it."""
+    mean, log_variance = vae.encode(rows)
+    return mean.float(), log_variance.float()
 
 
 def _sample(mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Tensor:

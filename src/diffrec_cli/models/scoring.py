@@ -73,12 +73,10 @@ class DiffusionScorer:
 
     def noised(self, x_0: Array, rows: Rows) -> Array:
         """Return x_{T'}, the start of the reverse process: x_0 itself when T' = 0."""
-        T_prime = self.gaussian.T_prime
-        if T_prime == 0:
+        if self.gaussian.T_prime == 0:
             return x_0
-        signal, noise = self.gaussian.forward[T_prime].tolist()
         eps = self.backend.asarray(user_noise(rows, x_0.shape[1], self.seed))
-        return signal * x_0 + noise * eps
+        return self.gaussian.start(x_0, eps)
 
 
 class DiffRecScorer(DiffusionScorer):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffrec_cli.config import FitConfig
 from diffrec_cli.errors import ConfigError, CorruptError
-from diffrec_cli.files import read_record, sha256_file
+from diffrec_cli.files import read_record, sha256_file, system_error
 from diffrec_cli.registry.record import KIND, SCHEMA_VERSION, FileEntry, ModelRecord, finite
 
 if TYPE_CHECKING:
@@ -109,10 +108,7 @@ def _save_weights(path: Path, weights: Mapping[str, NDArray[Any]]) -> None:
     try:
         save_file(contiguous, path)
     except SafetensorError as error:
-        # The library hides the system's error in its text; callers tell a full disk by errno.
-        if match := re.search(r"os error (\d+)", str(error)):
-            raise OSError(int(match[1]), str(error)) from error
-        raise
+        raise system_error(error) from error
 
 
 @contextmanager

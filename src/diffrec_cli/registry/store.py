@@ -94,9 +94,10 @@ def publish(
     dataset: Dataset,
     epoch_log: Iterable[Mapping[str, Any]],
     *,
+    make_default: bool = True,
     timeout: float = LOCK_TIMEOUT,
 ) -> Artifact:
-    """Store a model as the next version of its name and make it the default.
+    """Store a model as the next version of its name.
 
     Parameters
     ----------
@@ -108,6 +109,8 @@ def publish(
         What it was fitted on; the model keeps its own copy.
     epoch_log
         One entry an epoch.
+    make_default
+        Whether it is meant from now on when no model is named.
     timeout
         Seconds to wait for the lock.
 
@@ -134,7 +137,7 @@ def publish(
             packages=record.packages or package_versions(),
             files=files,
         )
-        return _install(directory, filled, make_default=True, timeout=timeout)
+        return _install(directory, filled, make_default=make_default, timeout=timeout)
 
 
 def resolve(reference: str | None = None) -> Artifact:
@@ -270,7 +273,9 @@ def export(reference: str | None, out: Path, *, overwrite: bool = False) -> Path
     record = artifact.record
     final = out / f"{record.name}-{record.version}.tar" if out.is_dir() else out
     if final.exists() and not overwrite:
-        raise UsageError(f"{final} exists", "give another path, or allow to overwrite it")
+        raise UsageError(f"{final} exists", "give another path, or --overwrite to replace it")
+    if not final.parent.is_dir():
+        raise UsageError(f"{final}: there is no such directory", "make it, or give another path")
     check_content(artifact).require_ok()
     with storage_errors(final):
         archive.pack(artifact, final)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from diffrec_cli.errors import CorruptError
-from diffrec_cli.files import storage_errors
+from diffrec_cli.files import storage_errors, sync, system_error
 
 _FILE = "checkpoint.safetensors"
 
@@ -31,6 +31,7 @@ def save_checkpoint(
     state: Mapping[str, Any],
 ) -> None:
     """Write everything that the next epoch needs into the run's directory, atomically."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     tensors = {f"model.{name}": t for name, t in model.state_dict().items()}
@@ -43,9 +44,10 @@ def save_checkpoint(
     with storage_errors(run):
         try:
             save_file(tensors, temporary, metadata={"state": json.dumps(state)})
-        except Exception as error:  # safetensors wraps the operating system's error
+            sync(temporary)
+        except SafetensorError as error:
             temporary.unlink(missing_ok=True)
-            raise OSError(str(error)) from error
+            raise system_error(error) from error
         temporary.replace(run / _FILE)
 
 

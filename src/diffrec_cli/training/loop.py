@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from torch import Tensor
 from diffrec_cli.config import TrainingConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.errors import TrainingError
+from diffrec_cli.files import write_atomically
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.trainable import Draws, Trainable
 from diffrec_cli.training.checkpoint import append_line, load_checkpoint, save_checkpoint
@@ -46,6 +47,8 @@ class Epoch:
         Validation metrics; empty where this epoch was not validated.
     best
         Whether it is the best so far.
+    best_epoch, best_value
+        The best epoch so far (0: none yet), and its Recall@20.
     seconds
         Time of its training, without validation.
     users_per_second
@@ -55,9 +58,11 @@ class Epoch:
     epoch: int
     loss: float
     metrics: Mapping[str, float]
-    best: bool
     seconds: float
     users_per_second: float
+    best: bool = False
+    best_epoch: int = 0
+    best_value: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class Trained:
     metrics
         Validation metrics of the chosen epoch.
     stopped
-        ``patience``, ``epochs``, ``time`` or ``interrupted``.
+        ``patience``, ``epochs``, ``time``, ``diverged`` or ``interrupted``.
     seconds
         Wall time over all sittings.
     interruption
@@ -164,17 +169,23 @@ def train(
         while state.epoch < config.epochs:
             epoch = state.epoch + 1
             result = _epoch(model, rows, config, epoch, backend, precision, optimizer, on_batch)
-            result = _judge(model, result, config, state, validate)
+            late = max_seconds is not None and time.perf_counter() - started >= max_seconds
+            last = late or epoch == config.epochs
+            result = _judge(model, result, config, state, validate, last)
             state.epoch, state.seconds = epoch, time.perf_counter() - started
             _log(run, result)
             on_epoch(result)
-            checkpoints.offer(model, optimizer, state)
-            if validate is not None and state.stopping.exhausted(epoch):
+            checkpoints.offer(model, optimizer, state, force=late)
+            if result.metrics and state.stopping.exhausted(epoch):
                 stopped = "patience"
                 break
-            if max_seconds is not None and state.seconds >= max_seconds:
+            if late:
                 stopped = "time"
                 break
+    except TrainingError:
+        if not state.weights:
+            raise
+        stopped = "diverged"
     except KeyboardInterrupt as error:
         stopped, interruption = "interrupted", error
     chosen = state.stopping.best_epoch if validate is not None else state.epoch
@@ -237,9 +248,7 @@ def _epoch(
             f"the loss of epoch {epoch} is {mean}",
             f"use a smaller learning rate (--set lr={config.lr / 10:g}) or --precision fp32",
         )
-    return Epoch(
-        epoch, mean, {}, best=False, seconds=seconds, users_per_second=len(users) / seconds
-    )
+    return Epoch(epoch, mean, {}, seconds, len(users) / seconds)
 
 
 def _judge(
@@ -248,18 +257,27 @@ def _judge(
     config: TrainingConfig,
     state: _State,
     validate: Callable[[Trainable], dict[str, float]] | None,
+    last: bool,
 ) -> Epoch:
-    """Validate the epoch if it is due, and keep its weights if they are the best."""
-    due = result.epoch % config.eval_every == 0 or result.epoch == config.epochs
+    """Validate the epoch if it is due or the last, and keep its weights if they are the best."""
+    due = last or result.epoch % config.eval_every == 0
     if validate is None or not due or not model.selectable:
         return result
     model.eval()
     with torch.inference_mode():
         metrics = validate(model)
-    best = state.stopping.better(result.epoch, metrics[SELECTION_METRIC])
-    if best:
-        state.weights, state.metrics = _copy(model), metrics
-    return Epoch(result.epoch, result.loss, metrics, best, result.seconds, result.users_per_second)
+    stopping = replace(state.stopping)
+    best = stopping.better(result.epoch, metrics[SELECTION_METRIC])
+    if best:  # copied first, so that an interruption never parts an epoch from its weights
+        weights = _copy(model)
+        state.stopping, state.weights, state.metrics = stopping, weights, metrics
+    return replace(
+        result,
+        metrics=metrics,
+        best=best,
+        best_epoch=stopping.best_epoch,
+        best_value=stopping.best,
+    )
 
 
 def _draws(seed: int, epoch: int, device: torch.device) -> Draws:
@@ -287,9 +305,11 @@ class _Checkpoints:
         self.run = run
         self.next = 0.0
 
-    def offer(self, model: Trainable, optimizer: torch.optim.Optimizer, state: _State) -> None:
+    def offer(
+        self, model: Trainable, optimizer: torch.optim.Optimizer, state: _State, *, force: bool
+    ) -> None:
         now = time.perf_counter()
-        if self.run is None or now < self.next:
+        if self.run is None or (now < self.next and not force):
             return
         save_checkpoint(self.run, model, optimizer, state.weights or {}, state.plain())
         took = time.perf_counter() - now
@@ -302,7 +322,8 @@ def _resumed(run: Path, model: Trainable, optimizer: torch.optim.Optimizer) -> _
     log = run / "epochs.jsonl"
     if log.exists():  # epochs after the checkpoint will be run, and logged, again
         lines = log.read_text().splitlines(keepends=True)
-        log.write_text("".join(line for line in lines if _epoch_of(line) <= epoch))
+        kept = "".join(line for line in lines if _epoch_of(line) <= epoch)
+        write_atomically(log, kept.encode())
     device = next(model.parameters()).device
     return _State(
         stopping=EarlyStopping.restored(plain["stopping"]),

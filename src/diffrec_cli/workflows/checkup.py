@@ -108,16 +108,38 @@ def _models() -> Check:
         listed = registry.list_models()
     except DiffrecError as error:
         return Check("models", ok=False, found=error.what)
-    damaged = [f"{model.reference}: {model.error}" for model in listed if model.error]
+    damaged = [f"{m.reference}: {problem}" for m in listed if (problem := _model_problem(m))]
     found = f"{len(listed)} in {models_dir()}, {_size(models_dir())}"
     return Check("models", ok=not damaged, found="; ".join([found, *damaged]))
 
 
 def _datasets() -> Check:
     records = datasets.summaries()
-    damaged = [f"{r['dataset']}: {r['error']}" for r in records if "error" in r]
+    damaged = [f"{r['dataset']}: {p}" for r in records if (p := _dataset_problem(r))]
     found = f"{len(records)} in {datasets_dir()}, {_size(datasets_dir())}"
     return Check("datasets", ok=not damaged, found="; ".join([found, *damaged]))
+
+
+def _model_problem(model: registry.ListedModel) -> str | None:
+    """Check every file of a model; return what is wrong."""
+    if model.error:
+        return model.error
+    try:
+        registry.verify(model.reference).require_ok()
+    except DiffrecError as error:
+        return error.what
+    return None
+
+
+def _dataset_problem(record: dict[str, Any]) -> str | None:
+    """Load a dataset and compare its content with its hash; return what is wrong."""
+    if "error" in record:
+        return str(record["error"])
+    try:
+        dataset = datasets.load(record["dataset"])
+    except DiffrecError as error:
+        return error.what
+    return None if dataset.content_hash == record["content_hash"] else "changed since it was stored"
 
 
 def _runs() -> Check:

@@ -18,11 +18,13 @@ from diffrec_cli.evaluation.report import HISTORIES, Evaluation
 from diffrec_cli.evaluation.report import evaluate as evaluate_scorer
 from diffrec_cli.evaluation.significance import Paired, paired_randomisation
 from diffrec_cli.models.backend import Backend, NumpyBackend
-from diffrec_cli.models.baselines import fit_baseline
-from diffrec_cli.models.scoring import Scorer, build_scorer
+from diffrec_cli.models.baselines import BASELINES, fit_baseline
+from diffrec_cli.models.scoring import Scorer
 from diffrec_cli.registry import store as registry
 from diffrec_cli.registry.artifact import Artifact
+from diffrec_cli.training.devices import choose_device, memory_errors
 from diffrec_cli.workflows.events import Listener, Note, Step, silent
+from diffrec_cli.workflows.loading import load_scorer
 
 SPLITS = ("valid", "test")
 _MINIMUM = re.compile(r"\s*([a-z]+@\d+)\s*=\s*([0-9.eE+-]+)\s*")
@@ -109,7 +111,7 @@ def parse_minima(texts: Sequence[str]) -> dict[str, float]:
         match = _MINIMUM.fullmatch(text)
         if match is None:
             raise UsageError(f"--min {text}: not METRIC@K=VALUE", "for example --min ndcg@20=0.1")
-        parse_metric(match[1])
+        _parse(match[1])
         try:
             minima[match[1]] = float(match[2])
         except ValueError:
@@ -155,9 +157,9 @@ def evaluate(
     UsageError
         An option has no such value, or a model was trained on the test part (``--refit``).
     """
-    _check_options(split, ks, metrics, history)
+    _check_options(split, ks, metrics, history, baselines)
     for metric in minima or {}:
-        name, k = parse_metric(metric)
+        name, k = _parse(metric)
         metrics, ks = _with(metrics, name), _with(ks, k)
     backend = _torch(device)
     artifacts = [registry.resolve(model) for model in models] or [registry.resolve(None)]
@@ -179,16 +181,17 @@ def evaluate(
         )
         measured.append((name, dataset, evaluation))
 
-    for artifact in artifacts:
-        _refuse_refitted(artifact)
-        config = artifact.config()
-        scorer = build_scorer(config, artifact.weights(), backend)
-        measure(artifact.record.reference, artifact.dataset(), scorer, backend, config.temporal)
-    dataset = measured[0][1]
-    for name in baselines:
-        listener(Note(f"fitting baseline {name}"))
-        baseline = fit_baseline(name, dataset.train, dataset.n_items)
-        measure(baseline.name, dataset, baseline, NumpyBackend(), None)
+    with memory_errors(device):
+        for artifact in artifacts:
+            _refuse_refitted(artifact)
+            config, stored = artifact.config(), artifact.dataset()
+            scorer = load_scorer(artifact, config, stored, backend)
+            measure(artifact.record.reference, stored, scorer, backend, config.temporal)
+        dataset = measured[0][1]
+        for name in baselines:
+            listener(Note(f"fitting baseline {name}"))
+            baseline = fit_baseline(name, dataset.train, dataset.n_items)
+            measure(baseline.name, dataset, baseline, NumpyBackend(), None)
     return _compared(measured, split, listener)
 
 
@@ -212,10 +215,23 @@ def _compared(
     return Evaluated(results, metric if len(results) > 1 else None)
 
 
-def _check_options(split: str, ks: Sequence[int], metrics: Sequence[str], history: str) -> None:
+def _check_options(
+    split: str,
+    ks: Sequence[int],
+    metrics: Sequence[str],
+    history: str,
+    baselines: Sequence[str],
+) -> None:
     for option, value, allowed in (("--split", split, SPLITS), ("--history", history, HISTORIES)):
         if value not in allowed:
             raise UsageError(f"{option} {value}: unknown", f"one of: {', '.join(allowed)}")
+    if not ks or not metrics:
+        raise UsageError(
+            "no cutoff or no metric to compute", "for example -k 10,20 --metrics recall"
+        )
+    for name in baselines:
+        if name not in BASELINES:
+            raise UsageError(f"no baseline {name!r}", f"use some of: {', '.join(BASELINES)}")
     for k in ks:
         if k < 1:
             raise UsageError(f"-k {k}: a cutoff must be 1 or more", "for example -k 10,20")
@@ -234,6 +250,12 @@ def _refuse_refitted(artifact: Artifact) -> None:
         )
 
 
+def _parse(metric: str) -> tuple[str, int]:
+    """Return name and cutoff of a metric, coverage included."""
+    name, _, k = metric.partition("@")
+    return (name, int(k)) if name == "coverage" and k.isdigit() else parse_metric(metric)
+
+
 def _with(values: Sequence[Any], value: Any) -> list[Any]:
     return [*values] if value in values else [*values, value]
 
@@ -244,7 +266,6 @@ def _progress(name: str, listener: Listener) -> Callable[[int, int], None]:
 
 def _torch(device: str) -> Backend:
     from diffrec_cli.models.backend import TorchBackend
-    from diffrec_cli.training.devices import choose_device
 
     return TorchBackend(choose_device(device))
 

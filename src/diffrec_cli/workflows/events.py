@@ -44,16 +44,29 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class EpochDone:
-    """An epoch has been trained and perhaps validated."""
+    """An epoch has been trained and perhaps validated.
+
+    Parameters
+    ----------
+    epoch
+        From 1.
+    loss, metrics
+        What it gave; no metrics where it was not validated.
+    best, best_value
+        Whether it is the best so far, and the best Recall@20 so far.
+    users_per_second
+        Training speed.
+    epochs_left
+        Epochs until it ends, if none is better.
+    """
 
     epoch: int
-    epochs: int
     loss: float
     metrics: Mapping[str, float]
     best: bool
-    best_epoch: int
+    best_value: float
     users_per_second: float
-    patience_left: int
+    epochs_left: int
 
 
 Event = Note | Plan | Step | EpochDone

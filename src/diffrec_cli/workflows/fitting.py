@@ -11,11 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from diffrec_cli.config import FitConfig, ReadOptions, SplitOptions, Variant
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.errors import NotFoundError
+from diffrec_cli.errors import LockedError, NotFoundError
 from diffrec_cli.evaluation.ranking import batch_size, input_rows
 from diffrec_cli.evaluation.report import evaluate
 from diffrec_cli.files import dump_json, storage_errors, write_atomically
@@ -28,10 +31,11 @@ from diffrec_cli.models.build import (
 )
 from diffrec_cli.models.scoring import build_scorer
 from diffrec_cli.models.trainable import Trainable
-from diffrec_cli.paths import check_name, runs_dir
+from diffrec_cli.paths import runs_dir
 from diffrec_cli.presets import preset as find_preset
 from diffrec_cli.registry import store as registry
 from diffrec_cli.registry.record import ModelRecord, TrainingFacts
+from diffrec_cli.registry.references import check_model_name
 from diffrec_cli.training.checkpoint import discard, has_checkpoint
 from diffrec_cli.training.devices import (
     choose_device,
@@ -102,11 +106,18 @@ class _Job:
     device: str
     precision: str
     refit: bool
+    default: bool
 
     @property
     def fingerprint(self) -> str:
         """Equal for fits that compute the same."""
-        key = [self.name, self.dataset.content_hash, self.config.to_dict(), self.refit]
+        key = [
+            self.name,
+            self.dataset.content_hash,
+            self.config.to_dict(),
+            self.precision,
+            self.refit,
+        ]
         return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -127,6 +138,7 @@ def fit(
     max_seconds: float | None = None,
     resume: bool = False,
     refit: bool = False,
+    default: bool = True,
     dry_run: bool = False,
     listener: Listener = silent,
 ) -> Fitted:
@@ -147,11 +159,13 @@ def fit(
     device, precision
         See :mod:`diffrec_cli.training.devices`.
     max_seconds
-        Stop training after this time and keep the best.
+        Stop choosing an epoch after this time and keep the best; a refit comes on top.
     resume
         Go on with an interrupted fit of the same data and settings.
     refit
         After selection, train again on every interaction for the chosen number of epochs.
+    default
+        Make the model the one that is meant when none is named (unless it was interrupted).
     dry_run
         Decide everything, train nothing.
     listener
@@ -164,6 +178,9 @@ def fit(
     """
     inputs = [data] if isinstance(data, str | Path) else list(data)
     chosen_device = choose_device(device)
+    chosen_precision = choose_precision(precision, chosen_device)
+    if name is not None:
+        check_model_name(name)
     dataset = resolve_data(
         inputs,
         name=dataset_name,
@@ -171,58 +188,97 @@ def fit(
         split=split,
         items=items,
         overwrite=overwrite,
+        dry_run=dry_run,
         listener=listener,
     )
     config = find_preset(preset, variant, users=dataset.n_users).with_values(values or {})
     if config.temporal is not None:
         dataset.require_order(variant)
     job = _Job(
-        name=check_name(name or f"{dataset.name}-{variant}", "model"),
+        name=check_model_name(name or f"{dataset.name}-{variant}"),
         dataset=dataset,
         config=config,
         preset=preset,
         device=chosen_device,
-        precision=choose_precision(precision, chosen_device),
+        precision=chosen_precision,
         refit=refit,
+        default=default,
     )
-    with memory_errors(chosen_device):
-        return _run(job, max_seconds, resume, dry_run, listener)
-
-
-def _run(
-    job: _Job, max_seconds: float | None, resume: bool, dry_run: bool, listener: Listener
-) -> Fitted:
-    of_item = item_groups(job.dataset, job.config, job.device, listener)
-    model = build_model(job.config, job.dataset.n_items, of_item)
-    plan = _plan(job, parameter_count(model))
+    plan = _plan(job)
     listener(Plan(_plan_line(plan), plan))
     if dry_run:
         return Fitted(None, plan)
-    with ExitStack() as stack:
+    with memory_errors(chosen_device), ExitStack() as stack:
         run = _open_run(job, resume, listener, stack)
-        trained = _select(job, model, run, resume, max_seconds, listener)
-        if trained.epoch == 0:
-            return Fitted(None, plan, interruption=trained.interruption)
-        weights = trained.weights
-        if job.refit and trained.interruption is None:
-            model = build_model(job.config, job.dataset.n_items, of_item)
-            weights = _refit(job, model, trained.epoch, listener)
-        model.load_state_dict(weights)
-        artifact = registry.publish(
-            _record(job, trained, parameter_count(model)),
-            stored_weights(scoring_weights(model)),
-            job.dataset,
-            _epoch_log(run),
-        )
-    if trained.interruption is None:
-        _discard_runs(job)
+        return _run(job, plan, run, resume, max_seconds, listener)
+
+
+def _run(
+    job: _Job,
+    plan: dict[str, Any],
+    run: Path,
+    resume: bool,
+    max_seconds: float | None,
+    listener: Listener,
+) -> Fitted:
+    of_item = _groups(job, run, resume, listener)
+    model = build_model(job.config, job.dataset.n_items, of_item)
+    trained = _select(job, model, run, resume, max_seconds, listener)
+    if trained.epoch == 0:
+        return Fitted(None, plan, interruption=trained.interruption)
+    _tell_why_it_stopped(trained, listener)
+    weights, interruption = trained.weights, trained.interruption
+    refitted = job.refit and interruption is None
+    if refitted:
+        again = _refit(job, build_model(job.config, job.dataset.n_items, of_item), trained.epoch,
+                       listener)  # fmt: skip
+        interruption = again.interruption
+        refitted = interruption is None
+        weights = again.weights if refitted else trained.weights
+    model.load_state_dict(weights)
+    artifact = registry.publish(
+        _record(job, trained, parameter_count(model), refitted, complete=interruption is None),
+        stored_weights(scoring_weights(model)),
+        job.dataset,
+        _epoch_log(run),
+        make_default=job.default and interruption is None,
+    )
+    if interruption is None and trained.stopped != "time":
+        _discard_runs(job, run)
     return Fitted(
         model=artifact.record.reference,
         plan=plan,
         path=artifact.path,
         training=artifact.record.training,
-        interruption=trained.interruption,
+        interruption=interruption,
     )
+
+
+def _tell_why_it_stopped(trained: Trained, listener: Listener) -> None:
+    """Say so when it was neither patience nor the number of epochs."""
+    if trained.stopped == "time":
+        after = f"time is up after epoch {trained.epochs_run}"
+        listener(Note(f"{after}; the same command with --resume goes on"))
+    elif trained.stopped == "diverged":
+        listener(
+            Note(
+                f"the loss is no finite number after epoch {trained.epochs_run}: keeping epoch"
+                f" {trained.epoch}; a smaller lr (--set lr=...) may go further"
+            )
+        )
+
+
+def _groups(job: _Job, run: Path, resume: bool, listener: Listener) -> NDArray[np.int64] | None:
+    """Return the item groups of a latent variant: made now, or those of the resumed run."""
+    path = run / "groups.npy"
+    if resume and path.exists():
+        kept: NDArray[np.int64] = np.load(path, allow_pickle=False)
+        return kept
+    of_item = item_groups(job.dataset, job.config, job.device, listener)
+    if of_item is not None:
+        with storage_errors(path):
+            np.save(path, of_item)
+    return of_item
 
 
 def _select(
@@ -255,12 +311,12 @@ def _select(
     )
 
 
-def _refit(job: _Job, model: Trainable, epochs: int, listener: Listener) -> dict[str, Any]:
+def _refit(job: _Job, model: Trainable, epochs: int, listener: Listener) -> Trained:
     """Train from the start on every interaction for the chosen number of epochs."""
     listener(Note(f"training again on every interaction for {epochs} epochs"))
     config = replace(job.config.training, epochs=epochs)
     stages = _Listening(replace(job.config, training=config), listener)
-    trained = train(
+    return train(
         model,
         input_rows(job.dataset.known, job.config.temporal),
         config,
@@ -269,9 +325,6 @@ def _refit(job: _Job, model: Trainable, epochs: int, listener: Listener) -> dict
         on_epoch=stages.epoch,
         on_batch=stages.batch,
     )
-    if trained.interruption is not None:
-        raise trained.interruption
-    return trained.weights
 
 
 def _validation(job: _Job) -> Any:
@@ -292,24 +345,22 @@ class _Listening:
 
     def __init__(self, config: FitConfig, listener: Listener) -> None:
         self.config, self.listener = config.training, listener
-        self.current, self.best_epoch = 1, 0
 
     def batch(self, done: int, total: int) -> None:
         self.listener(Step("training", done, total))
 
     def epoch(self, epoch: Epoch) -> None:
-        self.best_epoch = epoch.epoch if epoch.best else self.best_epoch
-        waited = epoch.epoch - self.best_epoch if self.best_epoch else 0
+        waited = epoch.epoch - epoch.best_epoch if epoch.best_epoch else 0
+        left = self.config.epochs - epoch.epoch
         self.listener(
             EpochDone(
                 epoch=epoch.epoch,
-                epochs=self.config.epochs,
                 loss=epoch.loss,
                 metrics=epoch.metrics,
                 best=epoch.best,
-                best_epoch=self.best_epoch,
+                best_value=epoch.best_value,
                 users_per_second=epoch.users_per_second,
-                patience_left=self.config.patience - waited,
+                epochs_left=min(left, max(0, self.config.patience - waited)),
             )
         )
 
@@ -319,15 +370,10 @@ def _open_run(job: _Job, resume: bool, listener: Listener, stack: ExitStack) -> 
     root = runs_dir()
     with storage_errors(root):
         root.mkdir(parents=True, exist_ok=True)
-        free = [run for run in _interrupted(job) if _try_lock(run, stack if resume else None)]
-        if resume and free:
-            return free[0]
+        interrupted = _interrupted(job)
         if resume:
-            raise NotFoundError(
-                f"no interrupted fit of {job.name} with this data and these settings",
-                "give the options of the interrupted fit again, or leave out --resume",
-            )
-        if free:
+            return _resumed(job, interrupted, stack)
+        if any(_try_lock(run) for run in interrupted):
             listener(Note("an interrupted fit of these settings exists: --resume would go on"))
         run = root / f"{job.fingerprint}-{secrets.token_hex(3)}"
         run.mkdir()
@@ -342,23 +388,40 @@ def _interrupted(job: _Job) -> list[Path]:
     return sorted(runs, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
-def _try_lock(run: Path, stack: ExitStack | None) -> bool:
-    """Tell whether no other fit holds the run; keep it locked until `stack` closes."""
+def _resumed(job: _Job, interrupted: list[Path], stack: ExitStack) -> Path:
+    """Return the newest interrupted run that nobody holds, and hold it until `stack` closes."""
+    for run in interrupted:
+        try:
+            stack.enter_context(FileLock(run / "lock", timeout=0))
+        except Timeout:
+            continue
+        return run
+    if interrupted:
+        raise LockedError(
+            f"the interrupted fit of {job.name} is being resumed by another process",
+            "wait for it, or leave out --resume to begin anew",
+        )
+    raise NotFoundError(
+        f"no interrupted fit of {job.name} with this data and these settings",
+        "give the options of the interrupted fit again, or leave out --resume",
+    )
+
+
+def _try_lock(run: Path) -> bool:
+    """Tell whether no other fit holds the run."""
     try:
         with FileLock(run / "lock", timeout=0):
-            pass
-        if stack is not None:
-            stack.enter_context(FileLock(run / "lock", timeout=0))
+            return True
     except Timeout:
         return False
-    return True
 
 
-def _discard_runs(job: _Job) -> None:
+def _discard_runs(job: _Job, finished: Path) -> None:
     """Remove the finished run, and older interrupted ones of the same fit that nobody holds."""
-    for run in runs_dir().glob(f"{job.fingerprint}-*"):
-        if _try_lock(run, None):
+    for run in _interrupted(job):
+        if run != finished and _try_lock(run):
             discard(run)
+    discard(finished)
 
 
 def _epoch_log(run: Path) -> list[dict[str, Any]]:
@@ -366,7 +429,9 @@ def _epoch_log(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def _record(job: _Job, trained: Trained, parameters: int) -> ModelRecord:
+def _record(
+    job: _Job, trained: Trained, parameters: int, refitted: bool, *, complete: bool
+) -> ModelRecord:
     return ModelRecord(
         name=job.name,
         variant=job.config.variant,
@@ -380,16 +445,17 @@ def _record(job: _Job, trained: Trained, parameters: int) -> ModelRecord:
             seconds=trained.seconds,
             device=device_name(job.device),
             precision=job.precision,
-            refit=job.refit and trained.interruption is None,
-            complete=trained.interruption is None,
+            refit=refitted,
+            complete=complete,
             valid=trained.metrics,
         ),
     )
 
 
-def _plan(job: _Job, parameters: int) -> dict[str, Any]:
+def _plan(job: _Job) -> dict[str, Any]:
     """Return what was decided, and what memory it will need."""
     dataset, config = job.dataset, job.config
+    parameters = _parameters(config, dataset.n_items)
     return {
         "name": job.name,
         "variant": config.variant,
@@ -416,9 +482,19 @@ def _plan_line(plan: Mapping[str, Any]) -> str:
     )
 
 
+def _parameters(config: FitConfig, n_items: int) -> int:
+    """Count the parameters, for the latent variants as if their groups were of one size."""
+    if config.latent is not None and n_items < config.latent.C:
+        return 0  # which clustering will refuse
+    even = None if config.latent is None else np.arange(n_items) % config.latent.C
+    with torch.device("meta"):  # shapes alone: nothing is allocated or drawn
+        return parameter_count(build_model(config, n_items, even))
+
+
 def _memory(config: FitConfig, dataset: Dataset, parameters: int) -> int:
     """Estimate the peak: weights, gradients, two moments, best copy; dense batches; log."""
-    batch = max(config.training.batch_size, batch_size(dataset.n_items))
+    largest = max(config.training.batch_size, batch_size(dataset.n_items))
+    batch = min(dataset.n_users, largest)
     wide_arrays = 6  # x_0, noise, x_t, dropout mask, prediction, its gradient
     return (
         5 * 4 * parameters

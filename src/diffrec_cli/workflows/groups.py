@@ -45,6 +45,7 @@ def lightgcn_embeddings(
     dataset: Dataset, seed: int, device: str, listener: Listener
 ) -> NDArray[np.float32]:
     """Train LightGCN on the train part and return its item embeddings, (|I|, 64)."""
+    device = "cpu" if device == "mps" else device  # MPS has no sparse products
     generator = torch.Generator().manual_seed(seed)
     model = LightGCN(dataset.train, dataset.n_items, generator)
     trained = train(

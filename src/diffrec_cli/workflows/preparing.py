@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,7 @@ def resolve_data(
     split: SplitOptions | None = None,
     items: str | Path | None = None,
     overwrite: bool = False,
+    dry_run: bool = False,
     listener: Listener = silent,
 ) -> Dataset:
     """Return a prepared dataset by its name, or prepare a raw log on the way."""
@@ -125,6 +127,7 @@ def resolve_data(
         split=split,
         items=items,
         overwrite=overwrite,
+        dry_run=dry_run,
         listener=listener,
     )
     dataset = prepared.dataset
@@ -151,9 +154,11 @@ def _from_lists(
         raise UsageError(
             f"{inputs[0]} is a directory of lists, which stands alone", "give nothing beside it"
         )
-    if split is not None:
-        listener(Note(f"{inputs[0]} is split already: split options have no effect"))
     dataset = read_authors_lists(inputs[0], name)
+    if split is not None:
+        listener(Note(f"{inputs[0]} is split already: of the split options only the setting's name"
+                      " is taken"))  # fmt: skip
+        dataset = dataclasses.replace(dataset, setting=split.setting)
     if items is None:
         return dataset
     from diffrec_cli.data.split import join_items
@@ -174,7 +179,7 @@ def _from_logs(
 
     read, split = read or ReadOptions(), split or SplitOptions()
     item_table = None if items is None else _items(items)
-    log = read_logs([str(path) for path in inputs], read)
+    log = read_logs([str(path) for path in inputs], read, stdin=sys.stdin.buffer)
     for note in log.notes:
         listener(Note(note))
     source = {

@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.arrow import numbers, strings
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.data.histories import read_histories, read_ids
+from diffrec_cli.data.histories import one_history, read_histories, read_ids
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import NotFoundError, UsageError
 from diffrec_cli.evaluation.ranking import Ranked, rank
 from diffrec_cli.models.backend import Backend, NumpyBackend
 from diffrec_cli.models.baselines.popularity import Popularity
-from diffrec_cli.models.scoring import Scorer, build_scorer
+from diffrec_cli.models.scoring import Scorer
 from diffrec_cli.registry import store as registry
 from diffrec_cli.workflows.events import Listener, Note, Step, silent
+from diffrec_cli.workflows.loading import load_scorer
 
 ON_UNKNOWN = ("error", "skip", "popular")
 
@@ -149,20 +150,27 @@ def recommend(
     if history is not None or like:
         request = _histories(dataset, history, like, listener)
     else:
-        ids = list(users) if users else None
-        if users_file is not None:
-            ids = read_ids(users_file)
-        request = _known_users(dataset, ids, on_unknown, listener)
+        ids = read_ids(users_file) if users_file is not None else list(users)
+        request = _known_users(dataset, None if all_users else ids)
+    request = _settled(request, artifact.record.reference, on_unknown, listener)
     excluded = _excluded(dataset, allow, block, k, listener)
     backend = _backend(device, len(request.labels))
-    batches = _lists(
-        request, dataset, config, artifact.weights(), backend, k, include_seen, excluded
-    )
+    scorer = load_scorer(artifact, config, dataset, backend)
+    batches = _lists(request, dataset, config, scorer, backend, k, include_seen, excluded)
+    tables = _tables(batches, request, dataset, titles, listener)
     return Recommendations(
         model=artifact.record.reference,
         users=len(request.labels),
-        tables=_tables(batches, request, dataset, titles, listener),
+        tables=_guarded(tables, device),
     )
+
+
+def _guarded(tables: Iterator[pa.Table], device: str) -> Iterator[pa.Table]:
+    """Yield the tables, naming the device where its memory does not suffice."""
+    from diffrec_cli.training.devices import memory_errors
+
+    with memory_errors(device):
+        yield from tables
 
 
 def _check_k(k: int, dataset: Dataset) -> None:
@@ -175,55 +183,63 @@ def _check_k(k: int, dataset: Dataset) -> None:
         )
 
 
-def _known_users(
-    dataset: Dataset, ids: list[str] | None, on_unknown: str, listener: Listener
-) -> _Request:
-    """Look users up; what is unknown is an error, left out, or served popular items."""
+def _known_users(dataset: Dataset, ids: list[str] | None) -> _Request:
+    """Look users up; None means all."""
     if ids is None:
         nobody = np.zeros(dataset.n_users, bool)
         return _Request(dataset.user_ids.array, dataset.known, nobody)
     indices = dataset.user_ids.indices(ids)
     unknown = indices < 0
-    if unknown.any():
-        names = _some([ids[i] for i in np.flatnonzero(unknown)])
-        if on_unknown == "error":
-            raise NotFoundError(
-                f"unknown user {names}",
-                "ids are as written in the log; --on-unknown skip or popular goes on without them",
-            )
-        verb = "skipped" if on_unknown == "skip" else "served popular items:"
-        listener(Note(f"{int(unknown.sum()):,} unknown users {verb} {names}"))
-    if on_unknown == "skip":
-        ids = [ids[i] for i in np.flatnonzero(~unknown)]
-        indices = indices[~unknown]
-        unknown = np.zeros(len(ids), bool)
     histories = dataset.known.take(np.maximum(indices, 0))
     return _Request(strings(ids), histories.keep(~unknown[histories.rows]), unknown)
+
+
+def _settled(request: _Request, model: str, on_unknown: str, listener: Listener) -> _Request:
+    """Refuse, leave out or keep (for popular items) those of whom nothing is known."""
+    if not request.unknown.any():
+        return request
+    unknown = request.labels.take(numbers(np.flatnonzero(request.unknown))).to_pylist()
+    names = _some(unknown)
+    if on_unknown == "error":
+        raise NotFoundError(
+            f"{model}: unknown user {names}",
+            "ids are as written in the log; --on-unknown skip or popular goes on without them",
+        )
+    verb = "skipped" if on_unknown == "skip" else "served what is popular"
+    listener(Note(f"unknown users ({len(unknown):,}) {verb}: {names}"))
+    if on_unknown == "popular":
+        return request
+    kept = np.flatnonzero(~request.unknown)
+    return _Request(
+        request.labels.take(numbers(kept)), request.histories.take(kept), request.unknown[kept]
+    )
 
 
 def _histories(
     dataset: Dataset, path: str | Path | None, like: Sequence[str], listener: Listener
 ) -> _Request:
     """Turn histories into rows of known items; what is unknown is named, never just dropped."""
-    if path is None:
-        labels, user, items = ["like"], np.zeros(len(like), np.int64), list(like)
-    else:
-        labels, user, items = read_histories(path)
-    indices = dataset.item_ids.indices(items)
+    given = one_history("like", like) if path is None else read_histories(path)
+    for note in given.notes:
+        listener(Note(note))
+    # Each distinct item is looked up once, however often it stands in the histories.
+    indices = dataset.item_ids.indices(given.item_ids.array.to_pylist())[given.item]
     unknown = indices < 0
     if unknown.any():
-        names = _some(list(dict.fromkeys(items[i] for i in np.flatnonzero(unknown))))
+        codes = given.item[unknown]
+        appearance = np.sort(np.unique(codes, return_index=True)[1])
+        names = _some(given.item_ids.at(codes[appearance]))
         if unknown.all():
             raise NotFoundError(
                 f"unknown item {names}: no item of the history is known to the model",
                 "item ids are as written in the log",
             )
         listener(Note(f"{int(unknown.sum()):,} items of the history are unknown: {names}"))
-    keys = user[~unknown] * dataset.n_items + indices[~unknown]
+    keys = given.user[~unknown] * dataset.n_items + indices[~unknown]
     first = np.sort(np.unique(keys, return_index=True)[1])  # a repeated item counts once
     rows, known = np.divmod(keys[first], dataset.n_items)
-    histories = Sequences.from_rows(rows, known, len(labels))
-    return _Request(strings(labels), histories, histories.lengths == 0)
+    histories = Sequences.from_rows(rows, known, len(given.labels))
+    return _Request(strings(given.labels), histories, histories.lengths == 0)
 
 
 def _excluded(
@@ -280,14 +296,13 @@ def _lists(
     request: _Request,
     dataset: Dataset,
     config: FitConfig,
-    weights: Any,
+    scorer: Scorer,
     backend: Backend,
     k: int,
     include_seen: bool,
     excluded: NDArray[np.bool_] | None,
 ) -> Iterator[Ranked]:
     """Rank for every user; users of whom nothing is known get what is popular."""
-    scorer: Scorer = build_scorer(config, weights, backend)
     if request.unknown.any():
         scorer = _PopularForUnknown(scorer, Popularity(dataset.known, dataset.n_items), backend)
     return rank(

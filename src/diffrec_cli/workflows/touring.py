@@ -10,12 +10,18 @@ import pyarrow as pa
 
 from diffrec_cli.config import Variant
 from diffrec_cli.paths import home
+from diffrec_cli.registry import store as registry
 from diffrec_cli.workflows.evaluating import Evaluated, evaluate
 from diffrec_cli.workflows.events import Listener, Note, silent
 from diffrec_cli.workflows.fitting import Fitted, fit
 from diffrec_cli.workflows.recommending import recommend
 
 NAME = "quickstart"
+
+
+def _may_be_default() -> bool:
+    """Tell whether no model of the user's own is the default."""
+    return all(model.name == NAME or not model.default for model in registry.list_models())
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ def quickstart(
     directory = home() / NAME
     with storage_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
-        log, items = write_sample(directory / "ratings.csv", SampleOptions())
+        log, items = write_sample(directory / "ratings.csv", SampleOptions(), overwrite=True)
     listener(Note(f"diffrec data sample {log}"))
     listener(Note(f"diffrec fit {log} --items {items} --variant {variant} --name {NAME}"))
     fitted = fit(
@@ -73,6 +79,7 @@ def quickstart(
         items=items,
         dataset_name=NAME,
         overwrite=True,
+        default=_may_be_default(),
         device=device,
         listener=listener,
     )
@@ -81,6 +88,6 @@ def quickstart(
     listener(Note(f"diffrec eval {fitted.model} --baselines pop"))
     evaluated = evaluate([str(fitted.model)], baselines=["pop"], device=device, listener=listener)
     user = evaluated.results[0].user_ids[0]
-    listener(Note(f"diffrec recommend --user {user} -k 10 --titles"))
+    listener(Note(f"diffrec recommend --model {NAME} --user {user} -k 10 --titles"))
     lists = recommend(fitted.model, users=[user], k=10, titles=True)
     return Toured(log, items, fitted, evaluated, user, lists.table())

@@ -1,0 +1,39 @@
+"""From a stored model to a scorer, trusting nothing."""
+
+from __future__ import annotations
+
+from diffrec_cli.config import FitConfig
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.errors import CorruptError
+from diffrec_cli.models.backend import Backend
+from diffrec_cli.models.scoring import Scorer, build_scorer
+from diffrec_cli.registry.artifact import Artifact
+
+
+def load_scorer(
+    artifact: Artifact, config: FitConfig, dataset: Dataset, backend: Backend
+) -> Scorer:
+    """Return the scorer of a stored model.
+
+    Raises
+    ------
+    CorruptError
+        The weights are damaged, or are not those of such a model.
+    """
+    weights = artifact.weights()
+    try:
+        scorer = build_scorer(config, weights, backend)
+    except (KeyError, ValueError, IndexError, RuntimeError, TypeError) as error:
+        raise _unfit(artifact, str(error)) from error
+    if scorer.n_items != dataset.n_items:
+        raise _unfit(artifact, f"{scorer.n_items} items instead of {dataset.n_items}")
+    return scorer
+
+
+def _unfit(artifact: Artifact, why: str) -> CorruptError:
+    first_line = why.splitlines()[0] if why else "unknown"
+    return CorruptError(
+        f"{artifact.record.reference}: the weights are not those of a {artifact.record.variant}"
+        f" model of its data ({first_line})",
+        "import the model again from an export, or fit it again",
+    )
