@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tests.cli.conftest import Cli
+from tests.movielens import MOVIELENS
 
-ML_1M = Path(__file__).parents[3] / "shared" / "data" / "ml-1m_clean"
+ML_1M = MOVIELENS / "ml-1m_clean"
 
 LOG = "user,item,rating,timestamp\n" + "".join(
     f'"{u:03d}","a, {i}",{5 if i % 4 else 2},{i}\n' for u in range(4) for i in range(12)

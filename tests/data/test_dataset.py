@@ -11,7 +11,7 @@ import pytest
 from diffrec_cli.data.dataset import DROP_REASONS, SCHEMA_VERSION, Dataset
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.sequences import Sequences
-from diffrec_cli.errors import CorruptError, NewerSchemaError, UsageError
+from diffrec_cli.errors import CorruptError, DataError, NewerSchemaError
 from tests.data.toys import make_dataset
 
 
@@ -80,7 +80,7 @@ def test_content_hash_is_of_content_alone():
 
 def test_variants_that_need_an_order_are_refused_without():
     make_dataset().require_order("t")
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(DataError) as caught:
         make_dataset(ordered=False).require_order("lt")
     assert "--time-col" in caught.value.fix
 
@@ -104,6 +104,76 @@ def test_damaged_record_is_told(saved, content):
     (saved / "dataset.json").write_bytes(content)
     with pytest.raises(CorruptError, match=r"dataset\.json"):
         Dataset.load(saved)
+
+
+FIELDS = ("dataset", "setting", "users", "train", "dropped", "ordered", "content_hash", "source")
+
+
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("value", [None, "missing", 1.5, [], {"duplicate": "3"}, True])
+def test_a_record_without_a_field_or_with_another_type_is_damage(saved, field, value):
+    path = saved / "dataset.json"
+    record = json.loads(path.read_bytes())
+    record[field] = value
+    if value == "missing":
+        del record[field]
+    path.write_text(json.dumps(record))
+    if (field, value) in (("ordered", True), ("source", {"duplicate": "3"})):
+        Dataset.load(saved)  # of the right type after all
+        return
+    for read in (Dataset.read_summary, Dataset.load):
+        with pytest.raises(CorruptError, match=field):
+            read(saved)
+
+
+def test_a_record_nested_without_end_is_damage(saved):
+    (saved / "dataset.json").write_bytes(b"[" * 100_000)
+    with pytest.raises(CorruptError):
+        Dataset.read_summary(saved)
+
+
+@pytest.mark.parametrize("name", ["users.parquet", "items.parquet"])
+@pytest.mark.parametrize(
+    "ids", [[b"a", b"\xff", b"c"], [b"a", None, b"c"], [b"a\xc3", b"\xa4", b"c"]]
+)
+def test_ids_that_are_no_text_are_damage(saved, name, ids):
+    ids = ids[: 2 if name == "users.parquet" else 3]
+    broken = pa.array(ids, pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"id": broken}), saved / name)
+    with pytest.raises(CorruptError):
+        Dataset.load(saved)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"train_indptr": np.array(0)},
+        {"train_indptr": np.array([0.0, 2.0, 3.0])},
+        {"train_indptr": np.array([0, 4, 3])},
+        {"train_indptr": np.array([], np.int64)},
+        {"valid_items": np.array([0], np.int64)},
+        {"valid_items": np.array([[0]], np.int32)},
+        {"test_items": np.array(["a"])},
+    ],
+)
+def test_arrays_that_are_no_rows_of_items_are_damage(saved, arrays):
+    path = saved / "interactions.npz"
+    with np.load(path) as stored:
+        np.savez(path, **{**stored, **arrays})
+    with pytest.raises(CorruptError):
+        Dataset.load(saved)
+
+
+@pytest.mark.parametrize("name", ["interactions.npz", "users.parquet", "items.parquet"])
+def test_any_changed_byte_is_damage_or_another_dataset(saved, name):
+    path, rng = saved / name, np.random.default_rng(1)
+    good = path.read_bytes()
+    for place in rng.choice(len(good), 300):
+        path.write_bytes(good[:place] + bytes([rng.integers(256)]) + good[place + 1 :])
+        try:
+            assert Dataset.load(saved).content_hash
+        except CorruptError:
+            continue
 
 
 def test_parts_that_do_not_fit_the_ids_are_damage(saved):

@@ -5,7 +5,7 @@ import gzip
 import io
 import os
 import threading
-from pathlib import Path
+import warnings
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +14,10 @@ import pytest
 
 from diffrec_cli.config import ReadOptions
 from diffrec_cli.data import readers, source
+from diffrec_cli.data.dataset import PARTS
 from diffrec_cli.errors import DataError, UsageError
+from tests.movielens import MOVIELENS
 
-REAL = Path(__file__).parents[3] / "shared" / "data"
 AUTO = ReadOptions()
 
 
@@ -173,6 +174,31 @@ def test_encoding_transcodes(put):
         readers.read_logs([path], ReadOptions(encoding="klingon"))
 
 
+@pytest.mark.parametrize("encoding", ["rot13", "hex", "zlib", "base64", "no\0such", ""])
+def test_codecs_that_are_no_text_encodings_are_refused(put, encoding):
+    with pytest.raises(UsageError, match="unknown text encoding"):
+        readers.read_logs([put("user,item\nu,i\n")], ReadOptions(encoding=encoding))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("content", "fix"),
+    [
+        (b"user,item\nu\0,i\n", "delimited text"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "delimited text"),
+        ("user,item\nu,i\n".encode("utf-16"), "--encoding utf-16"),
+        (b"\xfe\xff" + "user,item\nu,i\n".encode("utf-16-be"), "--encoding utf-16"),
+        ("user,item\nu,i\n".encode("utf-32"), "--encoding utf-32"),
+    ],
+)
+def test_a_binary_file_is_no_log(put, packed, content, fix):
+    path = put(gzip.compress(content) if packed else content)
+    for read in (lambda: readers.read_logs([path], AUTO), lambda: readers.read_item_table(path)):
+        with pytest.raises(DataError, match="not a text file") as caught:
+            read()
+        assert fix in caught.value.fix
+
+
 # Timestamps -----------------------------------------------------------------------------
 
 
@@ -205,6 +231,55 @@ def test_other_dates_are_read_by_one_guessed_format_that_is_told(put):
     assert values == [micros(2020, 5, 13), micros(2020, 6, 1)]
     assert "'%m/%d/%Y'" in notes[0]
     assert "--time-format" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (("05/04/2020", "13/04/2020"), [(2020, 4, 5), (2020, 4, 13)]),
+        (("05/04/2020", "04/13/2020"), [(2020, 5, 4), (2020, 4, 13)]),
+        (("5.4.2020 9:05", "25.4.2020 10:00"), [(2020, 4, 5, 9, 5), (2020, 4, 25, 10, 0)]),
+        (("05-04-20", "25-04-20"), [(2020, 4, 5), (2020, 4, 25)]),
+        (("05/04/2020 9:05 PM", "05/14/2020 9:05 AM"), [(2020, 5, 4, 21, 5), (2020, 5, 14, 9, 5)]),
+        (("2020/05/04", "2020/05/13"), [(2020, 5, 4), (2020, 5, 13)]),
+        (("Apr 5 2020", "Apr 13 2020"), [(2020, 4, 5), (2020, 4, 13)]),
+    ],
+)
+def test_a_number_above_12_anywhere_is_the_day(put, values, expected):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # pandas' doubts are not for the terminal
+        found, notes = times(put, *values)
+    assert found == [micros(*moment) for moment in expected]
+    assert "--time-format" in notes[0]
+
+
+@pytest.mark.parametrize("values", [("05/04/2020",), ("5.4.2020 10:00", "12.12.2020 9:00")])
+def test_days_that_may_be_months_are_not_guessed(put, tmp_path, values):
+    with pytest.raises(DataError, match="day or the month") as caught:
+        times(put, *values)
+    assert "column 'time'" in caught.value.what
+    assert "--time-format '%d" in caught.value.fix
+    ids = ["x"] * len(values)
+    pq.write_table(pa.table({"user": ids, "item": ids, "time": values}), tmp_path / "log.parquet")
+    with pytest.raises(DataError, match="day or the month"):
+        readers.read_logs([tmp_path / "log.parquet"], AUTO)
+
+
+def test_a_missing_date_in_parquet_is_named(tmp_path):
+    dates = [None, "05/13/2020"]
+    table = pa.table({"user": ["u", "v"], "item": ["i", "i"], "time": dates})
+    pq.write_table(table, tmp_path / "log.parquet")
+    with pytest.raises(DataError, match="row 1: column 'time'"):
+        readers.read_logs([tmp_path / "log.parquet"], AUTO)
+
+
+def test_two_orders_of_day_and_month_are_a_fault_of_the_later_line(put):
+    for values, bad in (
+        (("01/02/2020", "05-13-20", "13-05-20"), "13-05-20"),
+        (("01/02/2020 1:00 PM", "13/05/2020 1:00 PM", "05/13/2020 1:00 PM"), "05/13/2020 1:00 PM"),
+    ):
+        with pytest.raises(DataError, match=f":4: column 'time': {bad!r}"):
+            times(put, *values)
 
 
 def test_time_format_decides(put):
@@ -450,6 +525,20 @@ def test_authors_lists_that_are_not_grouped_are_sorted_stably(lists):
     assert dataset.train.of(2).tolist() == [3, 0]
 
 
+def test_repeated_pairs_of_the_lists_count_once_the_first_time(lists):
+    dataset = readers.read_authors_lists(
+        lists(
+            train=[[0, 1], [0, 0], [0, 1], [2, 3]],
+            valid=[[0, 2], [0, 0], [0, 2]],
+            test=[[2, 3], [2, 0], [0, 2]],
+        ),
+        "d",
+    )
+    found = [dataset.part(part).of(user).tolist() for part in PARTS for user in (0, 2)]
+    assert found == [[1, 0], [3], [2], [], [], [0]]
+    assert dataset.dropped["duplicate"] == sum(dataset.dropped.values()) == 5
+
+
 @pytest.mark.parametrize(
     ("valid", "what"),
     [
@@ -482,17 +571,18 @@ def test_missing_truncated_or_empty_list_is_named(lists):
         readers.read_authors_lists(directory, "d")
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real data is not here")
+@pytest.mark.skipif(not MOVIELENS.is_dir(), reason="the real data is not here")
 def test_released_movielens_has_the_known_counts():
-    dataset = readers.read_authors_lists(REAL / "ml-1m_clean", "ml1m")
+    dataset = readers.read_authors_lists(MOVIELENS / "ml-1m_clean", "ml1m")
     sizes = (dataset.train.size, dataset.valid.size, dataset.test.size)
     assert (dataset.n_users, dataset.n_items) == (5949, 2810)
     assert sizes == (403277, 110722, 57532)
+    assert sum(dataset.dropped.values()) == 0
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real data is not here")
+@pytest.mark.skipif(not MOVIELENS.is_dir(), reason="the real data is not here")
 def test_recbole_movielens_reads_whole():
-    log = readers.read_logs([REAL / "ml-100k" / "ml-100k.inter"], AUTO)
+    log = readers.read_logs([MOVIELENS / "ml-100k" / "ml-100k.inter"], AUTO)
     assert (len(log), len(log.user_ids), len(log.item_ids)) == (100_000, 943, 1682)
-    table = readers.read_item_table(REAL / "ml-100k" / "ml-100k.item")
+    table = readers.read_item_table(MOVIELENS / "ml-100k" / "ml-100k.item")
     assert table.slice(0, 1).to_pylist()[0]["title"] == "Toy Story"

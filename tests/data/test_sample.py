@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
@@ -48,14 +50,37 @@ def test_seed_decides_everything():
 def test_files_are_a_log_and_its_items(tmp_path):
     paths = write_sample(tmp_path / "OUT", SMALL)
     assert paths == (tmp_path / "OUT.csv", tmp_path / "OUT-items.csv")
-    assert write_sample(tmp_path / "OUT.csv", SMALL) == paths
     log, table = read_logs(paths[:1], ReadOptions()), read_item_table(paths[1])
     assert len(log) == 9000
     assert set(log.user_ids.at([0])[0][1:]) <= set("0123456789")
     assert table.column_names == ["id", "title", "genre", "year"]
     assert table["id"][0].as_py() == "i0001"
-    with pytest.raises(StorageError):
+
+
+@pytest.mark.parametrize("name", ["OUT.csv", "OUT-items.csv"])
+def test_existing_files_are_replaced_on_demand_only(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UsageError, match=name) as caught:
+        write_sample(tmp_path / "OUT", SMALL)
+    assert "--overwrite" in caught.value.fix
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
+    log, _ = write_sample(tmp_path / "OUT.csv", SMALL, overwrite=True)
+    assert len(read_logs([log], ReadOptions())) == 9000
+
+
+def test_a_name_that_cannot_be_opened_is_no_fault_of_the_disk(tmp_path):
+    with pytest.raises(UsageError, match="cannot be written"):
         write_sample(tmp_path / "none" / "OUT", SMALL)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_when_opening_too(tmp_path, monkeypatch, code):
+    def full(self, *args, **kwargs):
+        raise OSError(code, "no room")
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(StorageError, match="no space left"):
+        write_sample(tmp_path / "OUT", SMALL)
 
 
 @pytest.mark.parametrize(

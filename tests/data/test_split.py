@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import collections
 import math
+import warnings
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,7 @@ from diffrec_cli.config import SplitOptions
 from diffrec_cli.data.dataset import DROP_REASONS
 from diffrec_cli.data.readers import Log
 from diffrec_cli.data.split import join_items, part_sizes, split_log
-from diffrec_cli.errors import DataError
+from diffrec_cli.errors import ConfigError, DataError
 from tests.data.toys import lists, make_log, random_rows
 
 
@@ -249,3 +250,55 @@ def test_source_records_options_and_resolved_threshold():
     assert dataset.source["files"] == ["a.csv"]
     assert dataset.source["split"]["min_rating"] == 4.0
     assert dataset.source["split"]["setting"] == "clean"
+
+
+# Options ----------------------------------------------------------------------------------
+
+NAN, INF = float("nan"), float("inf")
+RANDOM = {"setting": "noisy", "noise": "random"}
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"ratios": (7, NAN, 2)}, "ratios"),
+        ({"ratios": (NAN, 1, 2)}, "ratios"),
+        ({"ratios": (INF, 1, 2)}, "ratios"),
+        ({"ratios": (1e308, 1e308, 1e308)}, "ratios"),
+        ({"min_rating": NAN}, "min_rating"),
+        ({"min_rating": -INF}, "min_rating"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**63}, "seed"),
+        ({**RANDOM, "noise_ratio": NAN}, "noise_ratio"),
+        ({**RANDOM, "noise_ratio": INF}, "noise_ratio"),
+        ({**RANDOM, "noise_ratio": 0}, "noise_ratio"),
+        (RANDOM, "noise_ratio"),
+    ],
+)
+def test_impossible_options_name_their_field(values, field):
+    with pytest.raises(ConfigError, match=f"^{field}"):
+        SplitOptions(**values)
+
+
+@pytest.mark.parametrize(
+    ("values", "fix"),
+    [
+        ({"noise_ratio": 0.3}, "--noise-ratio needs --setting noisy"),
+        ({"setting": "temporal", "noise_ratio": 0.3}, "--noise-ratio needs --setting noisy"),
+        ({"noise": "random"}, "--noise random needs --setting noisy"),
+        ({"noise": "random", "noise_ratio": 0.3}, "--noise-ratio needs --setting noisy"),
+        ({"setting": "noisy", "noise_ratio": 0.3}, "--noise-ratio needs --noise random"),
+    ],
+)
+def test_noise_that_would_have_no_effect_is_refused(values, fix):
+    with pytest.raises(ConfigError) as caught:
+        SplitOptions(**values)
+    assert caught.value.fix == fix
+
+
+def test_the_largest_seed_and_any_finite_amount_of_noise_work():
+    options = SplitOptions(**RANDOM, noise_ratio=1.7e308, seed=2**63 - 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dataset = split_log(make_log(random_rows(0)), options, name="d")
+    assert dataset.train.lengths.max() <= dataset.n_items

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import errno
+import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +30,8 @@ def no_space(*args, **kwargs):
 
 
 def left_over(home):
-    return [path.name for path in (home / "datasets").iterdir() if path.name.startswith(".")]
+    hidden = {path.name for path in (home / "datasets").iterdir() if path.name.startswith(".")}
+    return sorted(hidden - {".lock"})
 
 
 def test_saved_dataset_loads_and_is_listed(home):
@@ -49,7 +54,8 @@ def test_other_content_needs_overwrite(home):
     store.save(make_dataset())
     with pytest.raises(UsageError) as caught:
         store.save(make_dataset(**OTHER))
-    assert "--overwrite" in caught.value.fix
+    for option in ("--overwrite", "prepare --name", "fit --dataset"):
+        assert option in caught.value.fix
     assert store.load("d").content_hash == make_dataset().content_hash
     assert store.save(make_dataset(**OTHER), overwrite=True)[1] is False
     assert store.load("d").content_hash == make_dataset(**OTHER).content_hash
@@ -114,7 +120,7 @@ def test_interrupted_swap_leaves_the_old_dataset(home, monkeypatch, step):
     assert left_over(home) == []
 
 
-def test_unknown_dataset_is_told_and_known_one_removed():
+def test_unknown_dataset_is_told_and_known_one_removed(home):
     for act in (store.load, store.remove, store.find):
         with pytest.raises(NotFoundError) as caught:
             act("none")
@@ -122,6 +128,136 @@ def test_unknown_dataset_is_told_and_known_one_removed():
     store.save(make_dataset())
     store.remove("d")
     assert store.names() == []
+    assert left_over(home) == []
+
+
+def test_a_name_that_is_nearly_right_is_suggested():
+    store.save(make_dataset(name="ratings"))
+    with pytest.raises(NotFoundError) as caught:
+        store.find("ratngs")
+    assert "did you mean 'ratings'?" in caught.value.fix
+    with pytest.raises(NotFoundError) as caught:
+        store.find("elsewhere")
+    assert "did you mean" not in caught.value.fix
+
+
+def test_one_damaged_dataset_does_not_hide_the_others(home):
+    for name in ("a", "b", "c"):
+        store.save(make_dataset(name=name))
+    path = home / "datasets" / "b" / "dataset.json"
+    record = json.loads(path.read_bytes())
+    del record["train"]
+    path.write_text(json.dumps(record))
+    (home / "datasets" / "c" / "dataset.json").unlink()
+    listed = store.summaries()
+    assert [record["dataset"] for record in listed] == ["a", "b", "c"]
+    assert ["error" in record for record in listed] == [False, True, True]
+
+
+# Kills ----------------------------------------------------------------------------------------
+
+KILLED = """
+import os, shutil, signal, sys
+from pathlib import Path
+from diffrec_cli.data import store
+from tests.data.test_store import OTHER, make_dataset
+
+act, function, moment, nth = sys.argv[1:]
+calls = 0
+
+def killing(original):
+    def call(*args, **kwargs):
+        global calls
+        calls += 1
+        if moment == "before" and calls == int(nth):
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = original(*args, **kwargs)
+        if moment == "after" and calls == int(nth):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    return call
+
+owner = Path if function == "replace" else shutil
+setattr(owner, function, killing(getattr(owner, function)))
+if act == "save":
+    store.save(make_dataset(**OTHER), overwrite=True)
+else:
+    store.remove("d")
+"""
+
+
+def run_and_kill(*arguments):
+    """Run an act in a process that kills itself at a moment; tell whether it came to that."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, *map(str, arguments)],
+        cwd=Path(__file__).parents[2],
+        check=False,
+    )
+    assert done.returncode in (0, -signal.SIGKILL)
+    return done.returncode != 0
+
+
+# Renames of a replacement: the old one aside, the new one in, the old one into its grave.
+WINDOWS = [("replace", when, n) for n in (1, 2, 3) for when in ("before", "after")]
+WINDOWS += [("rmtree", when, n) for n in (1, 2) for when in ("before", "after")]
+
+
+@pytest.mark.parametrize(
+    "access",
+    [
+        lambda: store.load("d"),
+        lambda: store.find("d"),
+        store.names,
+        store.summaries,
+        lambda: store.save(make_dataset()),
+    ],
+)
+def test_what_stands_aside_is_put_back_by_any_access(home, access):
+    store.save(make_dataset())
+    (home / "datasets" / "d").rename(home / "datasets" / ".replaced-d")
+    access()
+    assert left_over(home) == []
+    assert store.load("d").content_hash == make_dataset().content_hash
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="a signal of POSIX")
+@pytest.mark.parametrize(("function", "moment", "nth"), WINDOWS)
+def test_a_killed_replacement_leaves_the_old_or_the_new_dataset(home, function, moment, nth):
+    store.save(make_dataset())
+    assert run_and_kill("save", function, moment, nth)
+    old = function == "replace" and (nth, moment) in [(1, "before"), (1, "after"), (2, "before")]
+    expected = make_dataset() if old else make_dataset(**OTHER)
+    assert store.load("d").content_hash == expected.content_hash
+    assert store.names() == ["d"]
+    assert not [name for name in left_over(home) if name.startswith(".replaced")]
+    # And what the kill left does not stand in the way of anything.
+    store.save(make_dataset(**OTHER), overwrite=True)
+    assert store.load("d").content_hash == make_dataset(**OTHER).content_hash
+    store.remove("d")
+    assert store.names() == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="a signal of POSIX")
+@pytest.mark.parametrize(
+    ("function", "moment"), [(f, m) for f in ("replace", "rmtree") for m in ("before", "after")]
+)
+def test_a_killed_removal_leaves_the_dataset_or_nothing(home, function, moment):
+    store.save(make_dataset())
+    assert run_and_kill("remove", function, moment, 1)
+    if (function, moment) == ("replace", "before"):
+        assert store.load("d").content_hash == make_dataset().content_hash
+    else:
+        assert store.names() == []
+
+
+def test_garbage_beside_its_successor_is_deleted_not_put_back(home):
+    store.save(make_dataset())
+    old = home / "datasets" / ".replaced-d"
+    old.mkdir()
+    (old / "half").write_text("")
+    store.remove("d")
+    assert store.names() == []
+    assert left_over(home) == []
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "-x", "x" * 101, "a b"])

@@ -69,6 +69,7 @@ def sample(
     items: Annotated[int, typer.Option("--items", help="Items.")] = 600,
     interactions: Annotated[int, typer.Option("--interactions", help="Ratings.")] = 40_000,
     seed: Annotated[int, typer.Option("--seed", envvar="DIFFREC_SEED", help="Seed.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files.")] = False,
 ) -> None:
     """Write a made-up rating log, and its item table beside it.
 
@@ -77,7 +78,7 @@ def sample(
     from diffrec_cli.data.sample import SampleOptions, write_sample
 
     options = SampleOptions(users=users, items=items, interactions=interactions, seed=seed)
-    log, table = write_sample(out, options)
+    log, table = write_sample(out, options, overwrite=overwrite)
     print(log)
     screen.say(f"{interactions:,} ratings in {log}, item table in {table}")
 

@@ -106,7 +106,10 @@ def one_history(label: str, items: Sequence[str]) -> Histories:
     """
     codes = {item: code for code, item in enumerate(dict.fromkeys(items))}
     item = np.fromiter((codes[item] for item in items), np.int32, len(items))
-    return Histories([label], np.zeros(len(items), np.int64), item, IdMap(list(codes)))
+    # Arguments may hold bytes that are no text (as surrogates): those can only be named.
+    names = [item.encode("utf-8", "surrogateescape") for item in codes]
+    ids = IdMap([name.decode("utf-8", "backslashreplace") for name in names])
+    return Histories([label], np.zeros(len(items), np.int64), item, ids)
 
 
 def _from_log(source: Source, options: ReadOptions) -> Histories:
@@ -162,7 +165,7 @@ def _fields(line: bytes, sep: str) -> list[str]:
 
 
 def _lines(content: bytes, label: str) -> list[str]:
-    r"""Return the lines that are not empty; only ``\n`` or ``\r\n`` ends one, an id may hold others.
+    r"""Return the lines that are not empty; only ``\n`` or ``\r\n`` ends one.
 
     Raises
     ------

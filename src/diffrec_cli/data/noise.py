@@ -88,6 +88,7 @@ def random(
     """
     train, valid, test = parts
     free = n_items - (train.lengths + valid.lengths + test.lengths)
+    ratio = min(ratio, n_items)  # more than all items of the catalogue cannot come, nor be counted
     wanted = [np.floor(ratio * part.lengths + 0.5).astype(np.int64) for part in (train, valid)]
     to_train = np.minimum(wanted[0], free)
     to_valid = np.minimum(wanted[1], free - to_train)

@@ -27,7 +27,14 @@ from diffrec_cli.data.rawlog import ID_TYPE, RawLog
 from diffrec_cli.data.source import Source, damage, open_source
 from diffrec_cli.errors import DataError, UsageError
 
-__all__ = ["Log", "is_authors_directory", "read_authors_lists", "read_item_table", "read_logs", "read_source"]
+__all__ = [
+    "Log",
+    "is_authors_directory",
+    "read_authors_lists",
+    "read_item_table",
+    "read_logs",
+    "read_source",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,9 @@ def names() -> list[str]:
     if not datasets_dir().is_dir():
         return []
     _recover()
-    return sorted(path.name for path in datasets_dir().iterdir() if is_name(path.name))
+    # What stands aside at this moment is there as well: it, or what replaces it.
+    found = {path.name.removeprefix(_REPLACED_PREFIX) for path in datasets_dir().iterdir()}
+    return sorted(name for name in found if is_name(name))
 
 
 def summaries() -> list[dict[str, Any]]:

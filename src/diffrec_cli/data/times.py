@@ -114,6 +114,7 @@ def _parse_text(text: pa.ChunkedArray, time_format: str | None) -> Times:
 
 
 def _guess(text: pa.ChunkedArray) -> Times:
+    _refuse_first(np.asarray(pc.is_null(text)), text)
     first = text[0].as_py()
     _refuse_unlike_first_number(text, first)
     if _ISO.match(first):  # such as dates with and without a zone, or with nanoseconds
@@ -149,17 +150,21 @@ def _day_first(text: pa.ChunkedArray) -> bool:
     """
     if not re.match(_NUMERIC, text[0].as_py()):
         return False
-    numbers = pc.extract_regex(text, _NUMERIC)
+    distinct = pc.unique(text)  # in order of appearance
+    numbers = pc.extract_regex(distinct, _NUMERIC)
     first, second = (_component(numbers, name) for name in ("first", "second"))
     days = (first > 12) | (second > 12)
     if not days.any():
         raise AmbiguousTimesError(text[0].as_py())
     day_first = bool(first[days.argmax()] > 12)
-    _refuse_first((second if day_first else first) > 12, text)
+    opposite = (second if day_first else first) > 12
+    if opposite.any():
+        value = distinct[int(opposite.argmax())].as_py()
+        raise UnreadableTimeError(value, pc.index(text, value).as_py())
     return day_first
 
 
-def _component(numbers: pa.ChunkedArray, name: str) -> NDArray[np.int64]:
+def _component(numbers: pa.Array, name: str) -> NDArray[np.int64]:
     """Return a number of each date, 0 where the text is no such date."""
     part = pc.fill_null(pc.struct_field(numbers, name), "0")
     return np.asarray(pc.cast(part, pa.int64()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -49,6 +50,7 @@ from diffrec_cli.workflows.groups import item_groups
 from diffrec_cli.workflows.preparing import resolve_data
 
 EPOCHS_WITHOUT_VALIDATION = 50
+_STALE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class Fitted:
         Directory of the model.
     training
         How training went.
+    parameters
+        Number of trained parameters (the plan's is an estimate for the latent variants).
     interruption
         What interrupted the fit, if anything did: the best so far was published all the same.
     """
@@ -74,6 +78,7 @@ class Fitted:
     plan: Mapping[str, Any]
     path: Path | None = None
     training: TrainingFacts | None = None
+    parameters: int = 0
     interruption: BaseException | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,7 +93,7 @@ class Fitted:
             "stopped": facts.stopped,
             "valid": dict(facts.valid),
             "seconds": facts.seconds,
-            "parameters": self.plan["parameters"],
+            "parameters": self.parameters,
             "device": facts.device,
             "precision": facts.precision,
             "path": str(self.path),
@@ -250,6 +255,7 @@ def _run(
         plan=plan,
         path=artifact.path,
         training=artifact.record.training,
+        parameters=artifact.record.parameters,
         interruption=interruption,
     )
 
@@ -370,6 +376,7 @@ def _open_run(job: _Job, resume: bool, listener: Listener, stack: ExitStack) -> 
     root = runs_dir()
     with storage_errors(root):
         root.mkdir(parents=True, exist_ok=True)
+        _sweep(root)
         interrupted = _interrupted(job)
         if resume:
             return _resumed(job, interrupted, stack)
@@ -380,6 +387,14 @@ def _open_run(job: _Job, resume: bool, listener: Listener, stack: ExitStack) -> 
         stack.enter_context(FileLock(run / "lock", timeout=0))
         write_atomically(run / "run.json", dump_json({"name": job.name, **job.config.to_dict()}))
         return run
+
+
+def _sweep(root: Path) -> None:
+    """Remove runs that were killed an hour ago or more, before there was anything to resume."""
+    for run in root.iterdir():
+        old = run.is_dir() and time.time() - run.stat().st_mtime > _STALE_SECONDS
+        if old and not has_checkpoint(run) and _try_lock(run):
+            discard(run)
 
 
 def _interrupted(job: _Job) -> list[Path]:

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -8,8 +6,9 @@ from diffrec_cli.errors import DeviceError, UsageError
 from diffrec_cli.evaluation.metrics import per_user
 from diffrec_cli.models.baselines import ease
 from diffrec_cli.models.baselines.ease import EASE
+from tests.movielens import MOVIELENS
 
-RELEASED = Path(__file__).parents[4] / "shared/data/ml-1m_clean"
+RELEASED = MOVIELENS / "ml-1m_clean"
 
 
 def ridge_without_itself(x, lambda_):

@@ -1,0 +1,24 @@
+"""Figures on real data, where it is at hand (see tests/movielens.py)."""
+
+import pytest
+
+from diffrec_cli import workflows
+from tests.movielens import MOVIELENS
+
+ML_100K = MOVIELENS / "ml-100k" / "ml-100k.inter"
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not ML_100K.is_file(), reason="needs MovieLens-100k"),
+]
+
+
+def test_on_ml_100k_every_variant_is_far_above_popularity() -> None:
+    models = [
+        workflows.fit(ML_100K, variant=variant, device="cpu").model
+        for variant in ("base", "l", "t", "lt")
+    ]
+    evaluated = workflows.evaluate(models, baselines=["pop"], device="cpu")
+    *variants, popularity = (r.evaluation.means["recall@20"] for r in evaluated.results)
+    assert popularity == pytest.approx(0.118, abs=0.005)
+    assert min(variants) > 1.5 * popularity
