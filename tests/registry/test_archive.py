@@ -9,7 +9,6 @@ from diffrec_cli.errors import (
     CorruptError,
     NewerSchemaError,
     NotFoundError,
-    StorageError,
     UsageError,
 )
 
@@ -108,8 +107,8 @@ class TestExport:
             registry.export("ml", tmp_path / "ml.tar")
         assert not list(tmp_path.glob("*.tar"))
 
-    def test_a_place_that_cannot_be_written_is_a_storage_error(self, exported, tmp_path):
-        with pytest.raises(StorageError):
+    def test_a_directory_that_is_not_there_is_a_usage_error(self, exported, tmp_path):
+        with pytest.raises(UsageError, match="no such directory"):
             registry.export("ml", tmp_path / "no/such/directory.tar")
 
     def test_an_unknown_model_is_not_found(self, tmp_path):
