@@ -13,8 +13,8 @@ from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.sequences import Sequences
 
-# As the program does, before torch is loaded: waiting threads sleep.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# As the program does, before torch is loaded: waiting threads soon sleep.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 @pytest.fixture(autouse=True)
