@@ -153,7 +153,11 @@ class TestShell:
         command = [sys.executable, "-m", "diffrec_cli", "fit", str(sample[0]), "--name", "shop"]
         options = ["--epochs", "100000", "--patience", "100000", "--set", "dims=16"]
         process = subprocess.Popen(
-            [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [*command, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # Tests that run in the background of a shell inherit an ignored SIGINT.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         wait_for_epochs(isolated_home, 3)
         process.send_signal(number)
