@@ -115,6 +115,14 @@ def test_a_fit_stopped_by_time_can_go_on(cli: Cli, fitted: Path) -> None:
     assert list((fitted / "runs").iterdir()) == []
 
 
+def test_time_that_ends_in_the_warm_up_is_an_error_not_silence(cli: Cli, fitted: Path) -> None:
+    warmup = ["--set", "warmup=vae", "--set", "warmup_epochs=50", "--max-time", "0s"]
+    outcome = cli("fit", "ratings", "-v", "l", *warmup)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "warm-up" in outcome.err
+    assert "warmup_epochs" in outcome.err.splitlines()[-1]
+
+
 def test_an_interrupted_refit_keeps_what_was_selected(
     cli: Cli, fitted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from diffrec_cli.data import store
 from tests.cli.conftest import Cli
 from tests.movielens import MOVIELENS
 
@@ -101,6 +102,18 @@ def test_the_authors_lists_are_a_log_like_any_other(cli: Cli, tmp_path: Path) ->
     report = json.loads(cli("prepare", tmp_path, "--name", "lists").out)
     counts = [report[key] for key in ("users", "items", "train", "valid", "test")]
     assert counts == [2, 3, 3, 1, 1]
+
+
+def test_the_authors_lists_take_titles_from_an_item_table(cli: Cli, tmp_path: Path) -> None:
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    for name, rows in (("train", [[0, 0], [1, 1]]), ("valid", [[0, 1]]), ("test", [[1, 0]])):
+        np.save(lists / f"{name}_list.npy", np.array(rows))
+    (tmp_path / "items.csv").write_text("id,title\n1,One\n7,Unused\n")
+    outcome = cli("prepare", lists, "--items", tmp_path / "items.csv")
+    assert outcome.code == 0, outcome.err
+    # An item without a row has its id.
+    assert store.load("lists").titles([0, 1]) == ["0", "One"]
 
 
 @pytest.mark.skipif(not ML_1M.is_dir(), reason="needs the released MovieLens-1M lists")

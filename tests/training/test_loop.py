@@ -137,6 +137,20 @@ def test_a_resumed_training_computes_what_an_undisturbed_one_would(
 
 
 @pytest.mark.usefixtures("eager_checkpoints")
+def test_a_limit_of_time_is_for_each_sitting(
+    checkerboard: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 10**6, 10))  # every look at the clock is ten seconds after the last
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: float(next(clock)))
+    scores = [0.1] * 6
+    first = fit(checkerboard, scores, run=tmp_path, max_seconds=60.0)
+    second = fit(checkerboard, scores, run=tmp_path, resume=True, max_seconds=60.0)
+    assert first.stopped == "time"
+    assert second.epochs_run - first.epochs_run == first.epochs_run
+    assert second.seconds > first.seconds
+
+
+@pytest.mark.usefixtures("eager_checkpoints")
 def test_the_best_weights_survive_in_the_checkpoint(checkerboard: Dataset, tmp_path: Path) -> None:
     fit(checkerboard, [0.1, 0.9, 0.3, 0.2], run=tmp_path, on_epoch=interrupt_after(4))
     resumed = fit(checkerboard, [0.2, 0.1, 0.1], run=tmp_path, resume=True)

@@ -147,14 +147,14 @@ def train(
     resume
         Go on from the checkpoint in `run`.
     max_seconds
-        Stop after this time, at the end of an epoch.
+        Stop after this time in this sitting, at the end of an epoch.
     on_epoch, on_batch
         Hear of progress: an :class:`Epoch`; users done and users in all.
 
     Raises
     ------
     TrainingError
-        The loss is no longer a finite number.
+        The loss is no longer a finite number, or training ended before an epoch could be chosen.
     """
     backend = TorchBackend(device)
     model.to(backend.device)
@@ -162,17 +162,18 @@ def train(
     state = _State(EarlyStopping(config.patience))
     if resume and run is not None:
         state = _resumed(run, model, optimizer)
-    started = time.perf_counter() - state.seconds
+    sitting = time.perf_counter()
+    earlier = state.seconds
     checkpoints = _Checkpoints(run)
     stopped, interruption = "epochs", None
     try:
         while state.epoch < config.epochs:
             epoch = state.epoch + 1
             result = _epoch(model, rows, config, epoch, backend, precision, optimizer, on_batch)
-            late = max_seconds is not None and time.perf_counter() - started >= max_seconds
+            late = max_seconds is not None and time.perf_counter() - sitting >= max_seconds
             last = late or epoch == config.epochs
             result = _judge(model, result, config, state, validate, last)
-            state.epoch, state.seconds = epoch, time.perf_counter() - started
+            state.epoch, state.seconds = epoch, earlier + time.perf_counter() - sitting
             _log(run, result)
             on_epoch(result)
             checkpoints.offer(model, optimizer, state, force=late)
@@ -191,13 +192,19 @@ def train(
     chosen = state.stopping.best_epoch if validate is not None else state.epoch
     if validate is None and state.epoch:
         state.weights = _copy(model)
+    if chosen == 0 and interruption is None:
+        raise TrainingError(
+            f"training ended ({stopped}) in its warm-up, after epoch {state.epoch}: there is no"
+            " model to keep",
+            "give it more time, or fewer --set warmup_epochs",
+        )
     return Trained(
         weights=state.weights or {},
         epoch=chosen,
         epochs_run=state.epoch,
         metrics=state.metrics or {},
         stopped=stopped,
-        seconds=time.perf_counter() - started,
+        seconds=earlier + time.perf_counter() - sitting,
         interruption=interruption,
     )
 
@@ -262,7 +269,8 @@ def _judge(
     """Validate the epoch if it is due or the last, and keep its weights if they are the best."""
     due = last or result.epoch % config.eval_every == 0
     if validate is None or not due or not model.selectable:
-        return result
+        so_far = state.stopping
+        return replace(result, best_epoch=so_far.best_epoch, best_value=so_far.best)
     model.eval()
     with torch.inference_mode():
         metrics = validate(model)

@@ -156,14 +156,15 @@ def _from_lists(
         )
     dataset = read_authors_lists(inputs[0], name)
     if split is not None:
-        listener(Note(f"{inputs[0]} is split already: of the split options only the setting's name"
-                      " is taken"))  # fmt: skip
+        told = f"{inputs[0]} is split already: only the name of the setting is taken"
+        listener(Note(told))
         dataset = dataclasses.replace(dataset, setting=split.setting)
     if items is None:
         return dataset
     from diffrec_cli.data.split import join_items
 
-    return dataclasses.replace(dataset, item_table=join_items(dataset.item_ids, _items(items)))
+    table = join_items(dataset.item_ids.array, _items(items))
+    return dataclasses.replace(dataset, item_table=table)
 
 
 def _from_logs(
