@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from diffrec_cli.errors import CorruptError, NewerSchemaError, StorageError
+from diffrec_cli.errors import CorruptError, LockedError, NewerSchemaError, StorageError
 
 INCOMING_PREFIX = ".incoming-"
 #: What a write fails with when there is no room left for it.
@@ -49,6 +49,39 @@ def system_error(error: Exception) -> OSError:
     """Return the operating system's error that a library (safetensors) hides in its text."""
     match = re.search(r"os error (\d+)", str(error))
     return OSError(int(match[1]) if match else errno.EIO, str(error))
+
+
+@contextmanager
+def locked(directory: Path, timeout: float) -> Iterator[None]:
+    """Keep other processes from changing the names in a directory, which is made if needed.
+
+    Parameters
+    ----------
+    directory
+        Where the lock lies.
+    timeout
+        Seconds to wait for it.
+
+    Raises
+    ------
+    LockedError
+        Another process holds it for longer.
+    """
+    from filelock import FileLock, Timeout
+
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(directory / ".lock")
+    try:
+        lock.acquire(timeout=timeout)
+    except Timeout:
+        raise LockedError(
+            f"{directory} is locked: another diffrec is changing it",
+            "wait until it is done and run the same command again",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def incoming(parent: Path) -> Path:

@@ -5,7 +5,7 @@ import pytest
 
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import UsageError
-from diffrec_cli.evaluation.metrics import METRICS, coverage, parse_metric, per_user
+from diffrec_cli.evaluation.metrics import METRICS, PER_USER, coverage, parse_metric, per_user
 
 A, B, C, D, X, Y = range(6)
 
@@ -18,8 +18,8 @@ def sequences(*rows):
 
 def of(ranked, relevant, k):
     """Return all metrics at k of one user."""
-    values = per_user(np.array([ranked]), sequences(relevant), ks=(k,), names=METRICS)
-    return {name: values[f"{name}@{k}"][0] for name in METRICS}
+    values = per_user(np.array([ranked]), sequences(relevant), ks=(k,), names=PER_USER)
+    return {name: values[f"{name}@{k}"][0] for name in PER_USER}
 
 
 class TestHandWorked:
@@ -80,7 +80,7 @@ class TestHandWorked:
 
 class TestShapes:
     def test_users_without_relevant_items_are_nan(self):
-        values = per_user(np.array([[A], [A]]), sequences([], [A]), ks=(1,), names=METRICS)
+        values = per_user(np.array([[A], [A]]), sequences([], [A]), ks=(1,), names=PER_USER)
         for metric in values.values():
             assert isnan(metric[0])
             assert metric[1] == 1
@@ -94,7 +94,7 @@ class TestShapes:
     @pytest.mark.parametrize("shape", [(0, 5), (2, 0)])
     def test_no_users_or_no_places_are_no_error(self, shape):
         truth = sequences(*[[A]] * shape[0])
-        values = per_user(np.empty(shape, np.int64), truth, ks=(3,), names=METRICS)
+        values = per_user(np.empty(shape, np.int64), truth, ks=(3,), names=PER_USER)
         assert all(metric.tolist() == [0] * shape[0] for metric in values.values())
 
     def test_int32_lists_of_many_users_and_items_do_not_overflow(self):
@@ -125,7 +125,7 @@ def test_random_lists_agree_with_a_plain_oracle(k):
     lists = np.array([rng.permutation(40)[:20] for _ in range(200)])
     lists[rng.random(lists.shape) < 0.1] = -1
     truth = [rng.permutation(40)[: rng.integers(1, 15)].tolist() for _ in range(200)]
-    values = per_user(lists, sequences(*truth), ks=(k,), names=METRICS)
+    values = per_user(lists, sequences(*truth), ks=(k,), names=PER_USER)
     for user, relevant in enumerate(truth):
         for name, expected in oracle(lists[user].tolist(), set(relevant), k).items():
             assert values[f"{name}@{k}"][user] == pytest.approx(expected, abs=1e-12)

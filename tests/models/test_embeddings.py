@@ -1,15 +1,13 @@
 """Item embeddings and the groups that k-means makes of them."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.sequences import Sequences
-from diffrec_cli.errors import ConfigError, DataError
-from diffrec_cli.models.embeddings import kmeans_groups, load_embeddings, svd_embeddings
+from diffrec_cli.errors import ConfigError
+from diffrec_cli.models.embeddings import kmeans_groups, svd_embeddings
 from diffrec_cli.models.lightgcn import LightGCN
 from diffrec_cli.workflows.events import silent
 from diffrec_cli.workflows.groups import lightgcn_embeddings
@@ -52,26 +50,3 @@ def test_groups_are_numbered_from_zero_without_gaps() -> None:
 def test_more_groups_than_items_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match="C = 4"):
         kmeans_groups(np.zeros((3, 2), np.float32), 4, seed=1)
-
-
-def test_embeddings_are_read_from_a_file(tmp_path: Path) -> None:
-    np.save(tmp_path / "e.npy", np.arange(6.0).reshape(3, 2))
-    np.testing.assert_array_equal(load_embeddings(tmp_path / "e.npy", 3)[2], [4, 5])
-
-
-@pytest.mark.parametrize(
-    "array",
-    [np.zeros((4, 2)), np.zeros(3), np.array([["a"], ["b"], ["c"]]), np.full((3, 2), np.nan)],
-    ids=["rows", "dimensions", "text", "nan"],
-)
-def test_embeddings_that_do_not_fit_are_refused(tmp_path: Path, array: np.ndarray) -> None:
-    np.save(tmp_path / "e.npy", array)
-    with pytest.raises(DataError, match=r"e\.npy") as caught:
-        load_embeddings(tmp_path / "e.npy", 3)
-    assert caught.value.fix
-
-
-def test_pickled_embeddings_are_refused(tmp_path: Path) -> None:
-    np.save(tmp_path / "e.npy", np.array([{}, {}, {}], dtype=object), allow_pickle=True)
-    with pytest.raises(DataError):
-        load_embeddings(tmp_path / "e.npy", 3)

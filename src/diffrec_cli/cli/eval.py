@@ -56,12 +56,9 @@ def evaluate(
     Example: diffrec eval --baselines pop,ease --min recall@20=0.1
     """
     from diffrec_cli import workflows
-    from diffrec_cli.data.tables import format_of
-    from diffrec_cli.workflows.evaluating import parse_minima, write_per_user
+    from diffrec_cli.workflows.evaluating import parse_minima
 
     minima = parse_minima(minimum or [])
-    if per_user is not None:
-        format_of(per_user)  # before the work, not after it
     evaluated = workflows.evaluate(
         models or [],
         split=split,
@@ -70,6 +67,7 @@ def evaluate(
         history=history,
         baselines=o.names(baselines),
         minima=minima,
+        per_user=per_user,
         device=device,
         listener=screen,
     )
@@ -81,8 +79,6 @@ def evaluate(
         rows=[flat(result) for result in payload["results"]],
         table=lambda: evaluation_table(evaluated),
     )
-    if per_user is not None:
-        write_per_user(evaluated, per_user)
     evaluated.require(minima)
 
 

@@ -16,20 +16,13 @@ from __future__ import annotations
 import difflib
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.errors import (
-    DiffrecError,
-    LockedError,
-    NotFoundError,
-    StorageError,
-    UsageError,
-)
-from diffrec_cli.files import incoming, storage_errors, sweep_incoming, sync, sync_tree
+from diffrec_cli.errors import DiffrecError, NotFoundError, StorageError, UsageError
+from diffrec_cli.files import incoming, locked, storage_errors, sweep_incoming, sync, sync_tree
 from diffrec_cli.paths import check_name, datasets_dir, is_name
 
 
@@ -79,12 +72,12 @@ def save(dataset: Dataset, *, overwrite: bool = False) -> tuple[Path, bool]:
                 "(`prepare --name`, `fit --dataset`)",
             )
     with storage_errors(final):
-        sweep_incoming(final.parent) if final.parent.exists() else None
+        sweep_incoming(final.parent)
         temporary = incoming(final.parent)
         try:
             dataset.save(temporary)
             sync_tree(temporary)
-            with _locked():
+            with locked(datasets_dir(), _LOCK_TIMEOUT):
                 _swap(temporary, final)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -141,7 +134,7 @@ def summaries() -> list[dict[str, Any]]:
 def remove(name: str) -> None:
     """Delete the dataset of that name; models fitted on it keep their own copy."""
     directory = find(name)
-    with storage_errors(directory), _locked():
+    with storage_errors(directory), locked(datasets_dir(), _LOCK_TIMEOUT):
         _settle(directory)  # else an older content could take the name again
         _bury(directory)
 
@@ -154,26 +147,6 @@ def _holds(directory: Path, dataset: Dataset) -> bool:
 
 
 # Replacing, such that a kill at any moment leaves one whole dataset ----------------------------
-
-
-@contextmanager
-def _locked() -> Iterator[None]:
-    """Keep other processes from changing names."""
-    from filelock import FileLock, Timeout
-
-    datasets_dir().mkdir(parents=True, exist_ok=True)
-    lock = FileLock(datasets_dir() / ".lock")
-    try:
-        lock.acquire(timeout=_LOCK_TIMEOUT)
-    except Timeout:
-        raise LockedError(
-            f"{datasets_dir()} is locked: another diffrec is changing it",
-            "wait until it is done and run the same command again",
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _swap(temporary: Path, final: Path) -> None:
@@ -198,7 +171,7 @@ def _recover() -> None:
     if not any(datasets_dir().glob(f"{_REPLACED_PREFIX}*")):
         return
     # Where nothing may be written, what is under its name can be read all the same.
-    with suppress(OSError), _locked():
+    with suppress(OSError), locked(datasets_dir(), _LOCK_TIMEOUT):
         for old in datasets_dir().glob(f"{_REPLACED_PREFIX}*"):
             _settle(old.with_name(old.name.removeprefix(_REPLACED_PREFIX)))
 

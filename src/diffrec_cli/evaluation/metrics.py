@@ -38,7 +38,7 @@ def per_user(
     ks
         Cut-offs.
     names
-        Some of :data:`METRICS`.
+        Some of :data:`PER_USER`.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def parse_metric(text: str) -> tuple[str, int]:
     ('ndcg', 20)
     """
     match = re.fullmatch(r"([a-z]+)@([1-9][0-9]{0,8})", text)
-    if match is None or match[1] not in _FUNCTIONS:
+    if match is None or match[1] not in METRICS:
         raise UsageError(
             f"{text!r} is not a metric",
             f"write one of {', '.join(METRICS)}, then @ and a cut-off from 1, as in ndcg@20",
@@ -156,4 +156,7 @@ _FUNCTIONS: dict[str, Callable[[Bools, IntArray, int], Floats]] = {
 }
 
 #: Names that :func:`per_user` and :func:`parse_metric` know.
-METRICS: tuple[str, ...] = tuple(_FUNCTIONS)
+#: Metrics that every user has a value of.
+PER_USER: tuple[str, ...] = tuple(_FUNCTIONS)
+#: All metrics; :func:`coverage` is one of the lists of all users together.
+METRICS: tuple[str, ...] = (*PER_USER, "coverage")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffrec_cli.data.sequences import Sequences
-from diffrec_cli.errors import ConfigError, DataError
+from diffrec_cli.errors import ConfigError
 
 SVD_DIM = 64
 
@@ -34,31 +33,6 @@ def svd_embeddings(train: Sequences, n_items: int, seed: int) -> NDArray[np.floa
         svd = TruncatedSVD(dim, random_state=seed % 2**32).fit(matrix)
     embeddings: NDArray[np.float32] = svd.components_.T * svd.singular_values_
     return embeddings.astype(np.float32)
-
-
-def load_embeddings(path: Path, n_items: int) -> NDArray[np.float32]:
-    """Return the array of a ``.npy`` file with one row an item, in the dataset's item order.
-
-    Raises
-    ------
-    DataError
-        The file is missing, is no such array, or has another number of rows.
-    """
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"{path}: cannot read item embeddings ({error})",
-            "give a .npy file of floats with one row an item, or `svd` or `lightgcn`",
-        ) from error
-    fits = array.ndim == 2 and len(array) == n_items and np.issubdtype(array.dtype, np.number)
-    if not fits or not np.isfinite(array).all():
-        raise DataError(
-            f"{path}: not ({n_items}, d) finite numbers but {array.dtype} of shape {array.shape}",
-            "use one row an item, in the order of the dataset's items.parquet",
-        )
-    embeddings: NDArray[np.float32] = array.astype(np.float32)
-    return embeddings
 
 
 def kmeans_groups(embeddings: NDArray[np.float32], C: int, seed: int) -> NDArray[np.int64]:

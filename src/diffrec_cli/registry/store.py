@@ -22,11 +22,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffrec_cli.errors import LockedError, NotFoundError, StorageError, UsageError
+from diffrec_cli.errors import NotFoundError, StorageError, UsageError
 from diffrec_cli.files import (
     directory_size,
     dump_json,
     incoming,
+    locked,
     read_record,
     storage_errors,
     sweep_incoming,
@@ -356,22 +357,8 @@ def _install(
 @contextmanager
 def _changing(timeout: float) -> Iterator[None]:
     """Hold the registry while names, versions or the default change."""
-    from filelock import FileLock, Timeout
-
-    with storage_errors(models_dir()):
-        models_dir().mkdir(parents=True, exist_ok=True)
-        lock = FileLock(models_dir() / ".lock")
-        try:
-            lock.acquire(timeout=timeout)
-        except Timeout:
-            raise LockedError(
-                f"{models_dir()} is locked: another diffrec is changing it",
-                "wait until it is done and run the same command again",
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
+    with storage_errors(models_dir()), locked(models_dir(), timeout):
+        yield
 
 
 # Single versions ------------------------------------------------------------------------------

@@ -12,12 +12,13 @@ import numpy as np
 
 from diffrec_cli.config import TemporalConfig
 from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.tables import format_of, write_file
 from diffrec_cli.errors import GateError, UsageError
 from diffrec_cli.evaluation.metrics import METRICS, parse_metric
 from diffrec_cli.evaluation.report import HISTORIES, Evaluation
 from diffrec_cli.evaluation.report import evaluate as evaluate_scorer
 from diffrec_cli.evaluation.significance import Paired, paired_randomisation
-from diffrec_cli.models.backend import Backend, NumpyBackend
+from diffrec_cli.models.backend import Backend, NumpyBackend, TorchBackend
 from diffrec_cli.models.baselines import BASELINES, fit_baseline
 from diffrec_cli.models.scoring import Scorer
 from diffrec_cli.registry import store as registry
@@ -111,7 +112,7 @@ def parse_minima(texts: Sequence[str]) -> dict[str, float]:
         match = _MINIMUM.fullmatch(text)
         if match is None:
             raise UsageError(f"--min {text}: not METRIC@K=VALUE", "for example --min ndcg@20=0.1")
-        _parse(match[1])
+        parse_metric(match[1])
         try:
             minima[match[1]] = float(match[2])
         except ValueError:
@@ -128,6 +129,7 @@ def evaluate(
     history: str = "train",
     baselines: Sequence[str] = (),
     minima: Mapping[str, float] | None = None,
+    per_user: Path | None = None,
     device: str = "auto",
     listener: Listener = silent,
 ) -> Evaluated:
@@ -147,6 +149,8 @@ def evaluate(
         Simple models to fit on the first model's dataset and measure too.
     minima
         Metrics that will be checked with :meth:`Evaluated.require`; they are computed too.
+    per_user
+        A .csv, .jsonl or .parquet file to write every user's metrics to.
     device
         Where to compute.
     listener
@@ -159,9 +163,12 @@ def evaluate(
     """
     _check_options(split, ks, metrics, history, baselines)
     for metric in minima or {}:
-        name, k = _parse(metric)
+        name, k = parse_metric(metric)
         metrics, ks = _with(metrics, name), _with(ks, k)
-    backend = _torch(device)
+    if per_user is not None:
+        format_of(per_user)  # before the work, not after it
+    device = choose_device(device)
+    backend = TorchBackend(device)
     artifacts = [registry.resolve(model) for model in models] or [registry.resolve(None)]
     measured: list[tuple[str, Dataset, Evaluation]] = []
 
@@ -192,7 +199,10 @@ def evaluate(
             listener(Note(f"fitting baseline {name}"))
             baseline = fit_baseline(name, dataset.train, dataset.n_items)
             measure(baseline.name, dataset, baseline, NumpyBackend(), None)
-    return _compared(measured, split, listener)
+    evaluated = _compared(measured, split, listener)
+    if per_user is not None:
+        write_file(per_user, [per_user_table(evaluated)])
+    return evaluated
 
 
 def _compared(
@@ -235,10 +245,9 @@ def _check_options(
     for k in ks:
         if k < 1:
             raise UsageError(f"-k {k}: a cutoff must be 1 or more", "for example -k 10,20")
-    names = (*METRICS, "coverage")
     for name in metrics:
-        if name not in names:
-            raise UsageError(f"--metrics {name}: unknown", f"some of: {', '.join(names)}")
+        if name not in METRICS:
+            raise UsageError(f"--metrics {name}: unknown", f"some of: {', '.join(METRICS)}")
 
 
 def _refuse_refitted(artifact: Artifact) -> None:
@@ -250,24 +259,12 @@ def _refuse_refitted(artifact: Artifact) -> None:
         )
 
 
-def _parse(metric: str) -> tuple[str, int]:
-    """Return name and cutoff of a metric, coverage included."""
-    name, _, k = metric.partition("@")
-    return (name, int(k)) if name == "coverage" and k.isdigit() else parse_metric(metric)
-
-
 def _with(values: Sequence[Any], value: Any) -> list[Any]:
     return [*values] if value in values else [*values, value]
 
 
 def _progress(name: str, listener: Listener) -> Callable[[int, int], None]:
     return lambda done, total: listener(Step(f"ranking with {name}", done, total))
-
-
-def _torch(device: str) -> Backend:
-    from diffrec_cli.models.backend import TorchBackend
-
-    return TorchBackend(choose_device(device))
 
 
 def per_user_table(evaluated: Evaluated) -> Any:
@@ -282,10 +279,3 @@ def per_user_table(evaluated: Evaluated) -> Any:
         }
         tables.append(pa.table(columns | result.evaluation.values))
     return pa.concat_tables(tables)
-
-
-def write_per_user(evaluated: Evaluated, path: Path) -> None:
-    """Write every user's metrics to a CSV, JSON lines or Parquet file."""
-    from diffrec_cli.data.tables import write_file
-
-    write_file(path, [per_user_table(evaluated)])

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from diffrec_cli.config import FitConfig, TrainingConfig
 from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.embeddings import read_embeddings
 from diffrec_cli.evaluation.ranking import input_rows
-from diffrec_cli.models.embeddings import kmeans_groups, load_embeddings, svd_embeddings
+from diffrec_cli.models.embeddings import kmeans_groups, svd_embeddings
 from diffrec_cli.models.lightgcn import LightGCN
 from diffrec_cli.training.loop import train
 from diffrec_cli.workflows.events import Listener, Note, Step
@@ -37,7 +38,7 @@ def item_groups(
     elif source == "lightgcn":
         embeddings = lightgcn_embeddings(dataset, seed, device, listener)
     else:
-        embeddings = load_embeddings(Path(source), dataset.n_items)
+        embeddings = read_embeddings(Path(source), dataset.n_items)
     return kmeans_groups(embeddings, latent.C, seed)
 
 

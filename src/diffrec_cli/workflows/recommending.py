@@ -18,7 +18,7 @@ from diffrec_cli.data.histories import one_history, read_histories, read_ids
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import NotFoundError, UsageError
 from diffrec_cli.evaluation.ranking import Ranked, rank
-from diffrec_cli.models.backend import Backend, NumpyBackend
+from diffrec_cli.models.backend import Backend, NumpyBackend, TorchBackend
 from diffrec_cli.models.baselines.popularity import Popularity
 from diffrec_cli.models.scoring import Scorer
 from diffrec_cli.registry import store as registry
@@ -29,6 +29,7 @@ ON_UNKNOWN = ("error", "skip", "popular")
 
 #: Up to so many users NumPy answers before torch would have been imported.
 _FEW_USERS = 256
+_NUMPY = "the CPU"
 _NO_LISTS = Ranked(0, np.zeros((0, 1), np.int64), np.zeros((0, 1), np.float32))
 _NAMED = 5  # unknown ids that a message names
 
@@ -154,7 +155,8 @@ def recommend(
         request = _known_users(dataset, None if all_users else ids)
     request = _settled(request, artifact.record.reference, on_unknown, listener)
     excluded = _excluded(dataset, allow, block, k, listener)
-    backend = _backend(device, len(request.labels))
+    device = _device(device, len(request.labels))
+    backend = NumpyBackend() if device == _NUMPY else TorchBackend(device)
     scorer = load_scorer(artifact, config, dataset, backend)
     batches = _lists(request, dataset, config, scorer, backend, k, include_seen, excluded)
     tables = _tables(batches, request, dataset, titles, listener)
@@ -283,13 +285,13 @@ def _some(ids: list[str]) -> str:
     return ", ".join(repr(i) for i in ids[:_NAMED]) + more
 
 
-def _backend(device: str, users: int) -> Backend:
-    if device in ("auto", "cpu") and users <= _FEW_USERS:
-        return NumpyBackend()
-    from diffrec_cli.models.backend import TorchBackend
+def _device(asked: str, users: int) -> str:
+    """Return torch's device, or :data:`_NUMPY`."""
+    if asked in ("auto", "cpu") and users <= _FEW_USERS:
+        return _NUMPY
     from diffrec_cli.training.devices import choose_device
 
-    return TorchBackend(choose_device(device))
+    return choose_device(asked)
 
 
 def _lists(
