@@ -343,3 +343,19 @@ class TestStorage:
         refused(cli("data", "rm", "ratings"), 2, "ratings")
         assert cli("models", "rm", "shop", "--yes").code == 0
         assert cli("data", "rm", "ratings", "--yes").code == 0
+
+
+def test_a_dataset_whose_name_is_nearly_right_is_suggested(cli: Cli, fitted: Path) -> None:
+    outcome = cli("fit", "rating")
+    refused(outcome, 4, "'rating'")
+    assert "did you mean 'ratings'" in outcome.err
+
+
+@pytest.mark.usefixtures("fitted")
+def test_a_file_of_users_metrics_that_cannot_be_written_is_refused_first(
+    cli: Cli, tmp_path: Path
+) -> None:
+    refused(cli("eval", "--per-user", tmp_path / "nowhere" / "users.csv"), 2, "users.csv")
+    out = tmp_path / "users.csv"
+    assert cli("eval", "--per-user", out).code == 0
+    assert out.read_text().startswith("model,user,recall@10")

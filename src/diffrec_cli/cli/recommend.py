@@ -93,11 +93,11 @@ def recommend(
     Example: diffrec recommend --user 42 -k 20 --titles
     """
     from diffrec_cli import workflows
-    from diffrec_cli.data.tables import format_of
+    from diffrec_cli.data.tables import check_target
 
     to_file = out is not None and str(out) != "-"
     if out is not None and to_file:
-        _check_out(format_of(out), form)  # before the work, not after it
+        _check_out(check_target(out), form)
     lists = workflows.recommend(
         model,
         users=user or [],

@@ -102,11 +102,14 @@ def find(name: str) -> Path:
         _recover()
         if directory.is_dir():
             return directory
+    raise NotFoundError(f"no dataset {name!r}", hint(name))
+
+
+def hint(name: str) -> str:
+    """Return what to do about a dataset that does not exist, naming one spelt nearly so."""
     similar = difflib.get_close_matches(name, names(), n=1)
     meant = f"did you mean {similar[0]!r}? " if similar else ""
-    raise NotFoundError(
-        f"no dataset {name!r}", f"{meant}see `diffrec data ls`, or make it with `diffrec prepare`"
-    )
+    return f"{meant}see `diffrec data ls`, or make it with `diffrec prepare` from a log"
 
 
 def names() -> list[str]:

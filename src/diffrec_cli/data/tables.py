@@ -38,6 +38,19 @@ def format_of(path: Path) -> str:
     return suffix
 
 
+def check_target(path: Path) -> str:
+    """Return the format of a file to be written, before the work that it is for.
+
+    Raises
+    ------
+    UsageError
+        Its name ends in nothing that is known, or its directory is not there.
+    """
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{path}: there is no such directory", "make it, or give another file")
+    return format_of(path)
+
+
 class TableWriter(Protocol):
     """Something that takes tables of one schema, one after the other."""
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from diffrec_cli.config import TemporalConfig
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.data.tables import format_of, write_file
+from diffrec_cli.data.tables import check_target, write_file
 from diffrec_cli.errors import GateError, UsageError
 from diffrec_cli.evaluation.metrics import METRICS, parse_metric
 from diffrec_cli.evaluation.report import HISTORIES, Evaluation
@@ -166,7 +166,7 @@ def evaluate(
         name, k = parse_metric(metric)
         metrics, ks = _with(metrics, name), _with(ks, k)
     if per_user is not None:
-        format_of(per_user)  # before the work, not after it
+        check_target(per_user)
     device = choose_device(device)
     backend = TorchBackend(device)
     artifacts = [registry.resolve(model) for model in models] or [registry.resolve(None)]

@@ -35,6 +35,16 @@ class Prepared:
     path: Path | None
     reused: bool = False
 
+    @property
+    def line(self) -> str:
+        """The outcome in one line."""
+        verb = "reused" if self.reused else "prepared" if self.path else "read (dry run)"
+        counts = self.dataset.summary()
+        return (
+            f"{verb} dataset {self.dataset.name}: {counts['users']:,} users,"
+            f" {counts['items']:,} items, {counts['interactions']:,} interactions"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return the counts of Table 1 and every dropped row by reason."""
         return self.dataset.summary()
@@ -95,50 +105,34 @@ def prepare(
     return Prepared(dataset, path, reused)
 
 
-def resolve_data(
-    data: Sequence[str | Path],
-    *,
-    name: str | None = None,
-    read: ReadOptions | None = None,
-    split: SplitOptions | None = None,
-    items: str | Path | None = None,
-    overwrite: bool = False,
-    dry_run: bool = False,
-    listener: Listener = silent,
-) -> Dataset:
-    """Return a prepared dataset by its name, or prepare a raw log on the way."""
+def stored_dataset(data: Sequence[str | Path], *, fresh_options: bool) -> Dataset | None:
+    """Return the prepared dataset of that name, or None if `data` are log files.
+
+    Parameters
+    ----------
+    data
+        What a user gave: one name, or paths.
+    fresh_options
+        Whether options were given that only make sense for a log that is not prepared yet.
+
+    Raises
+    ------
+    NotFoundError
+        It is neither a dataset nor a file.
+    UsageError
+        It is a dataset, and `fresh_options`.
+    """
     text = str(data[0])
     if len(data) == 1 and text in store.names():
-        if split is not None or items is not None:
+        if fresh_options:
             raise UsageError(
                 f"{text!r} is a prepared dataset: its split and items cannot be changed here",
                 "prepare the log again with these options, or give the log's path",
             )
         return store.load(text)
     if text != "-" and not Path(text).exists():
-        raise NotFoundError(
-            f"no dataset and no file {text!r}",
-            "see `diffrec data ls` for datasets, or give the path of a log",
-        )
-    prepared = prepare(
-        data,
-        name=name,
-        read=read,
-        split=split,
-        items=items,
-        overwrite=overwrite,
-        dry_run=dry_run,
-        listener=listener,
-    )
-    dataset = prepared.dataset
-    verb = "reused" if prepared.reused else "prepared"
-    listener(
-        Note(
-            f"{verb} dataset {dataset.name}: {dataset.n_users:,} users, {dataset.n_items:,} items,"
-            f" {dataset.known.size:,} interactions"
-        )
-    )
-    return dataset
+        raise NotFoundError(f"no dataset and no file {text!r}", store.hint(text))
+    return None
 
 
 def _from_lists(
