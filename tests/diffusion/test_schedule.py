@@ -1,7 +1,6 @@
-"""Eq. 4 and Eq. 8, worked by hand and from the definition of the posterior."""
+"""Eq. 4 and Eq. 8 worked by hand; tests/fidelity has the rest."""
 
 import numpy as np
-import pytest
 
 from diffrec_cli.diffusion.schedule import linear_schedule
 
@@ -17,11 +16,6 @@ def test_a_single_step_has_the_lower_bound() -> None:
     np.testing.assert_allclose(schedule.beta, [0, 0.1])
 
 
-def test_alpha_bar_is_the_product_of_one_minus_beta() -> None:
-    schedule = linear_schedule(40, s=0.3, alpha_min=0.01, alpha_max=0.9)
-    np.testing.assert_allclose(np.cumprod(1 - schedule.beta), schedule.alpha_bar, rtol=1e-12)
-
-
 def test_first_beta_replaces_the_first_step_and_all_that_follows_from_it() -> None:
     plain = linear_schedule(40, 0.005, 0.005, 0.01)
     released = linear_schedule(40, 0.005, 0.005, 0.01, first_beta=1e-5)
@@ -30,20 +24,6 @@ def test_first_beta_replaces_the_first_step_and_all_that_follows_from_it() -> No
     # The ML-1M preset then runs from 1e-5 to 3.5e-5 instead of 2.5e-5 to 5e-5.
     np.testing.assert_allclose(released.noise[[1, -1]], [1e-5, 3.5e-5], rtol=1e-3)
     np.testing.assert_allclose(plain.noise[[1, -1]], [2.5e-5, 5e-5], rtol=1e-12)
-
-
-@pytest.mark.parametrize("first_beta", [None, 1e-5])
-def test_posterior_is_bayes_rule_of_two_gaussians(first_beta: float | None) -> None:
-    # q(x_{t-1} | x_t, x_0) by completing the square of q(x_t | x_{t-1}) q(x_{t-1} | x_0):
-    # precision = a/b + 1/n and mean = (sqrt(a)/b x_t + sqrt(abar')/n x_0) / precision, with
-    # a = 1 - beta_t, b = beta_t, n = 1 - alpha_bar_{t-1}, abar' = alpha_bar_{t-1}.
-    schedule = linear_schedule(10, s=0.4, alpha_min=0.05, alpha_max=0.8, first_beta=first_beta)
-    c_1, c_2 = schedule.posterior
-    for t in range(2, 11):
-        a, b, n = 1 - schedule.beta[t], schedule.beta[t], schedule.noise[t - 1]
-        precision = a / b + 1 / n
-        assert c_1[t] == pytest.approx(np.sqrt(1 - n) / n / precision, rel=1e-9)
-        assert c_2[t] == pytest.approx(np.sqrt(a) / b / precision, rel=1e-9)
 
 
 def test_the_last_step_returns_the_prediction_itself() -> None:

@@ -19,7 +19,7 @@ from diffrec_cli.config import DiffusionConfig
 from diffrec_cli.diffusion.schedule import linear_schedule
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, device, dtype
 
 
 class Gaussian:
@@ -51,7 +51,7 @@ class Gaussian:
         )
         self.weights = self._loss_weights(config.weighted_loss)
         self.back = self._reverse_coefficients()
-        self._on_device: dict[tuple[str, str], Tensor] = {}
+        self._tables: dict[tuple[str, device, dtype], Tensor] = {}
 
     def _loss_weights(self, weighted: bool) -> NDArray[np.float64]:
         """Eq. 11 (times two) for t > 1 and Eq. 12 for t = 1.
@@ -84,7 +84,7 @@ class Gaussian:
         t
             (B,) steps, 1 to T.
         """
-        scale = self._at("forward", t)  # (B, 2)
+        scale = self._at("forward", t, x_0)  # (B, 2)
         return scale[:, :1] * x_0 + scale[:, 1:] * eps
 
     def start(self, x_0: Any, eps: Any) -> Any:
@@ -99,21 +99,27 @@ class Gaussian:
         """Return the x_0 that a prediction of the denoiser at step t means, (B, D)."""
         if self.predicts_x0:
             return prediction
-        scale = self._at("forward", t)
+        scale = self._at("forward", t, x_t)
         return (x_t - scale[:, 1:] * prediction) / scale[:, :1]
 
     def losses(self, prediction: Tensor, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
-        """Return the weighted loss L_t of each sample, (B,): the mean over D, where Eq. 9 sums."""
-        target = x_0 if self.predicts_x0 else eps
-        error = (prediction.float() - target.float()).square().mean(dim=1)  # (B,)
-        return error * self._at("weights", t)
+        """Return the weighted loss L_t of each sample, (B,): the mean over D, where Eq. 9 sums.
 
-    def _at(self, table: str, t: Tensor) -> Tensor:
-        """Look up rows of a table at steps t; it is brought to the device once, in float32."""
+        It is computed in the precision of x_0, whatever that of the prediction.
+        """
+        target = x_0 if self.predicts_x0 else eps
+        error = (prediction.to(target.dtype) - target).square().mean(dim=1)  # (B,)
+        return error * self._at("weights", t, error)
+
+    def _at(self, table: str, t: Tensor, like: Tensor) -> Tensor:
+        """Look up rows of a table at steps t, in the precision of the tensor that they meet.
+
+        A table is brought to a device once, in that precision (not all devices have float64).
+        """
         import torch
 
-        key = (table, str(t.device))
-        if key not in self._on_device:
-            values = torch.as_tensor(getattr(self, table), dtype=torch.float32)
-            self._on_device[key] = values.to(t.device)
-        return self._on_device[key][t]
+        key = (table, t.device, like.dtype)
+        if key not in self._tables:
+            values = torch.as_tensor(getattr(self, table), dtype=like.dtype)
+            self._tables[key] = values.to(t.device)
+        return self._tables[key][t]

@@ -1,8 +1,8 @@
 """The linear noise schedule of Eq. 4 and everything that follows from it.
 
 Arrays have length T + 1 and are indexed by t itself: entry 0 is the clean x_0,
-entries 1..T are the paper's steps. All are float64 on the host; they become
-float32 only where they meet a tensor.
+entries 1..T are the paper's steps. All are float64 on the host; they take
+a tensor's precision only where they meet it.
 """
 
 from __future__ import annotations

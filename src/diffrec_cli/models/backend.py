@@ -58,7 +58,7 @@ class NumpyBackend:
 
     def dense(self, rows: Rows, width: int) -> Array:
         """Return the rows as a dense (B, width) array."""
-        x = np.zeros((len(rows), width), np.float32)
+        x = np.zeros((len(rows), width), rows.values.dtype)
         x[rows.rows, rows.items] = rows.values
         return x
 
@@ -104,8 +104,9 @@ class TorchBackend:
 
     def dense(self, rows: Rows, width: int) -> Array:
         """Return the rows as a dense (B, width) tensor."""
-        x = self.xp.zeros(len(rows) * width, device=self.device)
-        x[self.asarray(rows.rows * width + rows.items)] = self.asarray(rows.values)
+        values = self.asarray(rows.values)
+        x = self.xp.zeros(len(rows) * width, dtype=values.dtype, device=self.device)
+        x[self.asarray(rows.rows * width + rows.items)] = values
         return x.view(len(rows), width)
 
     def largest(self, scores: Array, k: int) -> tuple[FloatArray, IndexArray]:

@@ -57,22 +57,23 @@ class LatentDiffRec(Trainable):
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return Eq. 15 plus lambda times the latent diffusion loss, or the stage's part of it."""
-        rows = sparse_dropout(rows, self.config.encoder_dropout, draws.host)
+        history, rows = rows, sparse_dropout(rows, self.config.encoder_dropout, draws.host)
+        target = rows if self.config.target == "input" else history
         vae = self._on(backend)
         if self.config.warmup == "vae":
-            return self._stage_loss(vae, rows, draws)
+            return self._stage_loss(vae, rows, target, draws)
         mean, log_variance = _encode(vae, rows)
         z_0 = _sample(mean, log_variance, draws.device)
         z_hat, diffusion = self._diffuse(z_0, draws.device)
         # The decoder reads the prediction at the sampled step, as in the released code.
-        return self._vae_loss(vae, z_hat, mean, log_variance, rows) + self._lambda() * diffusion
+        return self._vae_loss(vae, z_hat, mean, log_variance, target) + self._lambda() * diffusion
 
-    def _stage_loss(self, vae: GroupVAE, rows: Rows, draws: Draws) -> Tensor:
+    def _stage_loss(self, vae: GroupVAE, rows: Rows, target: Rows, draws: Draws) -> Tensor:
         """First the VAEs alone, then the diffusion between frozen VAEs."""
         if not self.selectable:
             mean, log_variance = _encode(vae, rows)
             z_0 = _sample(mean, log_variance, draws.device)
-            return self._vae_loss(vae, z_0, mean, log_variance, rows)
+            return self._vae_loss(vae, z_0, mean, log_variance, target)
         with torch.no_grad():
             z_0 = _sample(*_encode(vae, rows), draws.device)
         _, diffusion = self._diffuse(z_0, draws.device)
@@ -95,7 +96,7 @@ class LatentDiffRec(Trainable):
 
         One softmax runs over all items, so that the scores of different groups compare.
         """
-        log_p = torch.log_softmax(vae.decode(z).float(), dim=1)  # (B, |I|)
+        log_p = torch.log_softmax(_wide(vae.decode(z)), dim=1)  # (B, |I|)
         place = vae.backend.asarray(rows.rows * self.n_items + rows.items)
         values = vae.backend.asarray(rows.values)
         likelihood = (log_p.view(-1)[place] * values).sum() / len(log_p)
@@ -175,9 +176,14 @@ class _Layer(nn.Module):
 
 
 def _encode(vae: GroupVAE, rows: Rows) -> tuple[Tensor, Tensor]:
-    """Encode, in float32 whatever the precision of the products: the KL term needs it."""
+    """Encode, in float32 or wider whatever the precision of the products: the KL term needs it."""
     mean, log_variance = vae.encode(rows)
-    return mean.float(), log_variance.float()
+    return _wide(mean), _wide(log_variance)
+
+
+def _wide(x: Tensor) -> Tensor:
+    """Widen what autocast made bfloat16 to float32; leave float32 and float64 as they are."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _sample(mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Tensor:
@@ -192,4 +198,4 @@ def sparse_dropout(rows: Rows, rate: float, generator: np.random.Generator) -> R
         return rows
     kept = generator.random(len(rows.items), np.float32) >= rate
     rows = rows.keep(kept)
-    return replace(rows, values=rows.values / np.float32(1.0 - rate))
+    return replace(rows, values=rows.values / (1.0 - rate))
