@@ -194,7 +194,10 @@ class LatentConfig:
     MovieLens-1M valid Recall@20 was .1132 and .1104 (seed 1, batches of 396, else as ``auto``); on
     smaller logs neither was always ahead."""
     encoder_dropout: float = 0.1
-    """Dropout on the history; the dropped, rescaled vector is also the target."""
+    """Dropout on the history that the encoders read."""
+    target: Literal["input", "history"] = "input"
+    """What the decoders reconstruct: what the encoders read, dropped and rescaled (released code),
+    or the whole history."""
     gamma: float = 0.3
     """Cap of the KL weight in Eq. 15."""
     gamma_updates: int = 200
@@ -220,6 +223,7 @@ class LatentConfig:
         _check(1 <= self.C <= self.z_dim, "C", self.C, f"1 to z_dim = {self.z_dim}")
         _check(all(d >= self.C for d in self.encoder_dims), "encoder_dims", None, "at least C each")
         _choice("decoder", self.decoder, ("joint", "separate"))
+        _choice("target", self.target, ("input", "history"))
         _choice("warmup", self.warmup, ("none", "vae"))
         _check(0 <= self.encoder_dropout < 1, "encoder_dropout", None, "0 or more and below 1")
         _check(self.gamma >= 0, "gamma", self.gamma, "0 or more")
@@ -255,6 +259,9 @@ class TrainingConfig:
     """Learning rate of AdamW."""
     weight_decay: float = 0.0
     """Weight decay of AdamW."""
+    ema_decay: float = 0.0
+    """Decay of an exponential moving average of the weights, which is what is validated and kept
+    (0: the weights themselves). Reached gradually: update n has (1 + n) / (10 + n) at the most."""
     batch_size: int = 400
     """Users in a batch."""
     epochs: int = 1000
@@ -270,6 +277,7 @@ class TrainingConfig:
         """Check every field and name the one that is wrong."""
         _check(self.lr > 0, "lr", self.lr, "above 0")
         _check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
+        _check(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "0 or more and below 1")
         _check(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
         _check(self.epochs >= 1, "epochs", self.epochs, "1 or more")
         _check(self.patience >= 1, "patience", self.patience, "1 or more")

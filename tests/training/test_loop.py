@@ -14,6 +14,7 @@ from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import CorruptError, StorageError, TrainingError
 from diffrec_cli.evaluation.ranking import input_rows
 from diffrec_cli.models.build import build_model
+from diffrec_cli.models.trainable import Trainable
 from diffrec_cli.training import loop
 from diffrec_cli.training.loop import Trained, train
 
@@ -75,6 +76,20 @@ def test_an_epoch_is_chosen_even_if_time_ends_before_a_validation_was_due(
     assert (trained.epoch, trained.metrics) == (1, {"recall@20": 0.4})
 
 
+def test_the_averaged_weights_are_what_is_validated_and_kept(checkerboard: Dataset) -> None:
+    seen = []
+
+    def validate(model: Trainable) -> dict[str, float]:
+        seen.append(model.state_dict()["denoiser.V"].clone())
+        return {"recall@20": 0.5}
+
+    model = build_model(CONFIG, checkerboard.n_items)
+    config = replace(CONFIG.training, ema_decay=0.9, epochs=1)
+    trained = train(model, input_rows(checkerboard.train, None), config, validate=validate)
+    assert torch.equal(trained.weights["denoiser.V"], seen[0])
+    assert not torch.equal(trained.weights["denoiser.V"], model.state_dict()["denoiser.V"])
+
+
 def test_without_validation_the_last_epoch_is_kept(checkerboard: Dataset) -> None:
     trained = fit(checkerboard)
     assert (trained.epoch, trained.stopped) == (6, "epochs")
@@ -121,14 +136,16 @@ def test_an_interrupted_training_keeps_its_best(checkerboard: Dataset, tmp_path:
 
 
 @pytest.mark.usefixtures("eager_checkpoints")
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
 def test_a_resumed_training_computes_what_an_undisturbed_one_would(
-    checkerboard: Dataset, tmp_path: Path
+    checkerboard: Dataset, tmp_path: Path, ema_decay: float
 ) -> None:
     scores = [0.1, 0.5, 0.3, 0.2, 0.6, 0.1]
-    undisturbed = fit(checkerboard, scores)
+    options = {"training": {"ema_decay": ema_decay}}
+    undisturbed = fit(checkerboard, scores, **options)
     # Interrupted after epoch 4 was logged and before its checkpoint: epoch 4 runs again.
-    fit(checkerboard, scores, run=tmp_path, on_epoch=interrupt_after(4))
-    resumed = fit(checkerboard, scores[3:], run=tmp_path, resume=True)
+    fit(checkerboard, scores, run=tmp_path, on_epoch=interrupt_after(4), **options)
+    resumed = fit(checkerboard, scores[3:], run=tmp_path, resume=True, **options)
     assert (resumed.epoch, resumed.epochs_run) == (5, 6)
     assert same_weights(resumed, undisturbed)
     log = [json.loads(line) for line in (tmp_path / "epochs.jsonl").read_text().splitlines()]

@@ -27,15 +27,28 @@ def save_checkpoint(
     run: Path,
     model: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
-    best: Mapping[str, Tensor],
+    others: Mapping[str, Mapping[str, Tensor]],
     state: Mapping[str, Any],
 ) -> None:
-    """Write everything that the next epoch needs into the run's directory, atomically."""
+    """Write everything that the next epoch needs into the run's directory, atomically.
+
+    Parameters
+    ----------
+    run
+        Directory of the run.
+    model, optimizer
+        What is being trained, and by what.
+    others
+        Further weights by set and name (``best``, ``average``).
+    state
+        Plain values, for JSON.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     tensors = {f"model.{name}": t for name, t in model.state_dict().items()}
-    tensors |= {f"best.{name}": t for name, t in best.items()}
+    for kind, weights in others.items():
+        tensors |= {f"{kind}.{name}": t for name, t in weights.items()}
     moments = optimizer.state_dict()["state"]
     for index, values in moments.items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
@@ -53,12 +66,12 @@ def save_checkpoint(
 
 def load_checkpoint(
     run: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
+) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """Restore model and optimiser in place.
 
     Returns
     -------
-    The best weights so far, and the plain state.
+    The best weights so far and the averaged ones, under those names, and the plain state.
 
     Raises
     ------
@@ -81,7 +94,7 @@ def load_checkpoint(
         raise CorruptError(
             f"{run / _FILE}: the checkpoint is damaged ({error})", "fit again without --resume"
         ) from error
-    return _under(tensors, "best."), state
+    return {kind: _under(tensors, f"{kind}.") for kind in ("best", "average")}, state
 
 
 def has_checkpoint(run: Path) -> bool:

@@ -25,6 +25,7 @@ from diffrec_cli.errors import TrainingError
 from diffrec_cli.files import write_atomically
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.trainable import Draws, Trainable
+from diffrec_cli.training.averaging import WeightAverage
 from diffrec_cli.training.checkpoint import append_line, load_checkpoint, save_checkpoint
 from diffrec_cli.training.early_stopping import EarlyStopping
 
@@ -99,6 +100,7 @@ class _State:
     """All that changes from epoch to epoch, besides model and optimiser."""
 
     stopping: EarlyStopping
+    average: WeightAverage
     epoch: int = 0
     metrics: dict[str, float] | None = None
     weights: dict[str, Tensor] | None = None
@@ -110,7 +112,11 @@ class _State:
             "epoch": self.epoch,
             "metrics": self.metrics,
             "seconds": self.seconds,
+            "updates": self.average.updates,
         }
+
+    def tensors(self) -> dict[str, Mapping[str, Tensor]]:
+        return {"best": self.weights or {}, "average": self.average.tensors()}
 
 
 def train(
@@ -159,9 +165,9 @@ def train(
     backend = TorchBackend(device)
     model.to(backend.device)
     optimizer = _optimizer(model, config, backend.device)
-    state = _State(EarlyStopping(config.patience))
+    state = _State(EarlyStopping(config.patience), WeightAverage(model, config.ema_decay))
     if resume and run is not None:
-        state = _resumed(run, model, optimizer)
+        _resume(run, model, optimizer, state)
     sitting = time.perf_counter()
     earlier = state.seconds
     checkpoints = _Checkpoints(run)
@@ -169,7 +175,9 @@ def train(
     try:
         while state.epoch < config.epochs:
             epoch = state.epoch + 1
-            result = _epoch(model, rows, config, epoch, backend, precision, optimizer, on_batch)
+            result = _epoch(
+                model, rows, config, epoch, backend, precision, optimizer, state.average, on_batch
+            )
             late = max_seconds is not None and time.perf_counter() - sitting >= max_seconds
             last = late or epoch == config.epochs
             result = _judge(model, result, config, state, validate, last)
@@ -191,7 +199,7 @@ def train(
         stopped, interruption = "interrupted", error
     chosen = state.stopping.best_epoch if validate is not None else state.epoch
     if validate is None and state.epoch:
-        state.weights = _copy(model)
+        state.weights = _copy(state.average.model)
     if chosen == 0 and interruption is None:
         raise TrainingError(
             f"training ended ({stopped}) in its warm-up, after epoch {state.epoch}: there is no"
@@ -228,6 +236,7 @@ def _epoch(
     backend: TorchBackend,
     precision: str,
     optimizer: torch.optim.Optimizer,
+    average: WeightAverage,
     on_batch: Callable[[int, int], None],
 ) -> Epoch:
     """Go once over all users that have interactions, in an order drawn for this epoch."""
@@ -246,6 +255,7 @@ def _epoch(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so
         optimizer.step()
+        average.update()
         total += loss.detach()
         on_batch(min((i + 1) * config.batch_size, len(users)), len(users))
     mean = float(total) / max(1, batches)
@@ -271,13 +281,14 @@ def _judge(
     if validate is None or not due or not model.selectable:
         so_far = state.stopping
         return replace(result, best_epoch=so_far.best_epoch, best_value=so_far.best)
-    model.eval()
+    candidate = state.average.model
+    candidate.eval()
     with torch.inference_mode():
-        metrics = validate(model)
+        metrics = validate(candidate)
     stopping = replace(state.stopping)
     best = stopping.better(result.epoch, metrics[SELECTION_METRIC])
     if best:  # copied first, so that an interruption never parts an epoch from its weights
-        weights = _copy(model)
+        weights = _copy(candidate)
         state.stopping, state.weights, state.metrics = stopping, weights, metrics
     return replace(
         result,
@@ -319,27 +330,24 @@ class _Checkpoints:
         now = time.perf_counter()
         if self.run is None or (now < self.next and not force):
             return
-        save_checkpoint(self.run, model, optimizer, state.weights or {}, state.plain())
+        save_checkpoint(self.run, model, optimizer, state.tensors(), state.plain())
         took = time.perf_counter() - now
         self.next = now + max(_CHECKPOINT_SECONDS, _CHECKPOINT_SHARE * took)
 
 
-def _resumed(run: Path, model: Trainable, optimizer: torch.optim.Optimizer) -> _State:
-    weights, plain = load_checkpoint(run, model, optimizer)
-    epoch = plain["epoch"]
+def _resume(run: Path, model: Trainable, optimizer: torch.optim.Optimizer, state: _State) -> None:
+    """Bring model, optimiser and state to where the checkpoint has them."""
+    tensors, plain = load_checkpoint(run, model, optimizer)
+    device = next(model.parameters()).device
+    state.stopping = EarlyStopping.restored(plain["stopping"])
+    state.average.restore(tensors["average"], plain["updates"])
+    state.epoch, state.metrics, state.seconds = plain["epoch"], plain["metrics"], plain["seconds"]
+    state.weights = {name: t.to(device) for name, t in tensors["best"].items()} or None
     log = run / "epochs.jsonl"
     if log.exists():  # epochs after the checkpoint will be run, and logged, again
         lines = log.read_text().splitlines(keepends=True)
-        kept = "".join(line for line in lines if _epoch_of(line) <= epoch)
+        kept = "".join(line for line in lines if _epoch_of(line) <= state.epoch)
         write_atomically(log, kept.encode())
-    device = next(model.parameters()).device
-    return _State(
-        stopping=EarlyStopping.restored(plain["stopping"]),
-        epoch=epoch,
-        metrics=plain["metrics"],
-        weights={name: tensor.to(device) for name, tensor in weights.items()} or None,
-        seconds=plain["seconds"],
-    )
 
 
 def _epoch_of(line: str) -> float:
