@@ -13,7 +13,7 @@ from diffrec_cli.config import (
     TemporalConfig,
     TrainingConfig,
 )
-from diffrec_cli.errors import ConfigError, UsageError
+from diffrec_cli.errors import ConfigError
 from diffrec_cli.presets import preset
 
 
@@ -123,8 +123,3 @@ def test_a_warmup_longer_than_the_training_is_refused() -> None:
 def test_no_noise_and_a_single_step_are_possible() -> None:
     DiffusionConfig(s=0.0)
     DiffusionConfig(T=1)
-
-
-def test_an_unknown_preset_is_refused() -> None:
-    with pytest.raises(UsageError, match="paper-netflix"):
-        preset("paper-netflix", "base", users=10)

@@ -8,6 +8,7 @@ import typer
 
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._output import chosen, filled, flat, make_table, report, screen
+from diffrec_cli.presets import PRESETS
 
 
 def fit(
@@ -33,7 +34,13 @@ def fit(
     ] = None,
     device: o.DeviceOption = "auto",
     preset: Annotated[
-        str, typer.Option("--preset", help="Named settings: auto.", rich_help_panel=o.TRAINING)
+        str,
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            help=f"Named settings: {', '.join(PRESETS)}.",
+            rich_help_panel=o.TRAINING,
+        ),
     ] = "auto",
     assign: Annotated[
         list[str] | None,

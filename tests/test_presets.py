@@ -1,0 +1,105 @@
+"""The released settings, one by one, and what ``auto`` does with the size of the data."""
+
+from typing import Any
+
+import pytest
+
+from diffrec_cli.config import VARIANTS, Variant
+from diffrec_cli.errors import UsageError
+from diffrec_cli.presets import PRESETS, preset
+
+#: Settings in the names of the authors' released checkpoints: lr, T, s, alpha_min, alpha_max.
+RELEASED: dict[tuple[str, Variant], tuple[float, int, float, float, float]] = {
+    ("paper-ml-1m", "base"): (1e-3, 40, 0.005, 0.005, 0.01),
+    ("paper-ml-1m", "l"): (1e-3, 40, 0.005, 0.005, 0.02),
+    ("paper-ml-1m-noisy", "base"): (1e-3, 5, 0.5, 0.001, 0.01),
+    ("paper-ml-1m-noisy", "l"): (1e-3, 100, 0.005, 0.005, 0.02),
+    ("paper-yelp", "base"): (1e-5, 5, 0.01, 0.001, 0.01),
+    ("paper-yelp", "l"): (5e-4, 5, 0.01, 0.005, 0.01),
+    ("paper-yelp", "t"): (1e-5, 5, 0.005, 0.001, 0.01),
+    ("paper-yelp", "lt"): (5e-4, 5, 0.01, 0.005, 0.01),
+    ("paper-amazon-book", "base"): (5e-5, 5, 1e-4, 0.0005, 0.005),
+    ("paper-amazon-book", "l"): (5e-4, 5, 0.5, 0.001, 0.005),
+    ("paper-amazon-book", "t"): (1e-5, 10, 0.0005, 0.001, 0.005),
+    ("paper-amazon-book", "lt"): (5e-4, 5, 0.7, 0.001, 0.005),
+}
+
+
+def values(name: str, variant: Variant) -> dict[str, Any]:
+    """Return a preset's settings by field name."""
+    groups = preset(name, variant, users=5949).to_dict().values()
+    return {key: value for group in groups if group for key, value in group.items()}
+
+
+@pytest.mark.parametrize(("name", "variant"), RELEASED)
+def test_released_noise_scales_steps_and_learning_rates(name: str, variant: Variant) -> None:
+    given = values(name, variant)
+    keys = ("lr", "T", "s", "alpha_min", "alpha_max")
+    assert tuple(given[key] for key in keys) == RELEASED[name, variant]
+
+
+@pytest.mark.parametrize(
+    ("name", "dims"),
+    [
+        ("paper-ml-1m", (200, 600)),
+        ("paper-ml-1m-noisy", (200, 600)),
+        ("paper-yelp", (1000,)),
+        ("paper-amazon-book", (1000,)),
+    ],
+)
+def test_released_hidden_sizes(name: str, dims: tuple[int, ...]) -> None:
+    assert values(name, "base")["dims"] == values(name, "t")["dims"] == dims
+
+
+@pytest.mark.parametrize(
+    ("name", "denoiser_lr", "lambda_"),
+    [
+        ("paper-ml-1m", 5e-4, 0.03),
+        ("paper-ml-1m-noisy", 5e-4, 0.03),
+        ("paper-yelp", 1e-4, 0.03),
+        ("paper-amazon-book", 1e-4, 0.05),
+    ],
+)
+def test_released_latent_settings(name: str, denoiser_lr: float, lambda_: float) -> None:
+    given = values(name, "l")
+    assert (given["denoiser_lr"], given["lambda_"]) == (denoiser_lr, lambda_)
+    assert (given["C"], given["z_dim"], given["decoder"]) == (2, 300, "joint")
+    assert (given["gamma"], given["gamma_updates"]) == (0.3, 200)
+    assert given["item_embeddings"] == "lightgcn"
+
+
+def test_only_the_released_noisy_base_is_unweighted() -> None:
+    unweighted = [key for key in RELEASED if not values(*key)["weighted_loss"]]
+    assert unweighted == [("paper-ml-1m-noisy", "base")]
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "w_min"),
+    [
+        ("paper-yelp", "t", 0.5),
+        ("paper-yelp", "lt", 0.5),
+        ("paper-amazon-book", "t", 0.1),
+        ("paper-amazon-book", "lt", 0.1),
+    ],
+)
+def test_released_temporal_weights(name: str, variant: Variant, w_min: float) -> None:
+    given = values(name, variant)
+    assert (given["w_min"], given["w_max"]) == (w_min, 1.0)
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name != "auto"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_released_runs_shared_the_rest(name: str, variant: Variant) -> None:
+    given = values(name, variant)
+    assert given["batch_size"] == (200 if (name, variant) == ("paper-yelp", "lt") else 400)
+    assert (given["patience"], given["eval_every"], given["weight_decay"]) == (20, 5, 0)
+    # beta_1 was overwritten over interactions, never in the latent space.
+    assert given["first_beta"] == (1e-5 if variant in ("base", "t") else None)
+    # What this project added is off.
+    assert given["ema_decay"] == 0
+
+
+def test_an_unknown_preset_is_refused_with_the_names_there_are() -> None:
+    with pytest.raises(UsageError, match="paper-netflix") as error:
+        preset("paper-netflix", "base", users=10)
+    assert "paper-amazon-book" in error.value.fix
