@@ -104,6 +104,18 @@ def test_the_authors_lists_are_a_log_like_any_other(cli: Cli, tmp_path: Path) ->
     assert counts == [2, 3, 3, 1, 1]
 
 
+def test_the_authors_lists_take_random_noise(cli: Cli, tmp_path: Path) -> None:
+    for name, items in (("train", range(8)), ("valid", [8, 9]), ("test", [10, 29])):
+        np.save(tmp_path / f"{name}_list.npy", np.array([[0, item] for item in items]))
+    noise = ("--setting", "noisy", "--noise", "random", "--noise-ratio", 0.5)
+    report = json.loads(cli("prepare", tmp_path, "--name", "lists", *noise).out)
+    assert [report[part] for part in ("train", "valid", "test")] == [12, 3, 2]
+    dataset = store.load("lists")
+    assert set(range(8)) < set(dataset.train.of(0).tolist())
+    assert dataset.test.of(0).tolist() == [10, 29]
+    assert dataset.source["split"]["noise_added"] == 5
+
+
 def test_the_authors_lists_take_titles_from_an_item_table(cli: Cli, tmp_path: Path) -> None:
     lists = tmp_path / "lists"
     lists.mkdir()

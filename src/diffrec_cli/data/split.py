@@ -114,12 +114,12 @@ def split_log(
         cut = _mix_in_low_ratings(log, cut, positive, options, dropped)
 
     record = {**dataclasses.asdict(options), "min_rating": threshold}
-    dataset = _dataset(log, cut, name, options.setting, item_table)
-    if options.setting == "noisy" and options.noise == "random":
-        dataset, record["noise_added"] = _with_random_items(dataset, options)
-    return dataclasses.replace(
-        dataset, dropped=dict(dropped), source={**(source or {}), "split": record}
+    dataset = dataclasses.replace(
+        _dataset(log, cut, name, options.setting, item_table),
+        dropped=dict(dropped),
+        source={**(source or {}), "split": record},
     )
+    return add_random_items(dataset, options) if options.noise == "random" else dataset
 
 
 def _check_needs(log: Log, options: SplitOptions) -> None:
@@ -352,7 +352,8 @@ def _only_in_catalogue(log: Log, cut: Cut, dropped: Counter[str]) -> Cut:
     return cut.keep(keep)
 
 
-def _with_random_items(dataset: Dataset, options: SplitOptions) -> tuple[Dataset, int]:
+def add_random_items(dataset: Dataset, options: SplitOptions) -> Dataset:
+    """Return the dataset with random noise in train and valid; its source tells of it."""
     train, valid = noise.random(
         np.random.default_rng(options.seed),
         (dataset.train, dataset.valid, dataset.test),
@@ -360,7 +361,9 @@ def _with_random_items(dataset: Dataset, options: SplitOptions) -> tuple[Dataset
         float(options.noise_ratio or 0.0),
     )
     added = train.size + valid.size - dataset.train.size - dataset.valid.size
-    return dataclasses.replace(dataset, train=train, valid=valid), added
+    record = {**dataclasses.asdict(options), **dataset.source.get("split", {})}
+    source = {**dataset.source, "split": {**record, "noise_added": added}}
+    return dataclasses.replace(dataset, train=train, valid=valid, source=source)
 
 
 # The dataset -----------------------------------------------------------------------------

@@ -143,6 +143,7 @@ def _from_lists(
     listener: Listener,
 ) -> Dataset:
     from diffrec_cli.data.readers import read_authors_lists
+    from diffrec_cli.data.split import add_random_items
 
     if len(inputs) > 1:
         raise UsageError(
@@ -150,9 +151,10 @@ def _from_lists(
         )
     dataset = read_authors_lists(inputs[0], name)
     if split is not None:
-        told = f"{inputs[0]} is split already: only the name of the setting is taken"
-        listener(Note(told))
+        listener(Note(f"{inputs[0]} is split already: only setting and random noise are taken"))
         dataset = dataclasses.replace(dataset, setting=split.setting)
+        if split.noise == "random":
+            dataset = add_random_items(dataset, split)
     if items is None:
         return dataset
     from diffrec_cli.data.split import join_items
