@@ -295,17 +295,24 @@ def vae_shapes(
 
 
 def encode(
-    v: Weights, x: Array, of_item: Integers
+    v: Weights, x: Array, of_item: Integers, bounded: bool
 ) -> tuple[Array, Array, Callable[[Array, Array], Weights]]:
     """Mean and log-variance of z_0, (B, z) each: each group's encoder on its own columns.
 
-    As in the released code the activation follows the last layer too.
+    As in the released code the activation follows the last layer too: for the log-variance only
+    if it is `bounded`.
     """
     h: list[list[Array]] = []  # by group, by layer
+    slopes: list[list[Array]] = []  # of the activation
     for c in range(of_item.max() + 1):
         h.append([x[:, of_item == c]])  # (B, |I_c|)
+        slopes.append([])
         while f"encoder.{c}.{(i := len(h[c]) - 1)}.W" in v:
-            h[c].append(np.tanh(h[c][i] @ v[f"encoder.{c}.{i}.W"] + v[f"encoder.{c}.{i}.b"]))
+            a = h[c][i] @ v[f"encoder.{c}.{i}.W"] + v[f"encoder.{c}.{i}.b"]
+            last = f"encoder.{c}.{i + 1}.W" not in v
+            linear = (np.arange(a.shape[1]) >= a.shape[1] // 2) & (last and not bounded)
+            h[c].append(np.where(linear, a, np.tanh(a)))
+            slopes[c].append(np.where(linear, 1.0, 1 - np.tanh(a) ** 2))
     halves = [np.split(layers[-1], 2, axis=1) for layers in h]
     mean, log_variance = (np.concatenate(parts, axis=1) for parts in zip(*halves, strict=True))
 
@@ -316,7 +323,7 @@ def encode(
         for c, parts in enumerate(of_groups):
             d_h = np.concatenate(parts, axis=1)
             for i in reversed(range(len(h[c]) - 1)):
-                d_a = d_h * (1 - h[c][i + 1] ** 2)
+                d_a = d_h * slopes[c][i]
                 g |= {f"encoder.{c}.{i}.W": h[c][i].T @ d_a, f"encoder.{c}.{i}.b": d_a.sum(0)}
                 d_h = d_a @ v[f"encoder.{c}.{i}.W"].T
         return g
@@ -356,6 +363,7 @@ class Latent:
     joint: bool
     gamma: float
     lambda_: float
+    bounded: bool = True  # the log-variance
     stage: str = "both"  # or "vae" first and then "diffusion", between frozen VAEs
 
 
@@ -414,7 +422,7 @@ def latent_loss(
     `x` is what the encoders read, dropout applied. In the released code it is the target of the
     decoders as well; the package can also be told to aim at the whole history.
     """
-    mean, log_variance, encode_back = encode(v, x, latent.of_item)
+    mean, log_variance, encode_back = encode(v, x, latent.of_item, latent.bounded)
     sigma = np.exp(log_variance / 2)
     z_0 = mean + sigma * eps_z  # (B, z), Figure 3
     if latent.stage == "vae" or draw is None:
@@ -450,7 +458,7 @@ def latent_infer(
     latent: Latent,
 ) -> Array:
     """Section 3.5, "Inference": the means, Algorithm 2 on them, the decoders."""
-    mean, _, _ = encode(v, x, latent.of_item)
+    mean, _, _ = encode(v, x, latent.of_item, latent.bounded)
     z_0 = infer(w, mean, T_prime, eps, d, normalize)
     return decode(v, z_0, latent.of_item, latent.joint)[0]
 

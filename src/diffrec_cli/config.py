@@ -195,6 +195,9 @@ class LatentConfig:
     smaller logs neither was always ahead."""
     encoder_dropout: float = 0.1
     """Dropout on the history that the encoders read."""
+    log_variance: Literal["bounded", "free"] = "bounded"
+    """Whether tanh follows the encoders' last layer for the log-variance as it does for the mean
+    (released code), or not."""
     target: Literal["input", "history"] = "input"
     """What the decoders reconstruct: what the encoders read, dropped and rescaled (released code),
     or the whole history."""
@@ -223,6 +226,7 @@ class LatentConfig:
         _check(1 <= self.C <= self.z_dim, "C", self.C, f"1 to z_dim = {self.z_dim}")
         _check(all(d >= self.C for d in self.encoder_dims), "encoder_dims", None, "at least C each")
         _choice("decoder", self.decoder, ("joint", "separate"))
+        _choice("log_variance", self.log_variance, ("bounded", "free"))
         _choice("target", self.target, ("input", "history"))
         _choice("warmup", self.warmup, ("none", "vae"))
         _check(0 <= self.encoder_dropout < 1, "encoder_dropout", None, "0 or more and below 1")

@@ -97,6 +97,7 @@ class Case:
             c.decoder == "joint",
             oracle.gamma_of(update, c.gamma, c.gamma_updates),
             oracle.lambda_of(epoch, c.lambda_, c.lambda_min, c.lambda_epochs),
+            c.log_variance == "bounded",
             stage,
         )
 
@@ -165,6 +166,7 @@ def random_case(
             "C": C,
             "z_dim": C * int(rng.integers(3, 6)),
             "encoder_dims": hidden[rng.integers(3)],
+            "log_variance": ("bounded", "free")[rng.integers(2)],
             "gamma": rng.uniform(0.1, 1),
             "gamma_updates": int(rng.integers(0, 4)),
             "lambda_": rng.uniform(0.1, 2),

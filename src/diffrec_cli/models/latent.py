@@ -62,7 +62,7 @@ class LatentDiffRec(Trainable):
         vae = self._on(backend)
         if self.config.warmup == "vae":
             return self._stage_loss(vae, rows, target, draws)
-        mean, log_variance = _encode(vae, rows)
+        mean, log_variance = self._encode(vae, rows)
         z_0 = _sample(mean, log_variance, draws.device)
         z_hat, diffusion = self._diffuse(z_0, draws.device)
         # The decoder reads the prediction at the sampled step, as in the released code.
@@ -71,13 +71,20 @@ class LatentDiffRec(Trainable):
     def _stage_loss(self, vae: GroupVAE, rows: Rows, target: Rows, draws: Draws) -> Tensor:
         """First the VAEs alone, then the diffusion between frozen VAEs."""
         if not self.selectable:
-            mean, log_variance = _encode(vae, rows)
+            mean, log_variance = self._encode(vae, rows)
             z_0 = _sample(mean, log_variance, draws.device)
             return self._vae_loss(vae, z_0, mean, log_variance, target)
         with torch.no_grad():
-            z_0 = _sample(*_encode(vae, rows), draws.device)
+            z_0 = _sample(*self._encode(vae, rows), draws.device)
         _, diffusion = self._diffuse(z_0, draws.device)
         return diffusion
+
+    def _encode(self, vae: GroupVAE, rows: Rows) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance of z_0, as precise as the KL term needs them."""
+        mean, log_variance = vae.encode(rows)
+        if self.config.log_variance == "bounded":
+            log_variance = torch.tanh(log_variance)
+        return _wide(mean), _wide(log_variance)
 
     def _diffuse(self, z_0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return the predicted z_0, (B, z), and the mean diffusion loss: Algorithm 1 on z_0."""
@@ -173,12 +180,6 @@ class _Layer(nn.Module):
         super().__init__()
         self.W = xavier(fan_in, fan_out, fan_in + fan_out, generator)
         self.b = nn.Parameter(torch.zeros(fan_out))
-
-
-def _encode(vae: GroupVAE, rows: Rows) -> tuple[Tensor, Tensor]:
-    """Encode, in float32 or wider whatever the precision of the products: the KL term needs it."""
-    mean, log_variance = vae.encode(rows)
-    return _wide(mean), _wide(log_variance)
 
 
 def _wide(x: Tensor) -> Tensor:

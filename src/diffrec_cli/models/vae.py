@@ -98,16 +98,17 @@ class GroupVAE:
     def encode(self, rows: Rows) -> tuple[Array, Array]:
         """Return mean and log-variance of z_0, (B, z) each, groups side by side.
 
-        The activation follows the last layer too, as in the released code, so both lie in (-1, 1).
+        The activation follows the last layer too, as in the released code, so that the mean lies in
+        (-1, 1); the log-variance, which inference does not need, is without it.
         """
         means, log_variances = [], []
         for c, layers in enumerate(self.encoders):
             (W, b), *rest = layers
-            h = self.xp.tanh(self.backend.bag(self._of_group(rows, c), W) + b)  # (B, H_c)
+            a = self.backend.bag(self._of_group(rows, c), W) + b  # (B, H_c)
             for W, b in rest:
-                h = self.xp.tanh(h @ W + b)
-            means.append(h[:, : self.widths[c]])
-            log_variances.append(h[:, self.widths[c] :])
+                a = self.xp.tanh(a) @ W + b
+            means.append(self.xp.tanh(a[:, : self.widths[c]]))
+            log_variances.append(a[:, self.widths[c] :])
         return self.xp.concatenate(means, 1), self.xp.concatenate(log_variances, 1)
 
     def decode(self, z: Array) -> Array:
