@@ -6,6 +6,7 @@ from diffrec_cli import workflows
 from tests.movielens import MOVIELENS
 
 ML_100K = MOVIELENS / "ml-100k" / "ml-100k.inter"
+ML_1M = MOVIELENS / "ml-1m_clean"
 
 pytestmark = [
     pytest.mark.long,
@@ -22,3 +23,10 @@ def test_on_ml_100k_every_variant_is_far_above_popularity() -> None:
     *variants, popularity = (r.evaluation.means["recall@20"] for r in evaluated.results)
     assert popularity == pytest.approx(0.118, abs=0.005)
     assert min(variants) > 1.5 * popularity
+
+
+def test_on_ml_1m_one_run_of_auto_has_a_valid_recall_of_115_in_a_thousand() -> None:
+    workflows.prepare([ML_1M], name="ml1m")
+    fitted = workflows.fit("ml1m", variant="base", preset="auto", values={"seed": 1}, device="cpu")
+    assert fitted.training is not None
+    assert fitted.training.valid["recall@20"] >= 0.1150

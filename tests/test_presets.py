@@ -6,7 +6,7 @@ import pytest
 
 from diffrec_cli.config import VARIANTS, Variant
 from diffrec_cli.errors import UsageError
-from diffrec_cli.presets import PRESETS, preset
+from diffrec_cli.presets import LARGE, PRESETS, preset
 
 #: Settings in the names of the authors' released checkpoints: lr, T, s, alpha_min, alpha_max.
 RELEASED: dict[tuple[str, Variant], tuple[float, int, float, float, float]] = {
@@ -97,6 +97,28 @@ def test_released_runs_shared_the_rest(name: str, variant: Variant) -> None:
     assert given["first_beta"] == (1e-5 if variant in ("base", "t") else None)
     # What this project added is off.
     assert given["ema_decay"] == 0
+
+
+@pytest.mark.parametrize(
+    ("users", "over_interactions", "latent"),
+    [(100, 50, 50), (942, 94, 94), (5949, 100, 198), (50_000, 400, 400)],
+)
+def test_auto_sizes_the_batches_by_the_users(
+    users: int, over_interactions: int, latent: int
+) -> None:
+    sizes = {v: preset("auto", v, users=users).training.batch_size for v in VARIANTS}
+    assert sizes == {
+        "base": over_interactions,
+        "t": over_interactions,
+        "l": latent,
+        "lt": latent,
+    }
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_auto_is_another_for_many_users_than_for_few(variant: Variant) -> None:
+    few, many = (preset("auto", variant, users=users) for users in (LARGE - 1, LARGE))
+    assert few.diffusion != many.diffusion
 
 
 def test_an_unknown_preset_is_refused_with_the_names_there_are() -> None:

@@ -1,0 +1,114 @@
+"""The rows of each study: which data, variant, preset, settings and seeds.
+
+``ours`` and ``released`` are the tables of the paper on MovieLens-1M; the others are its
+ablations, on the same data (the paper shows most of them on Amazon-book).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+Row = dict[str, str]
+COLUMNS = ("study", "data", "variant", "preset", "settings", "seed")
+SEEDS = (1, 2, 3, 4, 5)
+RELEASED_SEEDS = (1, 2, 3)
+ONE_SEED = (1,)  # of the ablations: they compare settings that differ by more than seeds do
+NOISE_PERCENT = (10, 20, 30, 40, 50)
+
+#: Figures printed in the paper (Tables 2 to 4 and 6): recall@10, recall@20, ndcg@10, ndcg@20.
+PRINTED: Mapping[tuple[str, str], Sequence[float]] = {
+    ("ml1m", "base"): (0.1058, 0.1787, 0.0901, 0.1148),
+    ("ml1m", "l"): (0.1060, 0.1809, 0.0868, 0.1122),
+    ("ml1m-noisy", "base"): (0.0658, 0.1236, 0.0488, 0.0703),
+    ("ml1m-noisy", "l"): (0.0665, 0.1272, 0.0493, 0.0710),
+}
+
+
+def ours() -> list[Row]:
+    """Return every variant on the clean data and two on the noisy one, with ``auto``."""
+    return [*_tables("ours", "ml1m", "auto"), *_tables("ours", "ml1m-noisy", "auto")]
+
+
+def released() -> list[Row]:
+    """Return the same with the authors' settings."""
+    clean = _tables("released", "ml1m", "paper-ml-1m")
+    return [*clean, *_tables("released", "ml1m-noisy", "paper-ml-1m-noisy")]
+
+
+def figure_4() -> list[Row]:
+    """Return 10 % to 50 % random noise."""
+    data = ["ml1m", *(f"ml1m-random{percent}" for percent in NOISE_PERCENT)]
+    return [row for name in data for row in _rows("figure-4", name, "base", seeds=ONE_SEED)]
+
+
+def figure_5() -> list[Row]:
+    """Return importance and uniform sampling, weighted as in the paper and not; T' from 0 to T."""
+    sampling = [
+        f"step_sampling={how} weighted_loss={weighted}"
+        for weighted in ("true", "false")
+        for how in ("importance", "uniform")
+    ]
+    starts = [f"T_prime={t}" for t in (0, 2, 5, 8, 10)]  # of T = 10
+    return _each("figure-5", "base", [*sampling, *starts])
+
+
+def figure_6() -> list[Row]:
+    """Return sweeps over the noise scale s and the number of steps T."""
+    scales = [f"s={s}" for s in ("0", "0.0001", "0.005", "0.1", "0.5", "2", "10", "50")]
+    return _each("figure-6", "base", [*scales, *(f"T={T}" for T in (1, 2, 5, 10, 40, 100))])
+
+
+def figure_7() -> list[Row]:
+    """Return 1 to 5 item groups."""
+    return _each("figure-7", "l", [f"C={C}" for C in range(1, 6)])
+
+
+def table_5() -> list[Row]:
+    """Return the prediction of x_0 and of epsilon, at our noise scale and at larger ones."""
+    settings = ["prediction=x0"]
+    settings += [f"prediction=epsilon s={s}" for s in ("0.5", "10", "90")]
+    return _each("table-5", "base", settings)
+
+
+STUDIES: Mapping[str, Callable[[], list[Row]]] = {
+    "ours": ours,
+    "released": released,
+    "figure-4": figure_4,
+    "figure-5": figure_5,
+    "figure-6": figure_6,
+    "figure-7": figure_7,
+    "table-5": table_5,
+}
+
+
+def _tables(study: str, data: str, preset: str) -> list[Row]:
+    """Return the variants of which the paper, or its authors' code, has figures on this data."""
+    variants = ("base", "l", "t", "lt") if data == "ml1m" else ("base", "l")
+    seeds = SEEDS if preset == "auto" else RELEASED_SEEDS
+    return [
+        row
+        for variant in variants
+        for row in _rows(study, data, variant, preset=preset, seeds=seeds)
+    ]
+
+
+def _each(study: str, variant: str, settings: Sequence[str]) -> list[Row]:
+    """Return rows on the clean data, one for each of the settings, one seed."""
+    return [
+        row
+        for setting in settings
+        for row in _rows(study, "ml1m", variant, settings=setting, seeds=ONE_SEED)
+    ]
+
+
+def _rows(
+    study: str,
+    data: str,
+    variant: str,
+    *,
+    preset: str = "auto",
+    settings: str = "",
+    seeds: Sequence[int] = SEEDS,
+) -> list[Row]:
+    values = (study, data, variant, preset, settings)
+    return [dict(zip(COLUMNS, (*values, str(seed)), strict=True)) for seed in seeds]

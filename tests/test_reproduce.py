@@ -1,0 +1,101 @@
+"""The scripts of ``examples/reproduce``: any row runs again, and the tables are what rows say."""
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+
+import pytest
+
+from diffrec_cli import workflows
+from diffrec_cli.data.sample import SampleOptions, write_sample
+from diffrec_cli.presets import preset
+from diffrec_cli.registry import store
+
+DIRECTORY = Path(__file__).parents[1] / "examples" / "reproduce"
+sys.path.insert(0, str(DIRECTORY))
+import reproduce  # noqa: E402  # a script beside its modules, not a package
+import studies  # noqa: E402
+import tables  # noqa: E402
+
+KEPT = [
+    pytest.param(row, id=f"{path.stem}-{line}")
+    for path in (reproduce.RESULTS, reproduce.TRIALS)
+    for line, row in enumerate(reproduce.read_rows(path), 2)
+]
+
+
+def row(**values: str) -> studies.Row:
+    plain = {"study": "ours", "data": "tiny", "variant": "l", "preset": "auto", "seed": "3"}
+    return plain | {"settings": "epochs=2 C=3"} | values
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> None:
+    log, _ = write_sample(tmp_path / "tiny.csv", SampleOptions(60, 40, 900, seed=1))
+    workflows.prepare([log], name="tiny")
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_row_is_measured_and_leaves_no_model_behind() -> None:
+    outcome = reproduce.measure(row(), "cpu", "fp32", test=True)
+    assert (outcome["epochs"], outcome["precision"]) == ("2", "fp32")
+    assert 0 < float(outcome[reproduce.VALID]) < 1
+    assert all(0 < float(outcome[metric]) < 1 for metric in reproduce.TEST)
+    assert store.list_models() == []
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_trial_sees_no_test_figure() -> None:
+    outcome = reproduce.measure(row(), "cpu", "fp32", test=False)
+    assert not set(outcome) & set(reproduce.TEST)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_rows_run_once_and_run_again_to_the_same_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    todo, out = tmp_path / "todo.csv", tmp_path / "out.csv"
+    reproduce.append_row(todo, row())
+    args = argparse.Namespace(
+        what=[str(todo)], out=out, jobs=1, minutes=5.0, device="cpu", precision="fp32"
+    )
+    reproduce.run(args)
+    reproduce.run(args)
+    (kept,) = reproduce.read_rows(out)
+    capsys.readouterr()
+    reproduce.rerun(argparse.Namespace(file=out, line=2, device="cpu", precision="fp32"))
+    shown = {words[0]: words[1:] for words in map(str.split, capsys.readouterr().out.splitlines())}
+    assert shown[reproduce.VALID] == [kept[reproduce.VALID]] * 2
+
+
+def test_a_table_has_means_and_deviations_over_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = dict.fromkeys(reproduce.TEST, "0.1") | {reproduce.VALID: "0.2"}
+    runs = [
+        row(seed="1", settings="", data="ml1m", epoch="10", seconds="5") | figures,
+        row(seed="2", settings="", data="ml1m", epoch="20", seconds="7") | figures,
+    ]
+    runs[1]["recall@20"] = "0.3"
+    tables.print_tables(runs, [])
+    header, _, line = capsys.readouterr().out.strip().splitlines()[2:]
+    names, cells = ([cell.strip() for cell in text.split("|")] for text in (header, line))
+    shown = dict(zip(names, cells, strict=True))
+    assert shown["recall@20"] == "0.2000 ± 0.1414"
+    assert shown["recall@10"] == "0.1000 ± 0.0000"
+    assert (shown["seeds"], shown["epoch"], shown["seconds"]) == ("2", "15", "6")
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_the_settings_of_every_kept_row_still_exist(kept: studies.Row) -> None:
+    config = preset(kept["preset"], kept["variant"], users=5949)
+    config.with_values(dict(setting.split("=", 1) for setting in kept["settings"].split()))
+
+
+def test_every_row_of_the_results_belongs_to_a_study() -> None:
+    known = {reproduce._key(row) for study in studies.STUDIES.values() for row in study()}
+    assert {reproduce._key(row) for row in reproduce.read_rows(reproduce.RESULTS)} <= known
+
+
+def test_every_column_of_the_kept_files_is_known() -> None:
+    with reproduce.TRIALS.open() as stream:
+        assert not set(next(csv.reader(stream))) & set(reproduce.TEST)
