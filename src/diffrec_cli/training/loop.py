@@ -166,6 +166,7 @@ def train(
     model.to(backend.device)
     optimizer = _optimizer(model, config, backend.device)
     state = _State(EarlyStopping(config.patience), WeightAverage(model, config.ema_decay))
+    optimizer.register_step_post_hook(lambda *_: state.average.update())
     if resume and run is not None:
         _resume(run, model, optimizer, state)
     sitting = time.perf_counter()
@@ -175,9 +176,7 @@ def train(
     try:
         while state.epoch < config.epochs:
             epoch = state.epoch + 1
-            result = _epoch(
-                model, rows, config, epoch, backend, precision, optimizer, state.average, on_batch
-            )
+            result = _epoch(model, rows, config, epoch, backend, precision, optimizer, on_batch)
             late = max_seconds is not None and time.perf_counter() - sitting >= max_seconds
             last = late or epoch == config.epochs
             result = _judge(model, result, config, state, validate, last)
@@ -236,7 +235,6 @@ def _epoch(
     backend: TorchBackend,
     precision: str,
     optimizer: torch.optim.Optimizer,
-    average: WeightAverage,
     on_batch: Callable[[int, int], None],
 ) -> Epoch:
     """Go once over all users that have interactions, in an order drawn for this epoch."""
@@ -255,7 +253,6 @@ def _epoch(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so
         optimizer.step()
-        average.update()
         total += loss.detach()
         on_batch(min((i + 1) * config.batch_size, len(users)), len(users))
     mean = float(total) / max(1, batches)
