@@ -17,7 +17,15 @@ from diffrec_cli.models.backend import NumpyBackend, TorchBackend
 from diffrec_cli.models.scoring import build_scorer
 from diffrec_cli.registry import store as registry
 
-QUICK = {"dims": (16,), "batch_size": 10, "lr": 5e-3, "epochs": 60, "eval_every": 60, "seed": 3}
+QUICK = {
+    "dims": (16,),
+    "batch_size": 10,
+    "lr": 5e-3,
+    "ema_decay": 0.9,  # a run of 360 updates needs a short memory
+    "epochs": 60,
+    "eval_every": 60,
+    "seed": 3,
+}
 LATENT = {"z_dim": 8, "C": 2, "lr": 1e-2}
 
 
