@@ -126,8 +126,8 @@ def auto(variant: Variant, users: int) -> FitConfig:
     """Return settings that do well without tuning.
 
     Chosen on validation Recall@20 over MovieLens-1M (clean and noisy), MovieLens-100k and two
-    sample logs (40 and 10 interactions a user); ``examples/reproduce/trials.csv`` has every trial
-    and its README the reasons. Over interactions the loss is unweighted, the learning rate smaller
+    sample logs (40 and 10 interactions a user); ``examples/reproduce`` has every trial and
+    the reasons. Over interactions the loss is unweighted, the learning rate smaller
     than the released one and the noise far larger, the more so where there are many users to learn
     from. In the latent space many users pay for a wider denoiser and for a log-variance that is
     free; few are better served by the weighted loss.
