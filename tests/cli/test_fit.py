@@ -49,6 +49,13 @@ def test_nothing_of_a_finished_fit_is_left_in_runs(cli: Cli, fitted: Path) -> No
     assert list((fitted / "runs").iterdir()) == []
 
 
+def test_a_mistyped_preset_is_refused_before_the_log_is_prepared(cli: Cli, sample) -> None:
+    outcome = cli("fit", sample[0], "--preset", "papre-ml-1m", *QUICK)
+    assert outcome.code == 2
+    assert "papre-ml-1m" in outcome.err
+    assert cli("data", "ls", "--format", "csv").out.count("\n") <= 1  # the header at most
+
+
 def test_time_is_a_limit(cli: Cli, fitted: Path) -> None:
     options = ["--max-time", "0s", "--epochs", "1000", "--set", "dims=8", "--format", "json"]
     result = json.loads(cli("fit", "ratings", *options).out)

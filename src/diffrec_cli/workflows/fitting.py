@@ -151,6 +151,7 @@ def fit(
     chosen_precision = choose_precision(precision, chosen_device)
     if name is not None:
         check_model_name(name)
+    find_preset(preset, variant, users=1)  # a mistyped name must not cost a preparation
     dataset = stored_dataset(inputs, fresh_options=split is not None or items is not None)
     if dataset is None:
         prepared = prepare(
