@@ -7,8 +7,10 @@ import torch
 from diffrec_cli.config import TemporalConfig
 from diffrec_cli.data.sequences import Rows, Sequences
 from diffrec_cli.evaluation import ranking
-from diffrec_cli.evaluation.ranking import input_rows, rank, top_k
+from diffrec_cli.evaluation.lists import top_k
+from diffrec_cli.evaluation.ranking import input_rows, rank
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
+from diffrec_cli.models.output import Head, Output
 
 BACKENDS = [NumpyBackend(), TorchBackend("cpu")]
 
@@ -94,3 +96,96 @@ def test_torch_scores_may_be_in_bf16() -> None:
     backend = TorchBackend("cpu")
     scores = torch.tensor([[1.0, 3.0, 2.0]], dtype=torch.bfloat16)
     assert top_k(scores, 2, backend)[0].tolist() == [[1, 2]]
+
+
+class Linear:
+    """Scores that are a linear layer over the count of a user's items, as a model's are."""
+
+    def __init__(self, V: np.ndarray, backend: NumpyBackend | TorchBackend, groups: int = 1):
+        n = len(V)
+        of_item = np.arange(n) % groups
+        items = np.argsort(of_item, kind="stable")
+        b = np.linspace(-1, 1, n, dtype=np.float32)
+        heads = [
+            Head(backend.asarray(V[mine]), backend.asarray(b[mine]), slice(None))
+            for mine in (items[of_item[items] == c] for c in range(groups))
+        ]
+        self.n_items, self.width, self.backend = n, V.shape[1], backend
+        self.output = Output(backend, heads, items if groups > 1 else None)
+
+    def hidden(self, rows: Rows) -> object:
+        rng = np.random.default_rng(5)
+        return self.backend.asarray(rng.standard_normal((len(rows), self.width)).astype(np.float32))
+
+    def scores(self, rows: Rows) -> object:
+        return self.output.all_scores(self.hidden(rows))
+
+
+def lists_of(scorer: object, history: Sequences, k: int, **options) -> np.ndarray:
+    lists = rank(scorer, scorer.backend, history, k, seen=history, **options)
+    return np.concatenate([batch.items for batch in lists])
+
+
+def random_history(users: int, n_items: int) -> Sequences:
+    rng = np.random.default_rng(2)
+    items = [rng.permutation(n_items)[: rng.integers(0, n_items)] for _ in range(users)]
+    rows = np.repeat(np.arange(users), [len(i) for i in items])
+    return Sequences.from_rows(rows, np.concatenate(items).astype(np.int32), users)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("width", [1, 7, 50, 1000])
+def test_blocks_of_items_give_the_lists_of_all_items_at_once(
+    backend: NumpyBackend | TorchBackend, groups: int, width: int
+) -> None:
+    # Small whole numbers, so that sums are exact and ties are many.
+    V = np.random.default_rng(1).integers(-1, 2, (50, 4)).astype(np.float32)
+    history = random_history(40, 50)
+    scorer = Linear(V, backend, groups)
+    scorer.hidden = lambda rows: backend.asarray(np.ones((len(rows), 4), np.float32))
+    wanted = slow_top_k(masked(scorer, history), 6)
+    got = lists_of(scorer, history, 6, items_per_block=width)
+    assert got.tolist() == wanted
+
+
+def masked(scorer: Linear, history: Sequences) -> np.ndarray:
+    scores = np.asarray(scorer.scores(input_rows(history, None))).copy()
+    scores[history.rows, history.items] = -np.inf
+    return scores
+
+
+@pytest.mark.parametrize("width", [100, 700, 5000])
+@pytest.mark.parametrize("k", [1, 20, 600])
+def test_candidates_in_bf16_give_the_lists_of_fp32(width: int, k: int) -> None:
+    V = np.random.default_rng(1).standard_normal((3000, 16)).astype(np.float32)
+    scorer, history = Linear(V, TorchBackend("cpu")), random_history(30, 3000)
+    exact = lists_of(scorer, history, k)
+    np.testing.assert_array_equal(
+        lists_of(scorer, history, k, precision="bf16", items_per_block=width), exact
+    )
+
+
+def test_scores_that_bf16_cannot_tell_apart_are_ranked_in_full() -> None:
+    base = np.float32([[3.0, -1.0, 2.0, 0.5]])
+    noise = np.random.default_rng(1).standard_normal((2000, 4)).astype(np.float32)
+    scorer, history = Linear(base + 1e-4 * noise, TorchBackend("cpu")), random_history(20, 2000)
+    scorer.output.heads[0].b.zero_()
+    exact = lists_of(scorer, history, 5)
+    np.testing.assert_array_equal(lists_of(scorer, history, 5, precision="bf16"), exact)
+
+
+@pytest.mark.parametrize("n", [1, 63, 64, 1300, 3000, 3001])
+@pytest.mark.parametrize("k", [1, 5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_largest_scores_are_found_by_chunks(n: int, k: int, dtype: torch.dtype) -> None:
+    scores = torch.randn(20, n, generator=torch.Generator().manual_seed(1)).to(dtype)
+    scores[0] = 0.0  # all equal
+    scores[1, : n - 1] = -torch.inf
+    k = min(k, n)
+    values, place = TorchBackend("cpu").largest(scores, k)
+    torch.testing.assert_close(values, scores.gather(1, place))
+    torch.testing.assert_close(
+        values.sort(1, descending=True).values, scores.sort(1, descending=True).values[:, :k]
+    )
+    assert all(len(set(row)) == k for row in place.tolist())

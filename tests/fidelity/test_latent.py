@@ -22,5 +22,5 @@ def test_each_encoder_sees_its_own_group_and_each_decoder_its_own_part_of_z(
         for got, wanted in zip(vae.encode(case.rows), (mean, log_variance), strict=True):
             np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-14)
         logits, _ = oracle.decode(case.v, mean, case.of_item, decoder == "joint")
-        got = vae.decode(backend.asarray(mean))
+        got = vae.decode(backend.asarray(mean))[:, vae.column]
         np.testing.assert_allclose(got, logits, rtol=1e-12, atol=1e-14)

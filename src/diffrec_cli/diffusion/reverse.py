@@ -10,7 +10,6 @@ once ``V^T W`` is known. T steps then cost T hidden-size products and one wide o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,56 +18,67 @@ from numpy.typing import NDArray
 Array = Any  # np.ndarray or torch.Tensor: only operators are used, so the lines serve both
 
 
-@dataclass(frozen=True, slots=True)
-class Combination:
-    """x_0 in the form ``g V^T + gamma b + delta x_T``.
+def shares(back: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what x_t, before each step t, holds of the output bias and of x_T.
 
     Parameters
     ----------
-    g
-        (B, H) weights of the output layer V, (D, H).
-    gamma
-        Weight of the output bias b, (D,).
-    delta
-        Weight of x_T, (B, D); zero when the denoiser predicts x_0.
-    """
+    back
+        (T + 1, 2) coefficients of the step back, see :class:`~.gaussian.Gaussian`.
 
-    g: Array
-    gamma: float
-    delta: float
+    Returns
+    -------
+    (T + 1, 2): gamma and delta of ``x_t = g_t V^T + gamma_t b + delta_t x_T``. Row 0 is that of
+    x_0, the result: (1, 0) when the denoiser predicts x_0.
+    """
+    T = len(back) - 1
+    table = np.zeros((T + 1, 2))
+    table[T] = (0.0, 1.0)
+    for t in range(T, 0, -1):
+        out, keep = back[t]
+        table[t - 1] = keep * table[t] + (out, 0.0)
+    return table
 
 
 def collapsed_reverse(
     back: NDArray[np.float64],
     a_T: Array,
     hidden: Callable[[Array, int], Array],
-    VW: Array,
-    bW: Array,
-) -> Combination:
+    image: Callable[[Array, float], Array],
+) -> Array:
     """Run t = T, ..., 1 in hidden space.
 
     Parameters
     ----------
     back
-        (T + 1, 2) coefficients of the step back, see :class:`~.gaussian.Gaussian`.
+        (T + 1, 2) coefficients of the step back.
     a_T
         (B, H_1) the first layer's product x_T W, without bias.
     hidden
-        Maps that product at step t to the last hidden layer, (B, H_1), t -> (B, H).
-    VW, bW
-        (H, H_1) and (H_1,): output layer and its bias, through the first layer.
+        Maps that product at step t to the last hidden layer, (B, H_1), t -> (B, H), a new array.
+    image
+        Maps g and gamma to ``g (V^T W) + gamma (b W)``, (B, H_1), a new array.
+
+    Returns
+    -------
+    g_0, (B, H): the weights of the output layer in x_0; :func:`shares` has those of the rest.
     """
-    T = len(back) - 1
-    g, gamma, delta = 0.0, 0.0, 1.0
+    share = shares(back).tolist()
+    g = None
     a_t = a_T
-    for t in range(T, 0, -1):
-        out, keep = float(back[t, 0]), float(back[t, 1])
-        g = out * hidden(a_t, t) + keep * g  # (B, H)
-        gamma = out + keep * gamma
-        delta = keep * delta
+    for t in range(len(back) - 1, 0, -1):  # in place: the products are small, so passes count
+        out, keep = back[t].tolist()
+        h = hidden(a_t, t)  # (B, H)
+        h *= out
+        if g is not None and keep:
+            g *= keep
+            h += g
+        g = h
         if t > 1:
-            a_t = g @ VW + gamma * bW + delta * a_T  # (B, H_1)
-    return Combination(g, gamma, delta)
+            gamma, delta = share[t - 1]
+            a_t = image(g, gamma)  # (B, H_1)
+            a_t += delta * a_T
+    return g
 
 
 def stepwise_reverse(

@@ -1,8 +1,8 @@
-"""Top-K lists from scores, in batches of users sized from memory."""
+"""Ranking of many users, in batches of users and blocks of items sized from memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from diffrec_cli.config import TemporalConfig
 from diffrec_cli.data.sequences import Rows, Sequences, temporal_weights
-from diffrec_cli.models.backend import Array, Backend
-from diffrec_cli.models.scoring import Scorer
+from diffrec_cli.evaluation.lists import Lists, Mask, from_blocks, from_candidates, from_scores
+from diffrec_cli.models.backend import Backend
+from diffrec_cli.models.scoring import LinearScorer, Scorer
 
-#: Memory that the scores of a batch may take, with the copies made of them on the way.
+#: Memory that the scores of a batch may take.
 BATCH_BYTES = 256 * 2**20
-_COPIES = 3
+_COPIES = 3  # of scores that a scorer makes of all items at once, on the way
 _MAX_BATCH = 2048
+_BLOCK_BATCH = 1024  # users at a time where the catalogue is cut to fit, not the batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def input_rows(history: Sequences, temporal: TemporalConfig | None) -> Rows:
 
 
 def batch_size(n_items: int) -> int:
-    """Return how many users' scores fit into :data:`BATCH_BYTES`."""
+    """Return how many users' scores of all items fit into :data:`BATCH_BYTES`."""
     return max(1, min(_MAX_BATCH, BATCH_BYTES // (4 * _COPIES * n_items)))
 
 
@@ -61,7 +63,9 @@ def rank(
     seen: Sequences | None = None,
     temporal: TemporalConfig | None = None,
     excluded: NDArray[np.bool_] | None = None,
+    precision: str = "fp32",
     users_per_batch: int | None = None,
+    items_per_block: int | None = None,
 ) -> Iterator[Ranked]:
     """Rank all items for every row of `history`, batch by batch.
 
@@ -79,65 +83,31 @@ def rank(
         Weights of the input by order, for the temporal variants.
     excluded
         (|I|,) items that may not be recommended to anyone.
-    users_per_batch
-        Overrides :func:`batch_size`.
+    precision
+        ``bf16`` finds candidates in bfloat16 and scores them again where backend and
+        scorer can; the lists are those of ``fp32``, but for scores equal to six digits.
+    users_per_batch, items_per_block
+        Override what memory allows. Scorers without an ``output`` know no blocks.
     """
-    step = users_per_batch or batch_size(scorer.n_items)
+    linear = isinstance(scorer, LinearScorer) and scorer.output is not None
+    step = users_per_batch or (_BLOCK_BATCH if linear else batch_size(scorer.n_items))
+    width = items_per_block or max(1, BATCH_BYTES // (4 * step))
+    lists = _lists_of(scorer, backend, k, width, precision)
     for start in range(0, len(history), step):
         users = np.arange(start, min(start + step, len(history)))
-        scores = scorer.scores(input_rows(history.take(users), temporal))
-        if seen is not None:
-            mask_seen(scores, seen.take(users), backend)
-        if excluded is not None:
-            scores[:, backend.asarray(np.flatnonzero(excluded))] = -np.inf
-        yield Ranked(start, *top_k(scores, k, backend))
+        masked = Mask.of(None if seen is None else seen.take(users), excluded)
+        rows = input_rows(history.take(users), temporal)
+        yield Ranked(start, *lists(rows, masked))
 
 
-def mask_seen(scores: Array, seen: Sequences, backend: Backend) -> None:
-    """Set the scores of seen items to minus infinity, in place."""
-    rows, items = backend.asarray(seen.rows), backend.asarray(seen.items.astype(np.int64))
-    scores[rows, items] = -np.inf
-
-
-def top_k(scores: Array, k: int, backend: Backend) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the k best items of each row and their scores, best first, ties by item index.
-
-    The libraries' partial sorts promise nothing about ties, so one more score than needed is
-    taken: only where it equals the last one is the row looked at again.
-
-    Examples
-    --------
-    >>> from diffrec_cli.models.backend import NumpyBackend
-    >>> top_k(np.float32([[1, 3, 3, 3, -np.inf]]), 2, NumpyBackend())[0].tolist()
-    [[1, 2]]
-    """
-    n_items = scores.shape[1]
-    taken = min(k + 1, n_items)
-    values, items = backend.largest(scores, taken)
-    order = np.lexsort((items, -values), axis=1)
-    values = np.take_along_axis(values, order, axis=1)
-    items = np.take_along_axis(items, order, axis=1)
-    if taken > k:
-        tied = (values[:, k - 1] == values[:, k]) & np.isfinite(values[:, k])
-        for row in np.flatnonzero(tied):
-            items[row, :k] = _break_ties(np.asarray(_host(scores[row])), items[row], values[row], k)
-        values, items = values[:, :k], items[:, :k]
-    items = np.where(np.isneginf(values), -1, items)
-    missing = ((0, 0), (0, k - items.shape[1]))  # a catalogue of fewer than k items
-    return (
-        np.pad(items, missing, constant_values=-1),
-        np.pad(values, missing, constant_values=-np.inf),
-    )
-
-
-def _break_ties(
-    scores: NDArray[np.float32], items: NDArray[np.int64], values: NDArray[np.float32], k: int
-) -> NDArray[np.int64]:
-    """Return the k best items of one row whose k-th score is shared by items left out."""
-    last = values[k - 1]
-    above = items[:k][values[:k] > last]
-    return np.concatenate([above, np.flatnonzero(scores == last)[: k - len(above)]])
-
-
-def _host(row: Array) -> Array:
-    return row.cpu() if hasattr(row, "cpu") else row
+def _lists_of(
+    scorer: Scorer, backend: Backend, k: int, width: int, precision: str
+) -> Callable[[Rows, Mask], Lists]:
+    """Return the function from a batch to its lists that suits a scorer."""
+    if not isinstance(scorer, LinearScorer) or scorer.output is None:
+        return lambda rows, masked: from_scores(scorer.scores(rows), masked, k, backend)
+    hidden, output = scorer.hidden, scorer.output
+    narrow = None if precision == "fp32" else output.narrowed()
+    if narrow is None:
+        return lambda rows, masked: from_blocks(output, hidden(rows), masked, k, width)
+    return lambda rows, masked: from_candidates(output, narrow, hidden(rows), masked, k, width)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec_cli.diffusion.reverse import Combination, collapsed_reverse, stepwise_reverse
+from diffrec_cli.diffusion.reverse import collapsed_reverse, stepwise_reverse
 from diffrec_cli.models.backend import Backend
 
 Array = Any  # np.ndarray or torch.Tensor
@@ -38,28 +38,36 @@ class CollapsedDenoiser:
         self.backend, self.xp = backend, backend.xp
         self.W_in, self.V, self.b_out = load("W_in"), load("V"), load("b_out")
         layers = sum(name.startswith(f"{prefix}W.") for name in weights)
-        self.hidden_layers = [(load(f"W.{i}"), load(f"b.{i}")) for i in range(layers)]
+        self.hidden_layers = [
+            (backend.transposed(load(f"W.{i}")), load(f"b.{i}")) for i in range(layers)
+        ]
         step = load("embedding") @ load("W_embed") + load("b_embed")  # (T + 1, E)
         self.step_bias = step @ load("W_step") + load("b_in")  # (T + 1, H_1)
         if f"{prefix}VW" in weights:
-            self.VW, self.bW = load("VW"), load("bW")
+            VW, self.bW = load("VW"), load("bW")
         else:
-            self.VW, self.bW = self.V.T @ self.W_in, self.b_out @ self.W_in
+            VW, self.bW = self.V.T @ self.W_in, self.b_out @ self.W_in
+        self.WV = backend.transposed(VW)  # (H_1, H)
 
     def hidden(self, a: Array, t: int) -> Array:
         """Map the first layer's product at step t to the last hidden layer, (B, H_1) -> (B, H)."""
-        h = self.xp.tanh(a + self.step_bias[t])
+        h = a + self.step_bias[t]
+        self.xp.tanh(h, out=h)
         for W, b in self.hidden_layers:
-            h = self.xp.tanh(h @ W + b)
+            h = self.backend.affine(h, W, b)
+            self.xp.tanh(h, out=h)
         return h
 
-    def reverse(self, back: NDArray[np.float64], a_T: Array) -> Combination:
-        """Run the reverse process from the first layer's product x_T W_in, (B, H_1)."""
-        return collapsed_reverse(back, a_T, self.hidden, self.VW, self.bW)
+    def reverse(self, back: NDArray[np.float64], a_T: Array) -> Array:
+        """Run the reverse process from the first layer's product x_T W_in, (B, H_1) -> (B, H).
 
-    def expand(self, x: Combination) -> Array:
-        """Return ``g V^T + gamma b`` of a combination, (B, D): all but its share of x_T."""
-        return x.g @ self.V.T + x.gamma * self.b_out
+        The result weighs the output layer V in x_0, see :func:`~.reverse.collapsed_reverse`.
+        """
+        return collapsed_reverse(back, a_T, self.hidden, self._image)
+
+    def _image(self, g: Array, gamma: float) -> Array:
+        """Return the first layer's product of x_t = g V^T + gamma b, (B, H) -> (B, H_1)."""
+        return self.backend.affine(g, self.WV, gamma * self.bW)
 
     def reverse_normalized(self, back: NDArray[np.float64], x_T: Array) -> Array:
         """Run the reverse process from x_T (B, D) with the input of every step normalised."""

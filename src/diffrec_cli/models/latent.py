@@ -104,7 +104,7 @@ class LatentDiffRec(Trainable):
         One softmax runs over all items, so that the scores of different groups compare.
         """
         log_p = torch.log_softmax(_wide(vae.decode(z)), dim=1)  # (B, |I|)
-        place = vae.backend.asarray(rows.rows * self.n_items + rows.items)
+        place = vae.backend.asarray(rows.rows * self.n_items + vae.column[rows.items])
         values = vae.backend.asarray(rows.values)
         likelihood = (log_p.view(-1)[place] * values).sum() / len(log_p)
         divergence: Tensor = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)

@@ -1,14 +1,15 @@
 """Scores of all items for given histories: inference of the four variants.
 
-A scorer is anything with ``n_items`` and ``scores(rows) -> (B, |I|)``; ranking
-knows no more than that. This module needs no torch unless its backend is torch.
+A scorer is anything with ``n_items`` and ``scores(rows) -> (B, |I|)``. Where scores are a linear
+function of a hidden vector it has ``hidden(rows)`` and ``output`` too, and ranking reads the
+catalogue block by block. This module needs no torch unless its backend is torch.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,10 @@ from numpy.typing import NDArray
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.diffusion.gaussian import Gaussian
+from diffrec_cli.diffusion.reverse import shares
 from diffrec_cli.models.backend import Backend
 from diffrec_cli.models.collapsed import CollapsedDenoiser
+from diffrec_cli.models.output import Head, Output
 from diffrec_cli.models.vae import GroupVAE
 
 Array = Any  # np.ndarray or torch.Tensor
@@ -30,6 +33,17 @@ class Scorer(Protocol):
 
     def scores(self, rows: Rows) -> Array:
         """Return the score of every item for every row, (B, |I|); seen items are not masked."""
+
+
+@runtime_checkable
+class LinearScorer(Protocol):
+    """What ranking asks besides of a scorer whose scores are a linear layer over hidden vectors."""
+
+    output: Output | None
+    """That layer; ``None`` where these settings have scores of another kind."""
+
+    def hidden(self, rows: Rows) -> Array:
+        """Return the hidden vector of every row, (B, H)."""
 
 
 def build_scorer(config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> Scorer:
@@ -60,9 +74,16 @@ class DiffusionScorer:
         Its arrays by name.
     backend
         Where to compute.
+
+    Attributes
+    ----------
+    output
+        The layer that makes scores of what ``hidden(rows)`` returns; ``None`` where ``scores`` has
+        another way.
     """
 
     n_items: int
+    output: Output | None
 
     def __init__(self, config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> None:
         self.backend = backend
@@ -70,6 +91,8 @@ class DiffusionScorer:
         self.seed = config.training.seed
         self.normalized = config.denoiser.normalize_input
         self.denoiser = CollapsedDenoiser(backend, weights, "denoiser.")
+        # What x_0 holds of the output bias and of x_T.
+        self.gamma, self.delta = shares(self.gaussian.back)[0].tolist()
 
     def noised(self, x_0: Array, rows: Rows) -> Array:
         """Return x_{T'}, the start of the reverse process: x_0 itself when T' = 0."""
@@ -84,19 +107,26 @@ class DiffRecScorer(DiffusionScorer):
 
     def __init__(self, config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> None:
         super().__init__(config, weights, backend)
-        self.n_items = int(self.denoiser.V.shape[0])
+        V, bias = self.denoiser.V, self.gamma * self.denoiser.b_out
+        self.n_items = int(V.shape[0])
+        self._expansion = Output(backend, [Head(V, bias, slice(None))])
+        # Elsewhere x_T is dense, and would have to lie in memory beside a block of the scores.
+        sparse = not (self.normalized or self.delta or self.gaussian.T_prime)
+        self.output = self._expansion if sparse else None
+
+    def hidden(self, rows: Rows) -> Array:
+        """Return the weights of the output layer in x_0, (B, H)."""
+        W_in = self.denoiser.W_in
+        if self.gaussian.T_prime == 0:  # x_T is the sparse history: only its rows of W are read
+            return self.denoiser.reverse(self.gaussian.back, self.backend.bag(rows, W_in))
+        return self.denoiser.reverse(self.gaussian.back, self._start(rows) @ W_in)
 
     def scores(self, rows: Rows) -> Array:
         """Return x_0 of the reverse process, (B, |I|)."""
-        back, W_in = self.gaussian.back, self.denoiser.W_in
         if self.normalized:
-            return self.denoiser.reverse_normalized(back, self._start(rows))
-        if self.gaussian.T_prime == 0:  # x_T is the sparse history: only its rows of W are read
-            x = self.denoiser.reverse(back, self.backend.bag(rows, W_in))
-        else:
-            x = self.denoiser.reverse(back, self._start(rows) @ W_in)
-        scores = self.denoiser.expand(x)
-        return scores if x.delta == 0 else scores + x.delta * self._start(rows)
+            return self.denoiser.reverse_normalized(self.gaussian.back, self._start(rows))
+        scores = self._expansion.all_scores(self.hidden(rows))
+        return scores if self.delta == 0 else scores + self.delta * self._start(rows)
 
     def _start(self, rows: Rows) -> Array:
         """Return x_T as a dense array, (B, |I|)."""
@@ -110,15 +140,20 @@ class LatentScorer(DiffusionScorer):
         super().__init__(config, weights, backend)
         self.vae = GroupVAE(backend, np.asarray(weights["of_item"]), weights)
         self.n_items = len(self.vae.groups.of_item)
+        self.output: Output = self.vae.output()
+
+    def hidden(self, rows: Rows) -> Array:
+        """Return z_0 of the reverse process, (B, z)."""
+        back, denoiser = self.gaussian.back, self.denoiser
+        z_T = self.noised(self.vae.encode(rows)[0], rows)
+        if self.normalized:
+            return denoiser.reverse_normalized(back, z_T)
+        g = denoiser.reverse(back, z_T @ denoiser.W_in)
+        return g @ denoiser.V.T + self.gamma * denoiser.b_out + self.delta * z_T
 
     def scores(self, rows: Rows) -> Array:
         """Return the decoder's logits for the reversed latent vector, (B, |I|)."""
-        mean, _ = self.vae.encode(rows)
-        z_T = self.noised(mean, rows)
-        if self.normalized:
-            return self.vae.decode(self.denoiser.reverse_normalized(self.gaussian.back, z_T))
-        z = self.denoiser.reverse(self.gaussian.back, z_T @ self.denoiser.W_in)
-        return self.vae.decode(self.denoiser.expand(z) + z.delta * z_T)
+        return self.output.all_scores(self.hidden(rows))
 
 
 def user_noise(rows: Rows, width: int, seed: int) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import Backend
+from diffrec_cli.models.output import Head, Output
 
 Array = Any  # np.ndarray or torch.Tensor
 PREFIX = "vae."
@@ -42,11 +43,14 @@ class Groups:
         return self.position - (np.cumsum(self.sizes) - self.sizes)[self.of_item]
 
     @property
+    def items(self) -> NDArray[np.int64]:
+        """(|I|,) the items when the groups stand one after the other, ascending within each."""
+        return np.argsort(self.of_item, kind="stable")
+
+    @property
     def position(self) -> NDArray[np.int64]:
-        """(|I|,) place of each item when the groups stand one after the other."""
-        position = np.empty(len(self.of_item), np.int64)
-        position[np.argsort(self.of_item, kind="stable")] = np.arange(len(self.of_item))
-        return position
+        """(|I|,) place of each item in :attr:`items`."""
+        return np.argsort(self.items)
 
     def shares(self, total: int) -> list[int]:
         """Divide `total` units among the groups by size: at least 1 each, the rest to the last.
@@ -93,7 +97,10 @@ class GroupVAE:
         ]
         self.decoders = _numbered(backend, weights, f"{PREFIX}decoder", "")
         self.widths = [layers[-1][1].shape[0] // 2 for layers in self.encoders]  # sizes of z^c
-        self.position = backend.asarray(self.groups.position) if len(self.decoders) > 1 else None
+        one = len(self.decoders) == 1
+        self.items = None if one else self.groups.items  # the item of each logit
+        self.column = np.arange(len(of_item)) if one else self.groups.position
+        self._order = None if one else backend.asarray(self.groups.items)
 
     def encode(self, rows: Rows) -> tuple[Array, Array]:
         """Return mean and log-variance of z_0, (B, z) each, groups side by side.
@@ -112,15 +119,26 @@ class GroupVAE:
         return self.xp.concatenate(means, 1), self.xp.concatenate(log_variances, 1)
 
     def decode(self, z: Array) -> Array:
-        """Return the logits of all items, (B, z) -> (B, |I|)."""
-        if self.position is None:
-            return z @ self.decoders[0].T + self.bias
-        ends = np.cumsum(self.widths).tolist()
-        parts = [
-            z[:, end - width : end] @ D.T
-            for D, width, end in zip(self.decoders, self.widths, ends, strict=True)
-        ]
-        return self.xp.concatenate(parts, 1)[:, self.position] + self.bias
+        """Return the logits of all items, (B, z) -> (B, |I|); `column` has the place of each.
+
+        With one decoder a group the groups stand one after the other: bringing the logits into
+        the order of the items would copy them all.
+        """
+        parts = [z[:, head.part] @ head.V.T for head in self.output().heads]
+        logits = parts[0] if len(parts) == 1 else self.xp.concatenate(parts, 1)
+        return logits + self._bias()
+
+    def output(self) -> Output:
+        """Return the decoders as an output layer."""
+        ends = np.cumsum(self.widths).tolist() if self.items is not None else [sum(self.widths)]
+        bias, heads, first = self._bias(), [], 0
+        for D, end in zip(self.decoders, ends, strict=True):
+            heads.append(Head(D, bias[first : first + len(D)], slice(end - D.shape[1], end)))
+            first += len(D)
+        return Output(self.backend, heads, self.items)
+
+    def _bias(self) -> Array:
+        return self.bias if self._order is None else self.bias[self._order]
 
     def _of_group(self, rows: Rows, c: int) -> Rows:
         """Return the part x^c of the rows that lies in group c, with the group's own columns."""

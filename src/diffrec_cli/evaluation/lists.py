@@ -1,0 +1,186 @@
+"""Top-K lists of a batch of users: from all scores, block by block, or by way of candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec_cli.data.sequences import Sequences
+from diffrec_cli.models.backend import Array, Backend
+from diffrec_cli.models.output import Output
+
+#: (B, k) item indices, best first, -1 where fewer than k remain; and their scores, -inf there.
+Lists = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+_MORE_CANDIDATES = 12  # besides two for every place of the list
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """What may not be recommended: pairs of a row and an item, and items to anyone.
+
+    Parameters
+    ----------
+    rows, items
+        (n,) the pairs.
+    excluded
+        (m,) the items.
+    """
+
+    rows: NDArray[np.int64]
+    items: NDArray[np.int64]
+    excluded: NDArray[np.int64]
+
+    @staticmethod
+    def of(seen: Sequences | None, excluded: NDArray[np.bool_] | None) -> Mask:
+        """Return the mask of what each row has seen, and of items (|I|,) that no one may get."""
+        nothing = np.empty(0, np.int64)
+        return Mask(
+            nothing if seen is None else seen.rows,
+            nothing if seen is None else seen.items.astype(np.int64),
+            nothing if excluded is None else np.flatnonzero(excluded),
+        )
+
+    def of_rows(self, rows: NDArray[np.int64]) -> Mask:
+        """Return what concerns these rows, which are ascending, counted from the first of them."""
+        place = np.searchsorted(rows, self.rows)
+        mine = place < len(rows)
+        mine[mine] = rows[place[mine]] == self.rows[mine]
+        return Mask(place[mine], self.items[mine], self.excluded)
+
+    def columns(self, output: Output) -> Mask:
+        """Return the same in terms of the columns of an output layer."""
+        return Mask(self.rows, output.columns_of(self.items), output.columns_of(self.excluded))
+
+    def between(self, start: int, stop: int) -> Mask:
+        """Return what lies in these columns, counted from the first of them."""
+        inside = (self.items >= start) & (self.items < stop)
+        excluded = self.excluded[(self.excluded >= start) & (self.excluded < stop)]
+        return Mask(self.rows[inside], self.items[inside] - start, excluded - start)
+
+    def apply(self, scores: Array, backend: Backend) -> None:
+        """Set those scores to minus infinity, in place."""
+        scores[backend.asarray(self.rows), backend.asarray(self.items)] = -np.inf
+        if len(self.excluded):
+            scores[:, backend.asarray(self.excluded)] = -np.inf
+
+
+def from_scores(scores: Array, masked: Mask, k: int, backend: Backend) -> Lists:
+    """Rank from the scores of all items at once."""
+    masked.apply(scores, backend)
+    return top_k(scores, k, backend)
+
+
+def from_blocks(output: Output, h: Array, masked: Mask, k: int, width: int) -> Lists:
+    """Rank from hidden vectors, with the scores of `width` items at a time in memory."""
+    backend = output.backend
+    masked = masked.columns(output)
+    scratch = backend.scratch(len(h) * min(width, output.n_items), h)
+    lists = []
+    for block in output.blocks(width):
+        size = block.stop - block.start
+        scores = output.scores(h, block, scratch[: len(h) * size].reshape(len(h), size))
+        columns, values = from_scores(scores, masked.between(block.start, block.stop), k, backend)
+        items = output.items_of(columns + block.start)
+        lists.append((np.where(columns < 0, -1, items), values))
+    return lists[0] if len(lists) == 1 else _merge(lists, k)
+
+
+def from_candidates(
+    output: Output, narrow: Output, h: Array, masked: Mask, k: int, width: int
+) -> Lists:
+    """Rank from products in bfloat16, of which the best are computed again.
+
+    An item that is no candidate has at most the least approximate score of the candidates. It
+    cannot be in the list if that score is below the k-th exact one by more than the errors of
+    the candidates, doubled; users for whom that does not hold are ranked in full precision.
+    """
+    backend = output.backend
+    count = min(2 * k + _MORE_CANDIDATES, output.n_items)
+    columns, rough = _candidates(narrow, h, masked.columns(output), count, width)
+    exact = backend.host(output.scores_at(h, columns))
+    columns, rough = backend.host(columns), backend.host(rough)
+    allowed = np.isfinite(rough)
+    error = np.abs(exact - np.where(allowed, rough, exact)).max(axis=1)
+    exact = np.where(allowed, exact, -np.inf)
+    items, values = _ordered(output.items_of(columns), exact, k)
+    enough = values[:, k - 1] > rough.min(axis=1) + 2 * error  # (B,)
+    again = np.flatnonzero(~enough & allowed.all(axis=1) & (count < output.n_items))
+    if len(again):
+        rows = backend.asarray(again)
+        items[again], values[again] = from_blocks(output, h[rows], masked.of_rows(again), k, width)
+    return items, values
+
+
+def _candidates(
+    narrow: Output, h: Array, masked: Mask, count: int, width: int
+) -> tuple[Array, Array]:
+    """Return the columns of the `count` largest approximate scores and the scores, (B, count)."""
+    backend = narrow.backend
+    h = backend.narrow(h)
+    scratch = backend.scratch(len(h) * min(width, narrow.n_items), h)
+    columns, values = [], []
+    for block in narrow.blocks(width):
+        size = block.stop - block.start
+        scores = narrow.scores(h, block, scratch[: len(h) * size].reshape(len(h), size))
+        masked.between(block.start, block.stop).apply(scores, backend)
+        best, place = backend.largest(scores, min(count, size))
+        columns.append(place + block.start)
+        values.append(best)
+    if len(columns) == 1:
+        return columns[0], values[0]
+    best, place = backend.largest(backend.xp.concatenate(values, 1), count)
+    return backend.xp.take_along_dim(backend.xp.concatenate(columns, 1), place, 1), best
+
+
+def _merge(lists: Sequence[Lists], k: int) -> Lists:
+    """Return the k best of the lists of several parts of the catalogue."""
+    items = np.concatenate([items for items, _ in lists], axis=1)
+    return _ordered(items, np.concatenate([values for _, values in lists], axis=1), k)
+
+
+def _ordered(items: NDArray[np.int64], values: NDArray[np.float32], k: int) -> Lists:
+    """Return the k best of each row, best first, ties by item index; -1 where there is none."""
+    order = np.lexsort((items, -values), axis=1)[:, :k]
+    items = np.take_along_axis(items, order, axis=1)
+    values = np.take_along_axis(values, order, axis=1)
+    items = np.where(np.isneginf(values), -1, items)
+    missing = ((0, 0), (0, k - items.shape[1]))  # a catalogue of fewer than k items
+    return (
+        np.pad(items, missing, constant_values=-1),
+        np.pad(values, missing, constant_values=-np.inf),
+    )
+
+
+def top_k(scores: Array, k: int, backend: Backend) -> Lists:
+    """Return the k best items of each row and their scores, best first, ties by item index.
+
+    The libraries' partial sorts promise nothing about ties, so one more score than needed is
+    taken: only where it equals the last one is the row looked at again.
+
+    Examples
+    --------
+    >>> from diffrec_cli.models.backend import NumpyBackend
+    >>> top_k(np.float32([[1, 3, 3, 3, -np.inf]]), 2, NumpyBackend())[0].tolist()
+    [[1, 2]]
+    """
+    taken = min(k + 1, scores.shape[1])
+    values, items = map(backend.host, backend.largest(scores, taken))
+    items, values = _ordered(items, values, taken)
+    if taken > k:
+        tied = (values[:, k - 1] == values[:, k]) & np.isfinite(values[:, k])
+        for row in np.flatnonzero(tied):
+            items[row, :k] = _break_ties(backend.host(scores[row]), items[row], values[row], k)
+    return _ordered(items[:, :k], values[:, :k], k)
+
+
+def _break_ties(
+    scores: NDArray[np.float32], items: NDArray[np.int64], values: NDArray[np.float32], k: int
+) -> NDArray[np.int64]:
+    """Return the k best items of one row whose k-th score is shared by items left out."""
+    last = values[k - 1]
+    above = items[:k][values[:k] > last]
+    return np.concatenate([above, np.flatnonzero(scores == last)[: k - len(above)]])
