@@ -253,9 +253,16 @@ class Replay:
         t = 1 + torch.multinomial(chances, n, replacement=True, generator=self.device).numpy()
         eps, mask = self.normal(), np.ones((n, self.case.width))
         if rate > 0:
-            kept = self._empty().bernoulli_(1 - rate, generator=self.device)
-            mask = kept.double().numpy() / (1 - rate)
+            mask = self._kept(rate) / (1 - rate)
         return oracle.Draw(t, p, eps, mask)
+
+    def _kept(self, rate: float) -> np.ndarray:
+        """Four decisions of each 64-bit draw: its quarters, as signed numbers, from a threshold."""
+        shape = (len(self.case.rows), self.case.width)
+        words = torch.empty(-(-shape[0] * shape[1] // 4), dtype=torch.int64)
+        words.random_(-(2**63), None, generator=self.device)
+        quarters = words.numpy().view(np.int16)[: shape[0] * shape[1]].reshape(shape)
+        return (quarters >= round(rate * 2**16) - 2**15).astype(np.float64)
 
     def _empty(self) -> torch.Tensor:
         return torch.empty(len(self.case.rows), self.case.width, dtype=self.dtype)

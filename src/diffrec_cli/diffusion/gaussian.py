@@ -85,7 +85,7 @@ class Gaussian:
             (B,) steps, 1 to T.
         """
         scale = self._at("forward", t, x_0)  # (B, 2)
-        return scale[:, :1] * x_0 + scale[:, 1:] * eps
+        return (scale[:, 1:] * eps).addcmul_(x_0, scale[:, :1])
 
     def start(self, x_0: Any, eps: Any) -> Any:
         """Return x_{T'}, (B, D), where the reverse process starts (Algorithm 2, line 2).

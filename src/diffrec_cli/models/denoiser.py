@@ -32,8 +32,22 @@ def dropout(x: Tensor, rate: float, generator: torch.Generator) -> Tensor:
     """Zero a share `rate` of x and rescale the rest, drawing from an explicit generator."""
     if rate == 0:
         return x
-    kept = torch.empty_like(x).bernoulli_(1.0 - rate, generator=generator)
-    return x * kept.div_(1.0 - rate)
+    return (x * kept(x.shape, rate, generator)).div_(1.0 - rate)
+
+
+def kept(shape: torch.Size, rate: float, generator: torch.Generator) -> Tensor:
+    """Draw which numbers dropout keeps, a bool tensor on the generator's device.
+
+    CPUs draw one number after the other, so four decisions come of one draw; `rate` is then
+    rounded to 1 / 65536.
+    """
+    device = generator.device
+    if device.type != "cpu":
+        return torch.empty(shape, device=device).bernoulli_(1.0 - rate, generator=generator).bool()
+    words = torch.empty(-(-shape.numel() // 4), dtype=torch.int64)
+    words.random_(-(2**63), None, generator=generator)
+    quarters = words.view(torch.int16)[: shape.numel()].view(shape)
+    return quarters >= round(rate * 65536) - 32768
 
 
 def xavier(rows: int, columns: int, fans: int, generator: torch.Generator) -> nn.Parameter:

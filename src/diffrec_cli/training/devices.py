@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +11,10 @@ from diffrec_cli.errors import DeviceError, UsageError
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("auto", "fp32", "bf16")
+
+# Of glibc's malloc.h, with its own defaults.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_DEFAULT_TRIM_THRESHOLD, _DEFAULT_MMAP_MAX = 128 * 1024, 65536
 
 
 def choose_device(asked: str) -> str:
@@ -85,6 +91,33 @@ def memory_errors(device: str) -> Iterator[None]:
         raise DeviceError(
             f"out of memory on {device}", "use a smaller --batch-size, or --variant l"
         ) from error
+
+
+@contextmanager
+def reused_memory() -> Iterator[None]:
+    """Let glibc keep what is freed for the next allocation, and give it all back at the end.
+
+    By default it takes every large array from the system and returns it at once, and the system
+    clears each new page: that was half the time of a training step on wide catalogues.
+    """
+    allocator = _glibc() if sys.platform == "linux" else None
+    if allocator is None:
+        yield
+        return
+    allocator.mallopt(_M_MMAP_MAX, 0)
+    allocator.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield
+    finally:
+        allocator.mallopt(_M_MMAP_MAX, _DEFAULT_MMAP_MAX)
+        allocator.mallopt(_M_TRIM_THRESHOLD, _DEFAULT_TRIM_THRESHOLD)
+        allocator.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """Return the C library, unless it is another one than glibc."""
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "gnu_get_libc_version") else None
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
