@@ -1,10 +1,21 @@
 """Devices are chosen, never guessed: what is asked for and absent is an error."""
 
+import platform
+import resource
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
 from diffrec_cli.errors import DeviceError, UsageError
-from diffrec_cli.training.devices import choose_device, choose_precision, memory_errors
+from diffrec_cli.training.devices import (
+    choose_device,
+    choose_precision,
+    memory_errors,
+    ranking_precision,
+    reused_memory,
+)
 
 
 @pytest.fixture
@@ -67,3 +78,28 @@ def test_running_out_of_memory_is_exit_5(error: BaseException) -> None:
 def test_other_errors_pass_unchanged() -> None:
     with pytest.raises(RuntimeError, match="shape"), memory_errors("cpu"):
         raise RuntimeError("shape mismatch")
+
+
+def test_ranking_is_in_fp32_unless_bf16_is_asked_for() -> None:
+    assert [ranking_precision(asked) for asked in ("auto", "fp32", "bf16")] == [
+        "fp32",
+        "fp32",
+        "bf16",
+    ]
+    with pytest.raises(UsageError, match="--precision fp16"):
+        ranking_precision("fp16")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_freed_memory_is_kept_for_the_next_step_and_given_back_at_the_end() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    size = 2**28
+    before = resident()
+    with reused_memory():
+        torch.ones(size // 4)
+        kept = resident() - before
+    if platform.libc_ver()[0] == "glibc":
+        assert kept > 0.9 * size
+    assert resident() - before < 0.1 * size

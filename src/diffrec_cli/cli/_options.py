@@ -25,6 +25,15 @@ DeviceOption = Annotated[
         "--device", envvar="DIFFREC_DEVICE", metavar="auto|cuda|mps|cpu", help="Where to compute."
     ),
 ]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        envvar="DIFFREC_PRECISION",
+        metavar="auto|fp32|bf16",
+        help="Arithmetic of matrix products.",
+    ),
+]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 # Reading a log.

@@ -47,6 +47,7 @@ def evaluate(
         typer.Option("--min", metavar="METRIC@K=VALUE", help="Exit with 7 below this value."),
     ] = None,
     device: o.DeviceOption = "auto",
+    precision: o.PrecisionOption = "auto",
     form: o.FormatOption = None,
 ) -> None:
     """Rank everything a user has not seen, and compare with what came next.
@@ -69,6 +70,7 @@ def evaluate(
         minima=minima,
         per_user=per_user,
         device=device,
+        precision=precision,
         listener=screen,
     )
     screen.close()

@@ -84,6 +84,7 @@ def recommend(
         typer.Option("--out", "-o", help="FILE.csv, .jsonl or .parquet; - is stdout."),
     ] = None,
     device: o.DeviceOption = "auto",
+    precision: o.PrecisionOption = "auto",
     form: o.FormatOption = None,
 ) -> None:
     """Print the top items of users: user, rank, item, score.
@@ -112,6 +113,7 @@ def recommend(
         on_unknown=on_unknown,
         titles=titles,
         device=device,
+        precision=precision,
         listener=screen,
     )
     if out is not None and to_file:

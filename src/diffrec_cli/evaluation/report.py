@@ -54,6 +54,7 @@ def evaluate(
     metrics: Sequence[str] = ("recall", "ndcg"),
     history: str = "train",
     temporal: TemporalConfig | None = None,
+    precision: str = "fp32",
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Rank all items that a user has not interacted with, and compare with what came next.
@@ -70,6 +71,8 @@ def evaluate(
         Input of the model: ``train`` (the paper's protocol), or ``train+valid``.
     temporal
         Weights of the input, for the temporal variants.
+    precision
+        As in :func:`~.ranking.rank`.
     on_progress
         Told how many users are done, and of how many.
 
@@ -92,7 +95,13 @@ def evaluate(
     longest = min(max(ks), scorer.n_items)  # places beyond the catalogue stay empty
     shown = {k: np.zeros(scorer.n_items, np.int64) for k in ks}
     batches = rank(
-        scorer, backend, known.take(users), longest, seen=seen.take(users), temporal=temporal
+        scorer,
+        backend,
+        known.take(users),
+        longest,
+        seen=seen.take(users),
+        temporal=temporal,
+        precision=precision,
     )
     for lists in batches:
         batch = users[lists.start : lists.start + len(lists.items)]

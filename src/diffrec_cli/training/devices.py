@@ -48,11 +48,21 @@ def choose_device(asked: str) -> str:
 
 def choose_precision(asked: str, device: str) -> str:
     """Return ``fp32`` or ``bf16``; ``auto`` takes bf16 where the hardware multiplies it fast."""
-    if asked not in PRECISIONS:
-        raise UsageError(f"--precision {asked}: unknown", f"one of: {', '.join(PRECISIONS)}")
+    _check_precision(asked)
     if asked != "auto":
         return asked
     return "bf16" if fast_bf16(device) else "fp32"
+
+
+def ranking_precision(asked: str) -> str:
+    """Return ``fp32`` or ``bf16`` for ranking; ``auto`` is fp32, which needs no second look."""
+    _check_precision(asked)
+    return "bf16" if asked == "bf16" else "fp32"
+
+
+def _check_precision(asked: str) -> None:
+    if asked not in PRECISIONS:
+        raise UsageError(f"--precision {asked}: unknown", f"one of: {', '.join(PRECISIONS)}")
 
 
 def fast_bf16(device: str) -> bool:

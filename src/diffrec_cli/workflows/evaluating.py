@@ -23,7 +23,7 @@ from diffrec_cli.models.baselines import BASELINES, fit_baseline
 from diffrec_cli.models.scoring import Scorer
 from diffrec_cli.registry import store as registry
 from diffrec_cli.registry.artifact import Artifact
-from diffrec_cli.training.devices import choose_device, memory_errors
+from diffrec_cli.training.devices import choose_device, memory_errors, ranking_precision
 from diffrec_cli.workflows.events import Listener, Note, Step, silent
 from diffrec_cli.workflows.loading import load_scorer
 
@@ -131,6 +131,7 @@ def evaluate(
     minima: Mapping[str, float] | None = None,
     per_user: Path | None = None,
     device: str = "auto",
+    precision: str = "auto",
     listener: Listener = silent,
 ) -> Evaluated:
     """Measure models on the split they were stored with.
@@ -153,6 +154,8 @@ def evaluate(
         A .csv, .jsonl or .parquet file to write every user's metrics to.
     device
         Where to compute.
+    precision
+        ``bf16`` finds candidates in bfloat16 and scores them again; ``auto`` is ``fp32``.
     listener
         Hears of progress.
 
@@ -167,7 +170,7 @@ def evaluate(
         metrics, ks = _with(metrics, name), _with(ks, k)
     if per_user is not None:
         check_target(per_user)
-    device = choose_device(device)
+    device, precision = choose_device(device), ranking_precision(precision)
     backend = TorchBackend(device)
     artifacts = [registry.resolve(model) for model in models] or [registry.resolve(None)]
     measured: list[tuple[str, Dataset, Evaluation]] = []
@@ -184,6 +187,7 @@ def evaluate(
             metrics=metrics,
             history=history,
             temporal=temporal,
+            precision=precision,
             on_progress=_progress(name, listener),
         )
         measured.append((name, dataset, evaluation))

@@ -22,6 +22,7 @@ from diffrec_cli.models.backend import Backend, NumpyBackend, TorchBackend
 from diffrec_cli.models.baselines.popularity import Popularity
 from diffrec_cli.models.scoring import Scorer
 from diffrec_cli.registry import store as registry
+from diffrec_cli.training.devices import ranking_precision
 from diffrec_cli.workflows.events import Listener, Note, Step, silent
 from diffrec_cli.workflows.loading import load_scorer
 
@@ -91,6 +92,7 @@ def recommend(
     on_unknown: str = "error",
     titles: bool = False,
     device: str = "auto",
+    precision: str = "auto",
     listener: Listener = silent,
 ) -> Recommendations:
     """Ask a model for the best k items of each user.
@@ -121,6 +123,9 @@ def recommend(
         Add the items' titles.
     device
         Where to compute; ``auto`` serves few users with NumPy, without loading torch.
+    precision
+        ``bf16`` finds candidates in bfloat16 and scores them again, where torch serves; ``auto``
+        is ``fp32``.
     listener
         Hears of progress, and of ids that are not known.
 
@@ -131,6 +136,7 @@ def recommend(
     UsageError
         Options contradict each other, or k is larger than the catalogue.
     """
+    precision = ranking_precision(precision)
     given = [bool(users), users_file is not None, all_users, history is not None, bool(like)]
     if sum(given) != 1:
         raise UsageError(
@@ -158,7 +164,9 @@ def recommend(
     device = _device(device, len(request.labels))
     backend = NumpyBackend() if device == _NUMPY else TorchBackend(device)
     scorer = load_scorer(artifact, config, dataset, backend)
-    batches = _lists(request, dataset, config, scorer, backend, k, include_seen, excluded)
+    batches = _lists(
+        request, dataset, config, scorer, backend, k, include_seen, excluded, precision
+    )
     tables = _tables(batches, request, dataset, titles, listener)
     return Recommendations(
         model=artifact.record.reference,
@@ -303,6 +311,7 @@ def _lists(
     k: int,
     include_seen: bool,
     excluded: NDArray[np.bool_] | None,
+    precision: str,
 ) -> Iterator[Ranked]:
     """Rank for every user; users of whom nothing is known get what is popular."""
     if request.unknown.any():
@@ -315,6 +324,7 @@ def _lists(
         seen=None if include_seen else request.histories,
         temporal=config.temporal,
         excluded=excluded,
+        precision=precision,
     )
 
 
