@@ -70,7 +70,7 @@ def test_rows_run_once_and_run_again_to_the_same_figures(
 
 
 def test_a_table_has_means_and_deviations_over_seeds(capsys: pytest.CaptureFixture[str]) -> None:
-    figures = dict.fromkeys(reproduce.TEST, "0.1") | {reproduce.VALID: "0.2"}
+    figures = dict.fromkeys(reproduce.TEST, "0.1") | {reproduce.VALID: "0.2", "parameters": "2e6"}
     runs = [
         row(seed="1", settings="", data="ml1m", epoch="10", seconds="5") | figures,
         row(seed="2", settings="", data="ml1m", epoch="20", seconds="7") | figures,
@@ -82,6 +82,7 @@ def test_a_table_has_means_and_deviations_over_seeds(capsys: pytest.CaptureFixtu
     shown = dict(zip(names, cells, strict=True))
     assert shown["recall@20"] == "0.2000 ± 0.1414"
     assert shown["recall@10"] == "0.1000 ± 0.0000"
+    assert shown["parameters"] == "2.00M"
     assert (shown["seeds"], shown["epoch"], shown["seconds"]) == ("2", "15", "6")
 
 

@@ -8,7 +8,7 @@ import studies
 
 METRICS = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
 VALID = "valid_recall@20"
-HEADER = ("data", "variant", "settings", VALID, *METRICS, "seeds", "epoch", "seconds")
+HEADER = ("data", "variant", "settings", VALID, *METRICS, "parameters", "seeds", "epoch", "seconds")
 
 
 def print_tables(rows: list[studies.Row], only: list[str]) -> None:
@@ -37,7 +37,7 @@ def _lines(study: str, rows: list[studies.Row]) -> list[list[str]]:
     for (data, variant, preset, settings), seeds in _grouped(rows).items():
         if study == "released" and (data, variant) in studies.PRINTED:
             figures = [f"{value:.4f}" for value in studies.PRINTED[data, variant]]
-            lines.append([data, variant, "as printed", "", *figures, "", "", ""])
+            lines.append([data, variant, "as printed", "", *figures, "", "", "", ""])
         lines.append(
             [
                 data,
@@ -45,6 +45,7 @@ def _lines(study: str, rows: list[studies.Row]) -> list[list[str]]:
                 f"{preset} {settings}".strip(),
                 _spread(seeds, VALID),
                 *(_spread(seeds, metric) for metric in METRICS),
+                f"{_mean(seeds, 'parameters') / 1e6:.2f}M",
                 str(len(seeds)),
                 f"{_mean(seeds, 'epoch'):.0f}",
                 f"{_mean(seeds, 'seconds'):.0f}",

@@ -146,7 +146,7 @@ def auto(variant: Variant, users: int) -> FitConfig:
         denoiser=DenoiserConfig(dims=(1000,) if large else (300,)),
         training=replace(training, lr=2e-3, batch_size=_batch_size(users, updates=30)),
         latent=LatentConfig(
-            gamma=0.03,
+            gamma=0.01 if large else 0.03,
             lambda_=weight,
             lambda_min=weight,
             log_variance="free" if large else "bounded",

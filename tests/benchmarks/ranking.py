@@ -133,6 +133,20 @@ def steps(users: int, rounds: int, device: str) -> Iterator[Row]:
             }
 
 
+def growth(users: int, rounds: int, device: str) -> Iterator[Row]:
+    """Measure how the time grows with users, items and hidden size, each doubled from a middle."""
+    middle = {"users": users // 2, "items": 16_000, "hidden": 500}
+    sizes = [middle] + [middle | {name: 2 * value} for name, value in middle.items()]
+    ways: dict[str, Callable[[], object]] = {}
+    for size in sizes:
+        data = Size("made", size["users"], size["items"], size["users"] * 20)
+        case = Case(data, (size["hidden"],), 5, size["users"], device)
+        ways[str(size)] = lambda case=case: case.package("fp32")
+    times = side_by_side(ways, rounds)
+    for size in sizes:
+        yield {**size, "times the first": times[str(size)].over(times[str(middle)])}
+
+
 def _wait(device: str) -> None:
     if device.startswith("cuda"):
         torch.cuda.synchronize()
