@@ -8,7 +8,7 @@ from diffrec_cli.config import DenoiserConfig, FitConfig, TrainingConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import NumpyBackend
 from diffrec_cli.models.build import build_model, scoring_weights, stored_weights
-from diffrec_cli.models.denoiser import Denoiser, dropout, kept, sinusoidal_embedding
+from diffrec_cli.models.denoiser import Denoiser, sinusoidal_embedding
 from diffrec_cli.models.scoring import build_scorer
 
 ITEMS = 31
@@ -56,24 +56,6 @@ def test_embedding_is_cosines_and_sines_at_geometric_frequencies() -> None:
     embedding = sinusoidal_embedding(7, 4)
     expected = [np.cos(7), np.cos(7 * 0.01), np.sin(7), np.sin(7 * 0.01)]
     np.testing.assert_allclose(embedding[7], expected, rtol=1e-5)
-
-
-def test_dropout_keeps_the_expectation_and_repeats_by_its_generator() -> None:
-    x = torch.ones(1000, 50)
-    dropped = dropout(x, 0.3, torch.Generator().manual_seed(1))
-    assert float(dropped.mean()) == pytest.approx(1.0, abs=0.01)
-    assert dropped.unique().tolist() == pytest.approx([0.0, 1 / 0.7])
-    assert torch.equal(dropped, dropout(x, 0.3, torch.Generator().manual_seed(1)))
-
-
-@pytest.mark.parametrize("rate", [0.01, 0.5, 0.99])
-@pytest.mark.parametrize("columns", [1, 2, 3, 4, 5])
-def test_dropout_decides_for_each_number_by_itself(rate: float, columns: int) -> None:
-    mask = kept(torch.Size((100_000, columns)), rate, torch.Generator().manual_seed(2)).double()
-    assert mask.mean(dim=0).tolist() == pytest.approx([1 - rate] * columns, abs=0.01)
-    if columns > 1:
-        covariance = torch.cov(mask.T) / (rate * (1 - rate))
-        torch.testing.assert_close(covariance, torch.eye(columns).double(), atol=0.15, rtol=0)
 
 
 @pytest.mark.parametrize("T_prime", [1, 2, 4])

@@ -102,12 +102,15 @@ class Gaussian:
         scale = self._at("forward", t, x_t)
         return (x_t - scale[:, 1:] * prediction) / scale[:, :1]
 
-    def losses(self, prediction: Tensor, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+    def target(self, x_0: Tensor, eps: Tensor) -> Tensor:
+        """Return what the denoiser is to predict, (B, D)."""
+        return x_0 if self.predicts_x0 else eps
+
+    def losses(self, prediction: Tensor, target: Tensor, t: Tensor) -> Tensor:
         """Return the weighted loss L_t of each sample, (B,): the mean over D, where Eq. 9 sums.
 
-        It is computed in the precision of x_0, whatever that of the prediction.
+        It is computed in the precision of the target, whatever that of the prediction.
         """
-        target = x_0 if self.predicts_x0 else eps
         error = (prediction.to(target.dtype) - target).square().mean(dim=1)  # (B,)
         return error * self._at("weights", t, error)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from diffrec_cli.config import DenoiserConfig
+from diffrec_cli.models.randomness import dropout
 
 
 def sinusoidal_embedding(T: int, size: int) -> NDArray[np.float32]:
@@ -26,28 +27,6 @@ def sinusoidal_embedding(T: int, size: int) -> NDArray[np.float32]:
     half = size // 2
     angle = np.arange(T + 1)[:, None] * np.exp(-math.log(10000.0) * np.arange(half) / half)
     return np.concatenate([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
-
-
-def dropout(x: Tensor, rate: float, generator: torch.Generator) -> Tensor:
-    """Zero a share `rate` of x and rescale the rest, drawing from an explicit generator."""
-    if rate == 0:
-        return x
-    return (x * kept(x.shape, rate, generator)).div_(1.0 - rate)
-
-
-def kept(shape: torch.Size, rate: float, generator: torch.Generator) -> Tensor:
-    """Draw which numbers dropout keeps, a bool tensor on the generator's device.
-
-    CPUs draw one number after the other, so four decisions come of one draw; `rate` is then
-    rounded to 1 / 65536.
-    """
-    device = generator.device
-    if device.type != "cpu":
-        return torch.empty(shape, device=device).bernoulli_(1.0 - rate, generator=generator).bool()
-    words = torch.empty(-(-shape.numel() // 4), dtype=torch.int64)
-    words.random_(-(2**63), None, generator=generator)
-    quarters = words.view(torch.int16)[: shape.numel()].view(shape)
-    return quarters >= round(rate * 65536) - 32768
 
 
 def xavier(rows: int, columns: int, fans: int, generator: torch.Generator) -> nn.Parameter:

@@ -11,6 +11,7 @@ from diffrec_cli.diffusion.gaussian import Gaussian
 from diffrec_cli.diffusion.importance import StepSampler
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.denoiser import Denoiser
+from diffrec_cli.models.randomness import normal_like
 from diffrec_cli.models.trainable import Draws, Trainable
 
 
@@ -39,9 +40,13 @@ class DiffRec(Trainable):
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the mean loss of a batch of users: Algorithm 1, lines 3 to 7."""
         x_0 = backend.dense(rows, self.n_items)  # (B, |I|)
-        t, scale = self.sampler.draw(len(x_0), draws.device)
-        eps = torch.empty_like(x_0).normal_(generator=draws.device)
+        t, scale = self.sampler.draw(len(rows), draws.device)
+        eps = normal_like(x_0, draws.device)
         x_t = self.gaussian.corrupt(x_0, t, eps)
-        losses = self.gaussian.losses(self.denoiser(x_t, t, draws.device), x_0, eps, t)  # (B,)
+        target = self.gaussian.target(x_0, eps)
+        del x_0, eps  # each is as wide as the catalogue
+        prediction = self.denoiser(x_t, t, draws.device)
+        del x_t
+        losses = self.gaussian.losses(prediction, target, t)  # (B,)
         self.sampler.tell(t, losses)
         return (losses * scale).mean()

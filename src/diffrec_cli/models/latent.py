@@ -17,6 +17,7 @@ from diffrec_cli.diffusion.gaussian import Gaussian
 from diffrec_cli.diffusion.importance import StepSampler
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.denoiser import Denoiser, xavier
+from diffrec_cli.models.randomness import normal_like
 from diffrec_cli.models.trainable import Draws, Trainable
 from diffrec_cli.models.vae import PREFIX, Groups, GroupVAE
 
@@ -89,10 +90,10 @@ class LatentDiffRec(Trainable):
     def _diffuse(self, z_0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return the predicted z_0, (B, z), and the mean diffusion loss: Algorithm 1 on z_0."""
         t, scale = self.sampler.draw(len(z_0), generator)
-        eps = torch.empty_like(z_0).normal_(generator=generator)
+        eps = normal_like(z_0, generator)
         z_t = self.gaussian.corrupt(z_0, t, eps)
         prediction = self.denoiser(z_t, t, generator)
-        losses = self.gaussian.losses(prediction, z_0, eps, t)
+        losses = self.gaussian.losses(prediction, self.gaussian.target(z_0, eps), t)
         self.sampler.tell(t, losses)
         return self.gaussian.predicted_x0(prediction, z_t, t), (losses * scale).mean()
 
@@ -189,7 +190,7 @@ def _wide(x: Tensor) -> Tensor:
 
 def _sample(mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Tensor:
     """Draw z_0 = mean + sigma eps, (B, z)."""
-    eps = torch.empty_like(mean).normal_(generator=generator)
+    eps = normal_like(mean, generator)
     return mean + (0.5 * log_variance).exp() * eps
 
 

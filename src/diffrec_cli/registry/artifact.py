@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import mmap
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ RECORD = "model.json"
 WEIGHTS = "weights.safetensors"
 EPOCHS = "epochs.jsonl"
 DATA = "data"
+
+_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "u1"}
 
 
 @dataclass(frozen=True)
@@ -56,12 +60,13 @@ class Artifact:
             return Artifact(ModelRecord.from_dict(values), path)
 
     def weights(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays of the model by name; raise :class:`CorruptError` if damaged."""
-        from safetensors.numpy import load_file
+        """Return the arrays of the model by name; raise :class:`CorruptError` if damaged.
 
+        They are views of the file: what is not used of them is never read, and changes to them
+        are not written.
+        """
         with _reading(self.path / WEIGHTS):
-            arrays: dict[str, NDArray[Any]] = load_file(self.path / WEIGHTS)
-            return arrays
+            return _mapped(self.path / WEIGHTS)
 
     def dataset(self) -> Dataset:
         """Return the dataset it was fitted on; raise :class:`CorruptError` if damaged."""
@@ -96,6 +101,29 @@ def write_files(
     return {
         path.relative_to(directory).as_posix(): FileEntry(sha256_file(path), path.stat().st_size)
         for path in paths
+    }
+
+
+def _mapped(path: Path) -> dict[str, NDArray[Any]]:
+    """Map a safetensors file into memory (its library copies every array)."""
+    import numpy as np
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy"):
+        pass  # the library has checked that the header is sound and fits the file
+    with path.open("rb") as stream:
+        content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    header.pop("__metadata__", None)
+    return {
+        name: np.frombuffer(
+            content,
+            _DTYPES[entry["dtype"]],
+            count=math.prod(entry["shape"]),
+            offset=start + entry["data_offsets"][0],
+        ).reshape(entry["shape"])
+        for name, entry in header.items()
     }
 
 
