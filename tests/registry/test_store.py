@@ -73,6 +73,17 @@ class TestPublishing:
         registry.publish(samples.record(), weights, samples.dataset(), [])
         np.testing.assert_array_equal(registry.resolve("ml").weights()["w"], weights["w"])
 
+    def test_weights_are_views_of_the_file_that_nobody_can_change_it_by(self):
+        artifact = samples.store()
+        before = (artifact.path / "weights.safetensors").read_bytes()
+        weights = artifact.weights()
+        for array in weights.values():
+            assert not array.flags.owndata
+            array[...] = 0
+        assert (artifact.path / "weights.safetensors").read_bytes() == before
+        registry.remove("ml")  # what is mapped may be removed, and stays readable
+        assert all(not array.any() for array in weights.values())
+
     def test_versions_count_up_per_name_and_a_gap_is_not_filled(self):
         for name in ("ml", "ml", "other", "ml"):
             samples.store(name)
