@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 
@@ -27,18 +28,23 @@ class Times:
         return statistics.median(a / b for a, b in zip(self.seconds, other.seconds, strict=True))
 
 
-def side_by_side(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Times]:
+def side_by_side(
+    ways: Mapping[str, Callable[[], object]],
+    rounds: int,
+    around: Callable[[str], AbstractContextManager[object]] = lambda name: nullcontext(),
+) -> dict[str, Times]:
     """Time several ways in turn, so that whatever else the machine does hits all alike.
 
-    One round before the others is not counted.
+    One round before the others is not counted, nor what `around` does before and after a way.
     """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds + 1):
         for name, way in ways.items():
             gc.collect()
-            started = time.perf_counter()
-            way()
-            seconds[name].append(time.perf_counter() - started)
+            with around(name):
+                started = time.perf_counter()
+                way()
+                seconds[name].append(time.perf_counter() - started)
     return {name: Times(tuple(values[1:])) for name, values in seconds.items()}
 
 

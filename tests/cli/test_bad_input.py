@@ -135,6 +135,10 @@ class TestAskingForLists:
     def test_an_empty_list(self, cli: Cli) -> None:
         refused(cli("recommend", "--user", "u0001", "-k", 0), 2, "-k 0")
 
+    @pytest.mark.parametrize("who", [("--user", "u0001"), ("--all-users",)])
+    def test_a_precision_that_does_not_exist(self, cli: Cli, who: tuple[str, ...]) -> None:
+        refused(cli("recommend", *who, "--precision", "fp16"), 2, "fp16")
+
     def test_nobody_and_several_at_once(self, cli: Cli) -> None:
         refused(cli("recommend"), 2, "--user")
         refused(cli("recommend", "--user", "u0001", "--all-users"), 2, "not several")
@@ -177,6 +181,7 @@ class TestEvaluating:
             ["--baselines", "magic"],
             ["-k", ""],
             ["--metrics", ""],
+            ["--precision", "fp16"],
             ["--per-user", "users.xls"],
         ],
     )

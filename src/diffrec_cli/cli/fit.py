@@ -33,6 +33,7 @@ def fit(
         typer.Option("--name", "-n", help="Name of the model. [default: DATASET-VARIANT]"),
     ] = None,
     device: o.DeviceOption = "auto",
+    precision: o.PrecisionOption = "auto",
     preset: Annotated[
         str,
         typer.Option(
@@ -51,16 +52,6 @@ def fit(
             rich_help_panel=o.TRAINING,
         ),
     ] = None,
-    precision: Annotated[
-        str,
-        typer.Option(
-            "--precision",
-            envvar="DIFFREC_PRECISION",
-            metavar="auto|fp32|bf16",
-            help="Arithmetic of matrix products.",
-            rich_help_panel=o.TRAINING,
-        ),
-    ] = "auto",
     seed: Annotated[
         int | None,
         typer.Option(

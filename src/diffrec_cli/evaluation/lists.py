@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,24 +75,33 @@ def from_scores(scores: Array, masked: Mask, k: int, backend: Backend) -> Lists:
 
 
 def from_blocks(output: Output, h: Array, masked: Mask, k: int, width: int) -> Lists:
-    """Rank from hidden vectors, with the scores of `width` items at a time in memory."""
+    """Rank from hidden vectors (B, H), with the scores of `width` items at a time in memory."""
+    lists = []
+    for start, scores in _masked_blocks(output, h, masked, width):
+        columns, values = top_k(scores, k, output.backend)
+        items = output.items_of(columns + start)
+        lists.append((np.where(columns < 0, -1, items), values))
+    return lists[0] if len(lists) == 1 else _merge(lists, k)
+
+
+def _masked_blocks(
+    output: Output, h: Array, masked: Mask, width: int
+) -> Iterator[tuple[int, Array]]:
+    """Yield the first column of each block and its scores, (B, <= width), in reused memory."""
     backend = output.backend
     masked = masked.columns(output)
     scratch = backend.scratch(len(h) * min(width, output.n_items), h)
-    lists = []
     for block in output.blocks(width):
         size = block.stop - block.start
         scores = output.scores(h, block, scratch[: len(h) * size].reshape(len(h), size))
-        columns, values = from_scores(scores, masked.between(block.start, block.stop), k, backend)
-        items = output.items_of(columns + block.start)
-        lists.append((np.where(columns < 0, -1, items), values))
-    return lists[0] if len(lists) == 1 else _merge(lists, k)
+        masked.between(block.start, block.stop).apply(scores, backend)
+        yield block.start, scores
 
 
 def from_candidates(
     output: Output, narrow: Output, h: Array, masked: Mask, k: int, width: int
 ) -> Lists:
-    """Rank from products in bfloat16, of which the best are computed again.
+    """Rank from products in bfloat16 of hidden vectors (B, H); the best are computed again.
 
     An item that is no candidate has at most the least approximate score of the candidates. It
     cannot be in the list if that score is below the k-th exact one by more than the errors of
@@ -100,7 +109,7 @@ def from_candidates(
     """
     backend = output.backend
     count = min(2 * k + _MORE_CANDIDATES, output.n_items)
-    columns, rough = _candidates(narrow, h, masked.columns(output), count, width)
+    columns, rough = _candidates(narrow, h, masked, count, width)
     exact = backend.host(output.scores_at(h, columns))
     columns, rough = backend.host(columns), backend.host(rough)
     allowed = np.isfinite(rough)
@@ -120,15 +129,10 @@ def _candidates(
 ) -> tuple[Array, Array]:
     """Return the columns of the `count` largest approximate scores and the scores, (B, count)."""
     backend = narrow.backend
-    h = backend.narrow(h)
-    scratch = backend.scratch(len(h) * min(width, narrow.n_items), h)
     columns, values = [], []
-    for block in narrow.blocks(width):
-        size = block.stop - block.start
-        scores = narrow.scores(h, block, scratch[: len(h) * size].reshape(len(h), size))
-        masked.between(block.start, block.stop).apply(scores, backend)
-        best, place = backend.largest(scores, min(count, size))
-        columns.append(place + block.start)
+    for start, scores in _masked_blocks(narrow, backend.narrow(h), masked, width):
+        best, place = backend.largest(scores, min(count, scores.shape[1]))
+        columns.append(place + start)
         values.append(best)
     if len(columns) == 1:
         return columns[0], values[0]

@@ -2,7 +2,7 @@
 
 Every scorer of this project ends in ``h V^T + b``, a product as wide as the catalogue. Apart from
 the rest it can be computed for some of the items, so that the scores of all of them never have to
-exist at once. This module imports neither torch nor NumPy's functions on scores.
+exist at once. Scores are only touched through a backend, so the lines serve NumPy and torch.
 """
 
 from __future__ import annotations

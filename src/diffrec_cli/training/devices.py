@@ -115,7 +115,7 @@ def reused_memory() -> Iterator[None]:
         yield
         return
     allocator.mallopt(_M_MMAP_MAX, 0)
-    allocator.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    allocator.mallopt(_M_TRIM_THRESHOLD, -1)
     try:
         yield
     finally:

@@ -250,9 +250,9 @@ def _epoch(
         batch = users[i * config.batch_size : (i + 1) * config.batch_size]
         with _autocast(backend.device, precision):
             loss = model.loss(rows.take(batch), backend, draws)
-        optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so
         optimizer.step()
+        optimizer.zero_grad(set_to_none=True)  # now: they are as large as the weights
         total += loss.detach()
         on_batch(min((i + 1) * config.batch_size, len(users)), len(users))
     mean = float(total) / max(1, batches)
