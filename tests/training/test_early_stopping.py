@@ -15,13 +15,3 @@ def test_stops_when_patience_runs_out() -> None:
 
 def test_never_stops_before_a_first_value() -> None:
     assert not EarlyStopping(patience=1).exhausted(100)
-
-
-def test_state_survives_json() -> None:
-    import json
-
-    for values in ([], [0.5, 0.4]):
-        stopping = EarlyStopping(patience=2)
-        for epoch, value in enumerate(values, start=1):
-            stopping.better(epoch, value)
-        assert EarlyStopping.restored(json.loads(json.dumps(stopping.state()))) == stopping

@@ -176,6 +176,27 @@ def test_the_best_weights_survive_in_the_checkpoint(checkerboard: Dataset, tmp_p
 
 
 @pytest.mark.usefixtures("eager_checkpoints")
+def test_a_best_epoch_that_the_checkpoint_does_not_know_is_the_best_still(
+    checkerboard: Dataset, tmp_path: Path
+) -> None:
+    scores = [0.1, 0.5, 0.3, 0.9, 0.2, 0.1]
+    # Interrupted after epoch 4 became the best and before its checkpoint.
+    fit(checkerboard, scores, run=tmp_path, on_epoch=interrupt_after(4))
+    resumed = fit(checkerboard, scores[3:], run=tmp_path, resume=True)
+    assert (resumed.epoch, resumed.metrics) == (4, {"recall@20": 0.9})
+    assert same_weights(resumed, fit(checkerboard, training={"epochs": 4}))
+
+
+@pytest.mark.usefixtures("eager_checkpoints")
+def test_damaged_best_weights_are_named(checkerboard: Dataset, tmp_path: Path) -> None:
+    fit(checkerboard, [0.1, 0.2], run=tmp_path, on_epoch=interrupt_after(2))
+    path = tmp_path / "best.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CorruptError, match=r"best\.safetensors"):
+        fit(checkerboard, [0.1], run=tmp_path, resume=True)
+
+
+@pytest.mark.usefixtures("eager_checkpoints")
 def test_a_damaged_checkpoint_is_named(checkerboard: Dataset, tmp_path: Path) -> None:
     fit(checkerboard, [0.1, 0.2], run=tmp_path, on_epoch=interrupt_after(2))
     path = tmp_path / "checkpoint.safetensors"

@@ -1,8 +1,8 @@
 """The state of an unfinished fit on disk, so that it can be killed and resumed.
 
 A run is a directory in ``runs/``: ``run.json`` (what is being fitted), ``epochs.jsonl``
-(the epoch log) and ``checkpoint.safetensors`` (tensors, and the plain state as
-JSON in the header). Randomness hangs on (seed, epoch) alone, so no generator's state is kept.
+(the epoch log), ``best.safetensors`` and ``checkpoint.safetensors`` (tensors, and a plain state
+as JSON in the header). Randomness hangs on (seed, epoch) alone, so no generator's state is kept.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def save_checkpoint(
     run: Path,
     model: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
-    others: Mapping[str, Mapping[str, Tensor]],
+    average: Mapping[str, Tensor],
     state: Mapping[str, Any],
 ) -> None:
     """Write everything that the next epoch needs into the run's directory, atomically.
@@ -38,63 +38,71 @@ def save_checkpoint(
         Directory of the run.
     model, optimizer
         What is being trained, and by what.
-    others
-        Further weights by set and name (``best``, ``average``).
+    average
+        Averaged weights by name, if there are any.
     state
         Plain values, for JSON.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
     tensors = {f"model.{name}": t for name, t in model.state_dict().items()}
-    for kind, weights in others.items():
-        tensors |= {f"{kind}.{name}": t for name, t in weights.items()}
-    moments = optimizer.state_dict()["state"]
-    for index, values in moments.items():
+    tensors |= {f"average.{name}": t for name, t in average.items()}
+    for index, values in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    temporary = run / f"{_FILE}.new"
-    with storage_errors(run):
-        try:
-            save_file(tensors, temporary, metadata={"state": json.dumps(state)})
-            sync(temporary)
-        except SafetensorError as error:
-            temporary.unlink(missing_ok=True)
-            raise system_error(error) from error
-        temporary.replace(run / _FILE)
+    save_tensors(run / _FILE, tensors, state, synced=True)
 
 
 def load_checkpoint(
     run: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """Restore model and optimiser in place.
-
-    Returns
-    -------
-    The best weights so far and the averaged ones, under those names, and the plain state.
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Restore model and optimiser in place; return the averaged weights and the plain state.
 
     Raises
     ------
     CorruptError
         The checkpoint is damaged or does not fit the model.
     """
-    from safetensors import SafetensorError, safe_open
-
+    tensors, state = load_tensors(run / _FILE)
     try:
-        with safe_open(run / _FILE, framework="pt") as file:
-            state = json.loads(file.metadata()["state"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         model.load_state_dict(_under(tensors, "model."))
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _under(tensors, "optimizer.").items():
             index, key = name.split(".", 1)
             moments.setdefault(int(index), {})[key] = tensor
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
-    except (OSError, SafetensorError, RuntimeError, KeyError, ValueError) as error:
-        raise CorruptError(
-            f"{run / _FILE}: the checkpoint is damaged ({error})", "fit again without --resume"
-        ) from error
-    return {kind: _under(tensors, f"{kind}.") for kind in ("best", "average")}, state
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise _damaged(run / _FILE, error) from error
+    return _under(tensors, "average."), state
+
+
+def save_tensors(
+    path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any], *, synced: bool = False
+) -> None:
+    """Write tensors and a plain state to a file, atomically; `synced` waits for the disk."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    on_host = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    temporary = path.with_name(f"{path.name}.new")
+    with storage_errors(path.parent):
+        try:
+            save_file(on_host, temporary, metadata={"state": json.dumps(state)})
+            if synced:
+                sync(temporary)
+        except SafetensorError as error:
+            temporary.unlink(missing_ok=True)
+            raise system_error(error) from error
+        temporary.replace(path)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return what :func:`save_tensors` wrote; raise :class:`CorruptError` if it is damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = json.loads(file.metadata()["state"])
+            return {name: file.get_tensor(name) for name in file.keys()}, state  # noqa: SIM118
+    except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, error) from error
 
 
 def has_checkpoint(run: Path) -> bool:
@@ -113,6 +121,12 @@ def append_line(path: Path, values: Mapping[str, Any]) -> None:
         stream.write(json.dumps(values, allow_nan=False) + "\n")
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def _damaged(path: Path, error: Exception) -> CorruptError:
+    return CorruptError(
+        f"{path}: the checkpoint is damaged ({error})", "fit again without --resume"
+    )
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 
 @dataclass
@@ -32,13 +31,3 @@ class EarlyStopping:
     def exhausted(self, epoch: int) -> bool:
         """Return whether patience has run out at this epoch."""
         return self.best_epoch > 0 and epoch - self.best_epoch >= self.patience
-
-    def state(self) -> dict[str, Any]:
-        """Return plain values for a checkpoint."""
-        return {**asdict(self), "best": self.best if self.best_epoch else None}
-
-    @staticmethod
-    def restored(state: dict[str, Any]) -> EarlyStopping:
-        """Rebuild what :meth:`state` gave."""
-        best = float("-inf") if state["best"] is None else state["best"]
-        return EarlyStopping(**{**state, "best": best})

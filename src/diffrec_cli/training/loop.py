@@ -26,6 +26,7 @@ from diffrec_cli.files import write_atomically
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.trainable import Draws, Trainable
 from diffrec_cli.training.averaging import WeightAverage
+from diffrec_cli.training.best import Best, BestEpoch
 from diffrec_cli.training.checkpoint import append_line, load_checkpoint, save_checkpoint
 from diffrec_cli.training.early_stopping import EarlyStopping
 
@@ -101,22 +102,16 @@ class _State:
 
     stopping: EarlyStopping
     average: WeightAverage
+    best: BestEpoch
     epoch: int = 0
-    metrics: dict[str, float] | None = None
-    weights: dict[str, Tensor] | None = None
     seconds: float = 0.0
 
     def plain(self) -> dict[str, Any]:
         return {
-            "stopping": self.stopping.state(),
             "epoch": self.epoch,
-            "metrics": self.metrics,
             "seconds": self.seconds,
             "updates": self.average.updates,
         }
-
-    def tensors(self) -> dict[str, Mapping[str, Tensor]]:
-        return {"best": self.weights or {}, "average": self.average.tensors()}
 
 
 def train(
@@ -165,7 +160,9 @@ def train(
     backend = TorchBackend(device)
     model.to(backend.device)
     optimizer = _optimizer(model, config, backend.device)
-    state = _State(EarlyStopping(config.patience), WeightAverage(model, config.ema_decay))
+    state = _State(
+        EarlyStopping(config.patience), WeightAverage(model, config.ema_decay), BestEpoch(run)
+    )
     optimizer.register_step_post_hook(lambda *_: state.average.update())
     if resume and run is not None:
         _resume(run, model, optimizer, state)
@@ -191,25 +188,27 @@ def train(
                 stopped = "time"
                 break
     except TrainingError:
-        if not state.weights:
+        if state.stopping.best_epoch == 0:
             raise
         stopped = "diverged"
     except KeyboardInterrupt as error:
         stopped, interruption = "interrupted", error
-    chosen = state.stopping.best_epoch if validate is not None else state.epoch
+    chosen = None
     if validate is None and state.epoch:
-        state.weights = _copy(state.average.model)
-    if chosen == 0 and interruption is None:
+        chosen = Best(state.epoch, {}, state.average.model.state_dict())
+    elif state.stopping.best_epoch:
+        chosen = state.best.get()
+    if chosen is None and interruption is None:
         raise TrainingError(
             f"training ended ({stopped}) in its warm-up, after epoch {state.epoch}: there is no"
             " model to keep",
             "give it more time, or fewer --set warmup_epochs",
         )
     return Trained(
-        weights=state.weights or {},
-        epoch=chosen,
+        weights=chosen.weights if chosen else {},
+        epoch=chosen.epoch if chosen else 0,
         epochs_run=state.epoch,
-        metrics=state.metrics or {},
+        metrics=chosen.metrics if chosen else {},
         stopped=stopped,
         seconds=earlier + time.perf_counter() - sitting,
         interruption=interruption,
@@ -282,17 +281,15 @@ def _judge(
     candidate.eval()
     with torch.inference_mode():
         metrics = validate(candidate)
-    stopping = replace(state.stopping)
-    best = stopping.better(result.epoch, metrics[SELECTION_METRIC])
-    if best:  # copied first, so that an interruption never parts an epoch from its weights
-        weights = _copy(candidate)
-        state.stopping, state.weights, state.metrics = stopping, weights, metrics
+    best = state.stopping.better(result.epoch, metrics[SELECTION_METRIC])
+    if best:
+        state.best.keep(result.epoch, metrics, candidate.state_dict())
     return replace(
         result,
         metrics=metrics,
         best=best,
-        best_epoch=stopping.best_epoch,
-        best_value=stopping.best,
+        best_epoch=state.stopping.best_epoch,
+        best_value=state.stopping.best,
     )
 
 
@@ -310,10 +307,6 @@ def _autocast(device: torch.device, precision: str) -> contextlib.AbstractContex
     return contextlib.nullcontext()
 
 
-def _copy(model: Trainable) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-
-
 class _Checkpoints:
     """Writes checkpoints, no oftener than their cost allows."""
 
@@ -327,19 +320,22 @@ class _Checkpoints:
         now = time.perf_counter()
         if self.run is None or (now < self.next and not force):
             return
-        save_checkpoint(self.run, model, optimizer, state.tensors(), state.plain())
+        state.best.sync()
+        save_checkpoint(self.run, model, optimizer, state.average.tensors(), state.plain())
         took = time.perf_counter() - now
         self.next = now + max(_CHECKPOINT_SECONDS, _CHECKPOINT_SHARE * took)
 
 
 def _resume(run: Path, model: Trainable, optimizer: torch.optim.Optimizer, state: _State) -> None:
-    """Bring model, optimiser and state to where the checkpoint has them."""
-    tensors, plain = load_checkpoint(run, model, optimizer)
-    device = next(model.parameters()).device
-    state.stopping = EarlyStopping.restored(plain["stopping"])
-    state.average.restore(tensors["average"], plain["updates"])
-    state.epoch, state.metrics, state.seconds = plain["epoch"], plain["metrics"], plain["seconds"]
-    state.weights = {name: t.to(device) for name, t in tensors["best"].items()} or None
+    """Bring model, optimiser and state to where the checkpoint has them.
+
+    The best epoch may have come after it: running that one again then finds nothing better.
+    """
+    average, plain = load_checkpoint(run, model, optimizer)
+    state.average.restore(average, plain["updates"])
+    state.epoch, state.seconds = plain["epoch"], plain["seconds"]
+    if (best := state.best.get()) is not None:
+        state.stopping.better(best.epoch, best.metrics[SELECTION_METRIC])
     log = run / "epochs.jsonl"
     if log.exists():  # epochs after the checkpoint will be run, and logged, again
         lines = log.read_text().splitlines(keepends=True)

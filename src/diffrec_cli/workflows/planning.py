@@ -13,7 +13,7 @@ import torch
 
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.evaluation.ranking import batch_size
+from diffrec_cli.evaluation.ranking import BATCH_BYTES
 from diffrec_cli.models.build import build_model, parameter_count
 from diffrec_cli.training.devices import device_name
 
@@ -101,13 +101,14 @@ def _parameters(config: FitConfig, n_items: int) -> int:
 
 
 def _memory(config: FitConfig, dataset: Dataset, parameters: int) -> int:
-    """Estimate the peak: weights, gradients, two moments, best copy; dense batches; log."""
-    largest = max(config.training.batch_size, batch_size(dataset.n_items))
-    batch = min(dataset.n_users, largest)
+    """Estimate the peak: copies of the weights, dense batches, a block of scores, the log."""
+    batch = min(dataset.n_users, config.training.batch_size)
+    copies = 5 if config.training.ema_decay > 0 else 4  # weights, gradients, moments, average
     wide_arrays = 6  # x_0, noise, x_t, dropout mask, prediction, its gradient
     return (
-        5 * 4 * parameters
+        copies * 4 * parameters
         + wide_arrays * 4 * batch * dataset.n_items
+        + BATCH_BYTES
         + 40 * dataset.known.size
         + 400 * 2**20  # torch itself
     )
