@@ -88,7 +88,9 @@ def _as_in_fit(ways: Mapping[str, Callable[[], object]], name: str) -> Iterator[
     if name == PLAIN:
         yield
         return
-    with reused_memory():
+    with reused_memory() as reuse:
+        ways[name]()
+        reuse()
         ways[name]()
         yield
 

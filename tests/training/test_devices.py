@@ -97,9 +97,13 @@ def test_freed_memory_is_kept_for_the_next_step_and_given_back_at_the_end() -> N
 
     size = 2**28
     before = resident()
-    with reused_memory():
+    with reused_memory() as reuse:
+        torch.ones(size // 4)
+        not_yet = resident() - before
+        reuse()
         torch.ones(size // 4)
         kept = resident() - before
     if platform.libc_ver()[0] == "glibc":
+        assert not_yet < 0.1 * size
         assert kept > 0.9 * size
     assert resident() - before < 0.1 * size

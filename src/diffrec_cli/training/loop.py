@@ -28,6 +28,7 @@ from diffrec_cli.models.trainable import Draws, Trainable
 from diffrec_cli.training.averaging import WeightAverage
 from diffrec_cli.training.best import Best, BestEpoch
 from diffrec_cli.training.checkpoint import append_line, load_checkpoint, save_checkpoint
+from diffrec_cli.training.devices import reused_memory
 from diffrec_cli.training.early_stopping import EarlyStopping
 
 SELECTION_METRIC = "recall@20"
@@ -171,22 +172,25 @@ def train(
     checkpoints = _Checkpoints(run)
     stopped, interruption = "epochs", None
     try:
-        while state.epoch < config.epochs:
-            epoch = state.epoch + 1
-            result = _epoch(model, rows, config, epoch, backend, precision, optimizer, on_batch)
-            late = max_seconds is not None and time.perf_counter() - sitting >= max_seconds
-            last = late or epoch == config.epochs
-            result = _judge(model, result, config, state, validate, last)
-            state.epoch, state.seconds = epoch, earlier + time.perf_counter() - sitting
-            _log(run, result)
-            on_epoch(result)
-            checkpoints.offer(model, optimizer, state, force=late)
-            if result.metrics and state.stopping.exhausted(epoch):
-                stopped = "patience"
-                break
-            if late:
-                stopped = "time"
-                break
+        with reused_memory() as reuse:
+            # From the first step on: what lives as long as the training is there by then.
+            optimizer.register_step_post_hook(lambda *_: reuse())
+            while state.epoch < config.epochs:
+                epoch = state.epoch + 1
+                result = _epoch(model, rows, config, epoch, backend, precision, optimizer, on_batch)
+                late = max_seconds is not None and time.perf_counter() - sitting >= max_seconds
+                last = late or epoch == config.epochs
+                result = _judge(model, result, config, state, validate, last)
+                state.epoch, state.seconds = epoch, earlier + time.perf_counter() - sitting
+                _log(run, result)
+                on_epoch(result)
+                checkpoints.offer(model, optimizer, state, force=late)
+                if result.metrics and state.stopping.exhausted(epoch):
+                    stopped = "patience"
+                    break
+                if late:
+                    stopped = "time"
+                    break
     except TrainingError:
         if state.stopping.best_epoch == 0:
             raise

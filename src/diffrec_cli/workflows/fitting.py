@@ -33,7 +33,6 @@ from diffrec_cli.training.devices import (
     choose_precision,
     device_name,
     memory_errors,
-    reused_memory,
 )
 from diffrec_cli.training.loop import Epoch, Trained, train
 from diffrec_cli.workflows.events import EpochDone, Listener, Note, Plan, Step, silent
@@ -184,7 +183,7 @@ def fit(
     listener(Plan(plan_line(decided), decided))
     if dry_run:
         return Fitted(None, decided)
-    with memory_errors(chosen_device), reused_memory(), ExitStack() as stack:
+    with memory_errors(chosen_device), ExitStack() as stack:
         run = open_run(job, resume, listener, stack)
         return _run(job, decided, run, resume, max_seconds, listener)
 
