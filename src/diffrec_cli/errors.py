@@ -38,6 +38,16 @@ class ConfigError(UsageError):
     """A hyper-parameter has an impossible value; the message names the field."""
 
 
+class MissingExtraError(UsageError):
+    """A package that is no dependency is needed, and not installed."""
+
+    def __init__(self, feature: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs the package {package!r}, which is not installed",
+            f"pip install 'diffrec-cli[{extra}]'",
+        )
+
+
 class TrainingError(UsageError):
     """Training could not go on with these settings (the loss is not finite)."""
 

@@ -11,13 +11,15 @@ from dataclasses import replace
 from typing import Any
 
 from diffrec_cli.config import (
+    RECENT,
+    VARIANTS,
     DenoiserConfig,
     DiffusionConfig,
     FitConfig,
     LatentConfig,
     TemporalConfig,
     TrainingConfig,
-    Variant,
+    comparator_class,
 )
 from diffrec_cli.errors import UsageError
 
@@ -38,7 +40,7 @@ _RELEASED_LATENT = FitConfig(
 
 # What a variant of a preset changes. T- and LT-DiffRec start from DiffRec and L-DiffRec. The
 # authors released neither for MovieLens-1M: there they get the widest weights of the others.
-_CHANGES: dict[str, dict[Variant, Values]] = {
+_CHANGES: dict[str, dict[str, Values]] = {
     "paper-ml-1m": {
         "base": {"lr": 1e-3, "T": 40, "s": 0.005, "alpha_min": 0.005, "alpha_max": 0.01},
         "l": {"lr": 1e-3, "denoiser_lr": 5e-4, "T": 40, "s": 0.005, "alpha_max": 0.02},
@@ -81,11 +83,14 @@ _CHANGES: dict[str, dict[Variant, Values]] = {
 }
 PRESETS = ("auto", *_CHANGES)
 
+# What the comparators change of their own defaults, chosen on valid Recall@20 of MovieLens-1M.
+_COMPARED: dict[str, Values] = {}
+
 #: Users from which ``auto`` uses what was best on MovieLens-1M instead of on smaller logs.
 LARGE = 3000
 
 
-def preset(name: str, variant: Variant, *, users: int) -> FitConfig:
+def preset(name: str, variant: str, *, users: int) -> FitConfig:
     """Return the settings of a preset for a variant.
 
     Parameters
@@ -109,12 +114,16 @@ def preset(name: str, variant: Variant, *, users: int) -> FitConfig:
     """
     if name == "auto":
         return auto(variant, users)
+    if variant not in VARIANTS and name in PRESETS:
+        raise UsageError(
+            f"--preset {name}: of DiffRec's variants, not of {variant}", "leave --preset out"
+        )
     if name not in PRESETS:
         raise UsageError(f"--preset {name}: unknown", f"one of: {', '.join(PRESETS)}")
     return _released(_CHANGES[name], variant)
 
 
-def _released(changes: Mapping[Variant, Values], variant: Variant) -> FitConfig:
+def _released(changes: Mapping[str, Values], variant: str) -> FitConfig:
     config = _RELEASED_LATENT if variant in ("l", "lt") else _RELEASED_BASE
     config = config.with_values(changes["l" if variant in ("l", "lt") else "base"])
     if variant in ("base", "l"):
@@ -122,7 +131,7 @@ def _released(changes: Mapping[Variant, Values], variant: Variant) -> FitConfig:
     return replace(config, temporal=TemporalConfig()).with_values(changes[variant])
 
 
-def auto(variant: Variant, users: int) -> FitConfig:
+def auto(variant: str, users: int) -> FitConfig:
     """Return settings that do well without tuning.
 
     Chosen on validation Recall@20 over MovieLens-1M (clean and noisy), MovieLens-100k and two
@@ -132,6 +141,8 @@ def auto(variant: Variant, users: int) -> FitConfig:
     from. In the latent space many users pay for a wider denoiser and for a log-variance that is
     free; few are better served by the weighted loss.
     """
+    if variant not in VARIANTS:
+        return _comparator(variant, users)
     large = users >= LARGE
     training = TrainingConfig(lr=3e-4, batch_size=_batch_size(users, updates=60), ema_decay=0.99)
     temporal = TemporalConfig() if variant in ("t", "lt") else None
@@ -154,6 +165,17 @@ def auto(variant: Variant, users: int) -> FitConfig:
         ),
         temporal=temporal,
     )
+
+
+def _comparator(variant: str, users: int) -> FitConfig:
+    """Return the settings of a model that DiffRec is compared with."""
+    kind = comparator_class(variant)
+    config = FitConfig(
+        training=TrainingConfig(lr=1e-3, batch_size=_batch_size(users, updates=60)),
+        temporal=TemporalConfig() if variant.endswith(RECENT) else None,
+        comparator=kind(),
+    )
+    return config.with_values(_COMPARED.get(kind.model, {}))
 
 
 def _batch_size(users: int, *, updates: int) -> int:

@@ -11,7 +11,7 @@ from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.evaluation.metrics import per_user
 from diffrec_cli.evaluation.ranking import rank
 from diffrec_cli.models.backend import TorchBackend
-from diffrec_cli.models.build import build_model, scoring_weights
+from diffrec_cli.models.build import build_model
 from diffrec_cli.models.diffrec import DiffRec
 from diffrec_cli.models.scoring import build_scorer
 from tests.benchmarks import reference
@@ -43,15 +43,13 @@ class Case:
             np.repeat(np.arange(len(self.history)), 4), truth, len(self.history)
         )
         self.backend = TorchBackend(device)
-        self.scorer = build_scorer(settings(dims, T), scoring_weights(model), self.backend)
+        self.scorer = build_scorer(settings(dims, T), model.scoring_weights(), self.backend)
 
     def package(self, precision: str) -> np.ndarray:
         """Rank with the package; return the lists."""
         lists = []
         with torch.inference_mode():
-            for batch in rank(
-                self.scorer, self.backend, self.history, K, seen=self.history, precision=precision
-            ):
+            for batch in rank(self.scorer, self.history, K, seen=self.history, precision=precision):
                 users = np.arange(batch.start, batch.start + len(batch.items))
                 per_user(batch.items, self.truth.take(users), (10, K))
                 lists.append(batch.items)

@@ -66,7 +66,7 @@ HISTORY = Sequences.from_rows(np.array([0, 0, 1, 2]), np.array([3, 2, 0, 1]), us
 def test_seen_and_excluded_items_are_not_recommended(backend: NumpyBackend | TorchBackend) -> None:
     scorer = Fixed([1, 2, 3, 4, 0], backend)
     excluded = np.array([False, True, False, False, False])
-    (lists,) = rank(scorer, backend, HISTORY, 3, seen=HISTORY, excluded=excluded)
+    (lists,) = rank(scorer, HISTORY, 3, seen=HISTORY, excluded=excluded)
     assert lists.items.tolist() == [[0, 4, -1], [3, 2, 4], [3, 2, 0]]
 
 
@@ -74,7 +74,7 @@ def test_seen_and_excluded_items_are_not_recommended(backend: NumpyBackend | Tor
 def test_lists_do_not_hang_on_the_batch_size(users_per_batch: int) -> None:
     backend = NumpyBackend()
     scorer = Fixed([1, 2, 3, 4, 0], backend)
-    lists = list(rank(scorer, backend, HISTORY, 2, seen=HISTORY, users_per_batch=users_per_batch))
+    lists = list(rank(scorer, HISTORY, 2, seen=HISTORY, users_per_batch=users_per_batch))
     assert np.concatenate([batch.items for batch in lists]).tolist() == [[1, 0], [3, 2], [3, 2]]
     assert max(scorer.batches) <= users_per_batch
     assert [batch.start for batch in lists] == list(range(0, 3, users_per_batch))
@@ -122,7 +122,7 @@ class Linear:
 
 
 def lists_of(scorer: object, history: Sequences, k: int, **options) -> np.ndarray:
-    lists = rank(scorer, scorer.backend, history, k, seen=history, **options)
+    lists = rank(scorer, history, k, seen=history, **options)
     return np.concatenate([batch.items for batch in lists])
 
 

@@ -14,7 +14,7 @@ class ByIndex:
     """Prefers items of low index, and remembers what it was asked with."""
 
     def __init__(self, n_items: int) -> None:
-        self.n_items = n_items
+        self.n_items, self.backend = n_items, NumpyBackend()
         self.read: list[int] = []
 
     def scores(self, rows: Rows) -> np.ndarray:
@@ -42,11 +42,10 @@ def tiny(checkerboard: Dataset) -> Dataset:
 
 
 def test_valid_masks_train_and_test_masks_train_and_valid(tiny: Dataset) -> None:
-    backend = NumpyBackend()
-    valid = evaluate(ByIndex(6), backend, tiny, "valid", ks=(1,), metrics=("recall",))
+    valid = evaluate(ByIndex(6), tiny, "valid", ks=(1,), metrics=("recall",))
     # Best unseen: user 0 gets 1 (right), user 1 gets 0 (right), user 2 gets 0 (right).
     assert valid.values["recall@1"].tolist() == [1, 1, 1]
-    test = evaluate(ByIndex(6), backend, tiny, "test", ks=(1, 2), metrics=("recall",))
+    test = evaluate(ByIndex(6), tiny, "test", ks=(1, 2), metrics=("recall",))
     # User 0 (has 0, 1) gets 2, 3: one of {2, 5}. User 2 (has 2, 0) gets 1, 3: none of {4}.
     assert test.users.tolist() == [0, 2]
     assert test.values["recall@1"].tolist() == [1 / 2, 0]
@@ -58,24 +57,24 @@ def test_history_decides_what_the_model_reads(
     tiny: Dataset, history: str, lengths: list[int]
 ) -> None:
     scorer = ByIndex(6)
-    evaluate(scorer, NumpyBackend(), tiny, "test", history=history)
+    evaluate(scorer, tiny, "test", history=history)
     assert scorer.read == lengths
 
 
 def test_validation_never_reads_valid(tiny: Dataset) -> None:
     scorer = ByIndex(6)
-    evaluate(scorer, NumpyBackend(), tiny, "valid", history="train+valid")
+    evaluate(scorer, tiny, "valid", history="train+valid")
     assert scorer.read == [1, 1, 1]
 
 
 def test_coverage_is_the_share_of_items_in_any_list(tiny: Dataset) -> None:
-    found = evaluate(ByIndex(6), NumpyBackend(), tiny, "test", ks=(1, 2), metrics=("coverage",))
+    found = evaluate(ByIndex(6), tiny, "test", ks=(1, 2), metrics=("coverage",))
     assert found.means == {"coverage@1": 2 / 6, "coverage@2": 3 / 6}  # {2, 1}, {2, 3, 1}
 
 
 def test_progress_ends_at_the_number_of_users(tiny: Dataset) -> None:
     told = []
-    evaluate(ByIndex(6), NumpyBackend(), tiny, "test", on_progress=lambda *args: told.append(args))
+    evaluate(ByIndex(6), tiny, "test", on_progress=lambda *args: told.append(args))
     assert told[-1] == (2, 2)
 
 
@@ -84,4 +83,4 @@ def test_a_split_without_interactions_is_a_data_error(tiny: Dataset) -> None:
 
     empty = replace(tiny, test=Sequences(np.zeros(4, np.int64), np.zeros(0, np.int32)))
     with pytest.raises(DataError, match="test"):
-        evaluate(ByIndex(6), NumpyBackend(), empty, "test")
+        evaluate(ByIndex(6), empty, "test")

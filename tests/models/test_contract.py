@@ -1,10 +1,12 @@
-"""What every model promises, base, l, t and lt alike: fitted through the public API.
+"""What every model promises, DiffRec's variants and those it is compared with alike.
 
 On the checkerboard the right answer is known: even users want the even items they have
 not seen, odd users the odd ones.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -27,12 +29,16 @@ QUICK = {
     "seed": 3,
 }
 LATENT = {"z_dim": 8, "C": 2, "lr": 1e-2}
+TRAINED = {name: QUICK[name] for name in ("batch_size", "epochs", "eval_every", "seed")} | {
+    "lr": 0.02
+}
 
 
 class ModelContract:
-    """Inherited by one class a variant."""
+    """Inherited by one class a model."""
 
     variant: str
+    values: Mapping[str, object] = QUICK
 
     @pytest.fixture
     def fitted(self, checkerboard: Dataset):
@@ -40,11 +46,10 @@ class ModelContract:
 
     def fit(self, dataset: Dataset, **options):
         datasets.save(dataset)
-        latent = LATENT if "l" in self.variant else {}
         return workflows.fit(
             dataset.name,
             variant=self.variant,
-            values=QUICK | latent | options.pop("values", {}),
+            values={**self.values, **options.pop("values", {})},
             device="cpu",
             precision="fp32",
             **options,
@@ -104,9 +109,9 @@ class ModelContract:
                     batch.items
                     for batch in rank(
                         scorer,
-                        backend,
                         checkerboard.known,
                         5,
+                        users=np.arange(60),
                         temporal=temporal,
                         users_per_batch=size,
                     )
@@ -136,7 +141,7 @@ class ModelContract:
     def test_refit_learns_from_every_interaction(self, fitted, checkerboard: Dataset) -> None:
         refitted = self.fit(checkerboard, refit=True)
         assert refitted.training.refit
-        assert refitted.training.epoch == fitted.training.epoch
+        assert refitted.training.epoch == fitted.training.epoch  # 0 of a closed form
         assert not np.array_equal(
             self.scores(fitted.model, NumpyBackend()), self.scores(refitted.model, NumpyBackend())
         )
@@ -148,6 +153,7 @@ class TestDiffRec(ModelContract):
 
 class TestLDiffRec(ModelContract):
     variant = "l"
+    values = QUICK | LATENT
 
 
 class TestTDiffRec(ModelContract):
@@ -156,3 +162,104 @@ class TestTDiffRec(ModelContract):
 
 class TestLTDiffRec(ModelContract):
     variant = "lt"
+    values = QUICK | LATENT
+
+
+class UserContract(ModelContract):
+    """A model with a vector for each user: a stranger with the same history is close to it."""
+
+    def test_a_known_user_and_his_history_by_hand_get_the_same_list(
+        self, fitted, checkerboard: Dataset, tmp_path: Path
+    ) -> None:
+        history = tmp_path / "history.txt"
+        history.write_text("".join(f"i{item:02d}\n" for item in checkerboard.known.of(7)))
+        given = workflows.recommend(fitted.model, history=history, k=2).table()
+        assert [int(item[1:]) % 2 for item in given["item"].to_pylist()] == [1, 1]
+
+
+class TestMF(UserContract):
+    variant = "mf"
+    values = TRAINED | {"dim": 8, "decay": 0.01}
+
+
+class TestLightGCN(UserContract):
+    variant = "lightgcn"
+    values = TRAINED | {"dim": 8, "dropout": 0.1}
+
+
+class TestCDAE(UserContract):
+    variant = "cdae"
+    values = TRAINED | {"dim": 8, "loss": "multinomial", "weight_decay": 1.0}
+
+
+class TestRecentCDAE(UserContract):
+    variant = "cdae-t"
+    values = TRAINED | {"dim": 8, "activation": "sigmoid", "weight_decay": 1.0}
+
+
+class TestMultiDAE(ModelContract):
+    variant = "multidae"
+    values = TRAINED | {"dims": (8, 16)}
+
+
+class TestMultiDAEPlus(ModelContract):
+    variant = "multidae++"
+    values = TRAINED | {"dims": (16,), "s": 0.1}
+
+
+class TestMultiVAE(ModelContract):
+    variant = "multivae"
+    values = TRAINED | {"dims": (8, 16), "beta_updates": 100}
+
+
+class TestShallowMultiVAE(ModelContract):
+    variant = "multivae"
+    values = TRAINED | {"dims": (8,), "beta_updates": 100}
+
+
+class TestCODIGEM(ModelContract):
+    variant = "codigem"
+    values = TRAINED | {"dim": 16}
+
+
+class TestACVAE(ModelContract):
+    variant = "acvae"
+    values = TRAINED | {"dim": 8, "length": 20, "dropout": 0.1}
+
+
+class ClosedFormContract(ModelContract):
+    """A model without epochs, with its defaults."""
+
+    values = MappingProxyType({})
+
+    def test_a_seed_means_nothing_to_it(self, fitted, checkerboard: Dataset) -> None:
+        assert self.fit(checkerboard, values={"seed": 5}).training.epochs == 0
+
+
+class TestItemKNN(ClosedFormContract):
+    variant = "itemknn"
+
+
+class TestUserKNN(ClosedFormContract):
+    variant = "userknn"
+
+
+class TestEASE(ClosedFormContract):
+    variant = "ease"
+
+
+class TestRecentEASE(ClosedFormContract):
+    variant = "ease-t"
+
+
+class TestRP3beta(ClosedFormContract):
+    variant = "rp3beta"
+
+
+class TestSLIM(ClosedFormContract):
+    variant = "slim"
+
+
+class TestIALS(ClosedFormContract):
+    variant = "ials"
+    values = MappingProxyType({"dim": 4})

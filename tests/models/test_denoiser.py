@@ -7,7 +7,7 @@ import torch
 from diffrec_cli.config import DenoiserConfig, FitConfig, TrainingConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import NumpyBackend
-from diffrec_cli.models.build import build_model, scoring_weights, stored_weights
+from diffrec_cli.models.build import build_model, stored_weights
 from diffrec_cli.models.denoiser import Denoiser, sinusoidal_embedding
 from diffrec_cli.models.scoring import build_scorer
 
@@ -62,7 +62,7 @@ def test_embedding_is_cosines_and_sines_at_geometric_frequencies() -> None:
 def test_noise_at_inference_belongs_to_the_user_not_to_the_batch(T_prime: int) -> None:
     settings = config(T=4, T_prime=T_prime)
     scorer = build_scorer(
-        settings, stored_weights(scoring_weights(build_model(settings, ITEMS))), NumpyBackend()
+        settings, stored_weights(build_model(settings, ITEMS).scoring_weights()), NumpyBackend()
     )
     batch = rows()
     together = scorer.scores(batch)
@@ -73,7 +73,7 @@ def test_noise_at_inference_belongs_to_the_user_not_to_the_batch(T_prime: int) -
 
 
 def test_noise_at_inference_follows_the_seed() -> None:
-    weights = stored_weights(scoring_weights(build_model(config(T=4), ITEMS)))
+    weights = stored_weights(build_model(config(T=4), ITEMS).scoring_weights())
     first, same, other = (
         build_scorer(config(T=4, T_prime=2, seed=seed), weights, NumpyBackend()).scores(rows())
         for seed in (1, 1, 2)

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from diffrec_cli.config.comparators import LightGCNConfig
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import ConfigError
+from diffrec_cli.models.comparators.lightgcn import LightGCN
 from diffrec_cli.models.embeddings import kmeans_groups, svd_embeddings
-from diffrec_cli.models.lightgcn import LightGCN
 from diffrec_cli.workflows.events import silent
 from diffrec_cli.workflows.groups import lightgcn_embeddings
 
@@ -29,7 +30,7 @@ def test_lightgcn_separates_items_that_share_no_users(checkerboard: Dataset) -> 
 
 def test_lightgcn_propagates_over_the_normalised_graph() -> None:
     train = Sequences.from_rows(np.array([0, 0, 1]), np.array([0, 2, 2]), users=2)
-    model = LightGCN(train, 3, torch.Generator().manual_seed(1), dim=4, layers=2)
+    model = LightGCN(LightGCNConfig(dim=4, layers=2), train, 3, torch.Generator().manual_seed(1))
     A = np.zeros((5, 5))
     for user, item in ((0, 0), (0, 2), (1, 2)):
         A[user, 2 + item] = A[2 + item, user] = 1

@@ -222,10 +222,13 @@ def _ratios(text: str) -> tuple[float, ...]:
         raise UsageError(f"--ratios {text}: not numbers", "for example --ratios 7:1:2") from None
 
 
-def variant(text: str) -> Any:
-    """Return the variant of that name."""
-    from diffrec_cli.config import VARIANTS
+def variant(text: str) -> str:
+    """Return the name if there is a model of that name."""
+    from diffrec_cli.config import COMPARATORS, RECENT, VARIANTS, variant_names
 
-    if text not in VARIANTS:
-        raise UsageError(f"--variant {text}: unknown", f"one of: {', '.join(VARIANTS)}")
+    if text not in variant_names():
+        models = ", ".join([*VARIANTS, *COMPARATORS])
+        raise UsageError(
+            f"--variant {text}: unknown", f"one of: {models}; {RECENT} after it weighs by recency"
+        )
     return text

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from diffrec_cli.config import TemporalConfig
 from diffrec_cli.data.sequences import Rows, Sequences, temporal_weights
 from diffrec_cli.evaluation.lists import Lists, Mask, from_blocks, from_candidates, from_scores
-from diffrec_cli.models.backend import Backend
 from diffrec_cli.models.scoring import LinearScorer, Scorer
 
 #: Memory that the scores of a batch may take.
@@ -40,13 +39,26 @@ class Ranked:
     scores: NDArray[np.float32]
 
 
-def input_rows(history: Sequences, temporal: TemporalConfig | None) -> Rows:
-    """Return a model's input for these histories: ones, or weights by order (Eq. 16)."""
+def input_rows(
+    history: Sequences, temporal: TemporalConfig | None, users: NDArray[np.int64] | None = None
+) -> Rows:
+    """Return a model's input for these histories: ones, or weights by order (Eq. 16).
+
+    Parameters
+    ----------
+    history
+        Items of each user, oldest first.
+    temporal
+        The weights; ``None`` is ones.
+    users
+        (users,) who they are in the dataset, -1 for strangers; ``None``: row i is user i.
+    """
     if temporal is None:
         values = np.ones(history.size, np.float32)
     else:
         values = temporal_weights(history.indptr, temporal.w_min, temporal.w_max)
-    return Rows(np.arange(len(history)), history.indptr, history.items, values)
+    users = np.arange(len(history)) if users is None else users
+    return Rows(users, history.indptr, history.items, values)
 
 
 def batch_size(n_items: int) -> int:
@@ -56,10 +68,10 @@ def batch_size(n_items: int) -> int:
 
 def rank(
     scorer: Scorer,
-    backend: Backend,
     history: Sequences,
     k: int,
     *,
+    users: NDArray[np.int64] | None = None,
     seen: Sequences | None = None,
     temporal: TemporalConfig | None = None,
     excluded: NDArray[np.bool_] | None = None,
@@ -71,12 +83,15 @@ def rank(
 
     Parameters
     ----------
-    scorer, backend
-        The model, and where its scores live.
+    scorer
+        The model.
     history
         What the model reads of each user.
     k
         Length of the lists.
+    users
+        (users,) who they are in the data that the model learned from, -1 for strangers; ``None``:
+        strangers all.
     seen
         Items of each user that may not be recommended; ``None`` masks nothing.
     temporal
@@ -92,20 +107,19 @@ def rank(
     linear = isinstance(scorer, LinearScorer) and scorer.output is not None
     step = users_per_batch or (_BLOCK_BATCH if linear else batch_size(scorer.n_items))
     width = items_per_block or max(1, BATCH_BYTES // (4 * step))
-    lists = _lists_of(scorer, backend, k, width, precision)
+    lists = _lists_of(scorer, k, width, precision)
+    users = np.full(len(history), -1) if users is None else users
     for start in range(0, len(history), step):
-        users = np.arange(start, min(start + step, len(history)))
-        masked = Mask.of(None if seen is None else seen.take(users), excluded)
-        rows = input_rows(history.take(users), temporal)
+        batch = np.arange(start, min(start + step, len(history)))
+        masked = Mask.of(None if seen is None else seen.take(batch), excluded)
+        rows = input_rows(history.take(batch), temporal, users[batch])
         yield Ranked(start, *lists(rows, masked))
 
 
-def _lists_of(
-    scorer: Scorer, backend: Backend, k: int, width: int, precision: str
-) -> Callable[[Rows, Mask], Lists]:
+def _lists_of(scorer: Scorer, k: int, width: int, precision: str) -> Callable[[Rows, Mask], Lists]:
     """Return the function from a batch to its lists that suits a scorer."""
     if not isinstance(scorer, LinearScorer) or scorer.output is None:
-        return lambda rows, masked: from_scores(scorer.scores(rows), masked, k, backend)
+        return lambda rows, masked: from_scores(scorer.scores(rows), masked, k, scorer.backend)
     hidden, output = scorer.hidden, scorer.output
     narrow = None if precision == "fp32" else output.narrowed()
     if narrow is None:

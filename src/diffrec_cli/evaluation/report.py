@@ -14,7 +14,6 @@ from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import DataError
 from diffrec_cli.evaluation.metrics import coverage, per_user
 from diffrec_cli.evaluation.ranking import rank
-from diffrec_cli.models.backend import Backend
 from diffrec_cli.models.scoring import Scorer
 
 HISTORIES = ("train", "train+valid")
@@ -46,7 +45,6 @@ class Evaluation:
 
 def evaluate(
     scorer: Scorer,
-    backend: Backend,
     dataset: Dataset,
     split: str,
     *,
@@ -61,8 +59,8 @@ def evaluate(
 
     Parameters
     ----------
-    scorer, backend
-        The model, and where its scores live.
+    scorer
+        The model.
     dataset, split
         ``valid`` masks train; ``test`` masks train and valid (paper, section 4.1.2).
     ks, metrics
@@ -96,9 +94,9 @@ def evaluate(
     shown = {k: np.zeros(scorer.n_items, np.int64) for k in ks}
     batches = rank(
         scorer,
-        backend,
         known.take(users),
         longest,
+        users=users,
         seen=seen.take(users),
         temporal=temporal,
         precision=precision,

@@ -10,15 +10,18 @@ import torch
 from numpy.typing import NDArray
 
 from diffrec_cli.config import FitConfig
+from diffrec_cli.data.sequences import Sequences
+from diffrec_cli.models.comparators.build import build_comparator
 from diffrec_cli.models.diffrec import DiffRec
 from diffrec_cli.models.latent import LatentDiffRec
 from diffrec_cli.models.trainable import Trainable
 
-_TRAINING_ONLY = ("sampler.", "updates")
-
 
 def build_model(
-    config: FitConfig, n_items: int, of_item: NDArray[np.int64] | None = None
+    config: FitConfig,
+    n_items: int,
+    of_item: NDArray[np.int64] | None = None,
+    train: Sequences | None = None,
 ) -> Trainable:
     """Return the model of `config`, with initial weights from ``config.training.seed``.
 
@@ -30,27 +33,19 @@ def build_model(
         |I|.
     of_item
         (|I|,) group of each item; only and always for the latent variants.
+    train
+        The interactions; only and always for comparators.
     """
     generator = torch.Generator().manual_seed(config.training.seed)
+    if config.comparator is not None:
+        if train is None:
+            raise ValueError("a comparator needs the interactions")
+        return build_comparator(config, train, n_items, generator)
     if config.latent is None:
         return DiffRec(config, n_items, generator)
     if of_item is None:
         raise ValueError("a latent model needs item groups")
     return LatentDiffRec(config, of_item, generator)
-
-
-def scoring_weights(model: Trainable) -> dict[str, Any]:
-    """Return a model's live arrays as :func:`~diffrec_cli.models.scoring.build_scorer` reads them.
-
-    They are views: build a new scorer after each change.
-    """
-    weights = {
-        name: tensor
-        for name, tensor in model.state_dict().items()
-        if not name.startswith(_TRAINING_ONLY)
-    }
-    of_item = getattr(model, "of_item", None)
-    return weights if of_item is None else {**weights, "of_item": of_item}
 
 
 def stored_weights(weights: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
@@ -63,10 +58,17 @@ def stored_weights(weights: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         name: w.detach().cpu().numpy() if isinstance(w, torch.Tensor) else np.asarray(w)
         for name, w in weights.items()
     }
+    if "denoiser.W_in" not in arrays:
+        return arrays
     W_in, V = arrays["denoiser.W_in"], arrays["denoiser.V"]
     arrays["denoiser.VW"] = V.T @ W_in
     arrays["denoiser.bW"] = arrays["denoiser.b_out"] @ W_in
     return arrays
+
+
+def array_size(weights: Mapping[str, Any]) -> int:
+    """Return how many numbers the arrays of a closed form hold."""
+    return sum(int(np.asarray(array).size) for array in weights.values())
 
 
 def parameter_count(model: Trainable) -> int:

@@ -17,7 +17,8 @@ from diffrec_cli.diffusion.gaussian import Gaussian
 from diffrec_cli.diffusion.importance import StepSampler
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.denoiser import Denoiser, xavier
-from diffrec_cli.models.randomness import normal_like
+from diffrec_cli.models.likelihood import divergence, multinomial, sample, wide
+from diffrec_cli.models.randomness import normal_like, sparse_dropout
 from diffrec_cli.models.trainable import Draws, Trainable
 from diffrec_cli.models.vae import PREFIX, Groups, GroupVAE
 
@@ -64,7 +65,7 @@ class LatentDiffRec(Trainable):
         if self.config.warmup == "vae":
             return self._stage_loss(vae, rows, target, draws)
         mean, log_variance = self._encode(vae, rows)
-        z_0 = _sample(mean, log_variance, draws.device)
+        z_0 = sample(mean, log_variance, draws.device)
         z_hat, diffusion = self._diffuse(z_0, draws.device)
         # The decoder reads the prediction at the sampled step, as in the released code.
         return self._vae_loss(vae, z_hat, mean, log_variance, target) + self._lambda() * diffusion
@@ -73,10 +74,10 @@ class LatentDiffRec(Trainable):
         """First the VAEs alone, then the diffusion between frozen VAEs."""
         if not self.selectable:
             mean, log_variance = self._encode(vae, rows)
-            z_0 = _sample(mean, log_variance, draws.device)
+            z_0 = sample(mean, log_variance, draws.device)
             return self._vae_loss(vae, z_0, mean, log_variance, target)
         with torch.no_grad():
-            z_0 = _sample(*self._encode(vae, rows), draws.device)
+            z_0 = sample(*self._encode(vae, rows), draws.device)
         _, diffusion = self._diffuse(z_0, draws.device)
         return diffusion
 
@@ -85,7 +86,7 @@ class LatentDiffRec(Trainable):
         mean, log_variance = vae.encode(rows)
         if self.config.log_variance == "bounded":
             log_variance = torch.tanh(log_variance)
-        return _wide(mean), _wide(log_variance)
+        return wide(mean), wide(log_variance)
 
     def _diffuse(self, z_0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return the predicted z_0, (B, z), and the mean diffusion loss: Algorithm 1 on z_0."""
@@ -104,13 +105,10 @@ class LatentDiffRec(Trainable):
 
         One softmax runs over all items, so that the scores of different groups compare.
         """
-        log_p = torch.log_softmax(_wide(vae.decode(z)), dim=1)  # (B, |I|)
-        place = vae.backend.asarray(rows.rows * self.n_items + vae.column[rows.items])
-        values = vae.backend.asarray(rows.values)
-        likelihood = (log_p.view(-1)[place] * values).sum() / len(log_p)
-        divergence: Tensor = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)
-        loss: Tensor = self._gamma() * divergence.sum(dim=1).mean() - likelihood
-        return loss
+        columns = replace(rows, items=vae.column[rows.items].astype(np.int32))
+        return multinomial(vae.decode(z), columns, vae.backend) + self._gamma() * divergence(
+            mean, log_variance
+        )
 
     def _gamma(self) -> Tensor:
         """Weight of the KL term: rises by the update to its cap."""
@@ -135,6 +133,10 @@ class LatentDiffRec(Trainable):
             {"params": list(self.vae.parameters()), "lr": lr},
             {"params": list(self.denoiser.parameters()), "lr": self.config.denoiser_lr or lr},
         ]
+
+    def scoring_weights(self) -> dict[str, Any]:
+        """Return the live arrays, and the group of each item."""
+        return {**super().scoring_weights(), "of_item": self.of_item}
 
     def start_epoch(self, epoch: int) -> None:
         """Set lambda and the stage for this epoch."""
@@ -181,23 +183,3 @@ class _Layer(nn.Module):
         super().__init__()
         self.W = xavier(fan_in, fan_out, fan_in + fan_out, generator)
         self.b = nn.Parameter(torch.zeros(fan_out))
-
-
-def _wide(x: Tensor) -> Tensor:
-    """Widen what autocast made bfloat16 to float32; leave float32 and float64 as they are."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def _sample(mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw z_0 = mean + sigma eps, (B, z)."""
-    eps = normal_like(mean, generator)
-    return mean + (0.5 * log_variance).exp() * eps
-
-
-def sparse_dropout(rows: Rows, rate: float, generator: np.random.Generator) -> Rows:
-    """Drop a share `rate` of the interactions and rescale the rest."""
-    if rate == 0:
-        return rows
-    kept = generator.random(len(rows.items), np.float32) >= rate
-    rows = rows.keep(kept)
-    return replace(rows, values=rows.values / (1.0 - rate))

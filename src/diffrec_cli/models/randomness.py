@@ -8,13 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from diffrec_cli.data.sequences import Rows
+
 _STREAMS = 2  # a constant: what is drawn must not hang on the machine
 _LARGE = 2**20  # draws, from where on streams pay
+
+
+def sparse_dropout(rows: Rows, rate: float, generator: np.random.Generator) -> Rows:
+    """Drop a share `rate` of the interactions and rescale the rest."""
+    if rate == 0:
+        return rows
+    kept = generator.random(len(rows.items), np.float32) >= rate
+    rows = rows.keep(kept)
+    return replace(rows, values=rows.values / (1.0 - rate))
 
 
 def normal_like(x: Tensor, generator: Generator) -> Tensor:

@@ -30,6 +30,9 @@ class Scorer(Protocol):
     """What ranking needs of a model."""
 
     n_items: int
+    """|I|."""
+    backend: Backend
+    """Where its scores live."""
 
     def scores(self, rows: Rows) -> Array:
         """Return the score of every item for every row, (B, |I|); seen items are not masked."""
@@ -58,6 +61,10 @@ def build_scorer(config: FitConfig, weights: Mapping[str, Any], backend: Backend
     backend
         Where to compute.
     """
+    if config.comparator is not None:
+        from diffrec_cli.models.comparators.build import comparator_scorer
+
+        return comparator_scorer(config.comparator, weights, backend)
     if config.latent is None:
         return DiffRecScorer(config, weights, backend)
     return LatentScorer(config, weights, backend)

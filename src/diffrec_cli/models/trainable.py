@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import TorchBackend
 
+_TRAINING_ONLY = ("sampler.", "updates")
+
 
 @dataclass(frozen=True, slots=True)
 class Draws:
@@ -41,6 +43,14 @@ class Trainable(nn.Module):
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """Return the parameters with their learning rates, as torch optimisers take them."""
         return [{"params": list(self.parameters()), "lr": lr}]
+
+    def scoring_weights(self) -> dict[str, Any]:
+        """Return the live arrays that :func:`~diffrec_cli.models.scoring.build_scorer` reads.
+
+        They are views where they can be: build a new scorer after each change.
+        """
+        state = self.state_dict()
+        return {name: t for name, t in state.items() if not name.startswith(_TRAINING_ONLY)}
 
     def start_epoch(self, epoch: int) -> None:
         """Hear that epoch `epoch` (from 1) begins; schedules hang on this number alone."""

@@ -10,17 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from diffrec_cli.config import TemporalConfig
+from diffrec_cli.config import FitConfig, closed_forms
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.tables import check_target, write_file
 from diffrec_cli.errors import GateError, UsageError
 from diffrec_cli.evaluation.metrics import METRICS, parse_metric
+from diffrec_cli.evaluation.ranking import input_rows
 from diffrec_cli.evaluation.report import HISTORIES, Evaluation
 from diffrec_cli.evaluation.report import evaluate as evaluate_scorer
 from diffrec_cli.evaluation.significance import Paired, paired_randomisation
-from diffrec_cli.models.backend import Backend, NumpyBackend, TorchBackend
-from diffrec_cli.models.baselines import BASELINES, fit_baseline
-from diffrec_cli.models.scoring import Scorer
+from diffrec_cli.models.backend import TorchBackend
+from diffrec_cli.models.baselines import fit_closed_form
+from diffrec_cli.models.scoring import Scorer, build_scorer
+from diffrec_cli.presets import preset
 from diffrec_cli.registry import store as registry
 from diffrec_cli.registry.artifact import Artifact
 from diffrec_cli.training.devices import choose_device, memory_errors, ranking_precision
@@ -175,18 +177,15 @@ def evaluate(
     artifacts = [registry.resolve(model) for model in models] or [registry.resolve(None)]
     measured: list[tuple[str, Dataset, Evaluation]] = []
 
-    def measure(
-        name: str, dataset: Dataset, scorer: Scorer, on: Backend, temporal: TemporalConfig | None
-    ) -> None:
+    def measure(name: str, dataset: Dataset, scorer: Scorer, config: FitConfig) -> None:
         evaluation = evaluate_scorer(
             scorer,
-            on,
             dataset,
             split,
             ks=ks,
             metrics=metrics,
             history=history,
-            temporal=temporal,
+            temporal=config.temporal,
             precision=precision,
             on_progress=_progress(name, listener),
         )
@@ -197,12 +196,14 @@ def evaluate(
             _refuse_refitted(artifact)
             config, stored = artifact.config(), artifact.dataset()
             scorer = load_scorer(artifact, config, stored, backend)
-            measure(artifact.record.reference, stored, scorer, backend, config.temporal)
+            measure(artifact.record.reference, stored, scorer, config)
         dataset = measured[0][1]
         for name in baselines:
             listener(Note(f"fitting baseline {name}"))
-            baseline = fit_baseline(name, dataset.train, dataset.n_items)
-            measure(baseline.name, dataset, baseline, NumpyBackend(), None)
+            config = preset("auto", name, users=dataset.n_users)
+            train = input_rows(dataset.train, config.temporal)
+            weights = fit_closed_form(config, train, dataset.n_items)
+            measure(config.variant, dataset, build_scorer(config, weights, backend), config)
     evaluated = _compared(measured, split, listener)
     if per_user is not None:
         write_file(per_user, [per_user_table(evaluated)])
@@ -243,9 +244,10 @@ def _check_options(
         raise UsageError(
             "no cutoff or no metric to compute", "for example -k 10,20 --metrics recall"
         )
+    known = closed_forms()
     for name in baselines:
-        if name not in BASELINES:
-            raise UsageError(f"no baseline {name!r}", f"use some of: {', '.join(BASELINES)}")
+        if name not in known:
+            raise UsageError(f"no baseline {name!r}", f"use some of: {', '.join(known)}")
     for k in ks:
         if k < 1:
             raise UsageError(f"-k {k}: a cutoff must be 1 or more", "for example -k 10,20")

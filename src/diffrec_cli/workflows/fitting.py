@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -11,21 +12,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec_cli.config import FitConfig, ReadOptions, SplitOptions, Variant
+from diffrec_cli.config import FitConfig, ReadOptions, SplitOptions
 from diffrec_cli.evaluation.ranking import input_rows
 from diffrec_cli.evaluation.report import evaluate
 from diffrec_cli.files import storage_errors
 from diffrec_cli.models.backend import TorchBackend
+from diffrec_cli.models.baselines import fit_closed_form
 from diffrec_cli.models.build import (
+    array_size,
     build_model,
     parameter_count,
-    scoring_weights,
     stored_weights,
 )
 from diffrec_cli.models.scoring import build_scorer
 from diffrec_cli.models.trainable import Trainable
 from diffrec_cli.presets import preset as find_preset
 from diffrec_cli.registry import store as registry
+from diffrec_cli.registry.artifact import Artifact
 from diffrec_cli.registry.record import ModelRecord, TrainingFacts
 from diffrec_cli.registry.references import check_model_name
 from diffrec_cli.training.devices import (
@@ -94,7 +97,7 @@ class Fitted:
 def fit(
     data: str | Path | Sequence[str | Path],
     *,
-    variant: Variant = "base",
+    variant: str = "base",
     name: str | None = None,
     preset: str = "auto",
     values: Mapping[str, Any] | None = None,
@@ -170,7 +173,7 @@ def fit(
     if config.temporal is not None:
         dataset.require_order(variant)
     job = Job(
-        name=check_model_name(name or f"{dataset.name}-{variant}"),
+        name=check_model_name(name or f"{dataset.name}-{variant.replace('+', 'p')}"),
         dataset=dataset,
         config=config,
         preset=preset,
@@ -184,6 +187,8 @@ def fit(
     if dry_run:
         return Fitted(None, decided)
     with memory_errors(chosen_device), ExitStack() as stack:
+        if not config.trains:
+            return _fit_closed_form(job, decided, listener)
         run = open_run(job, resume, listener, stack)
         return _run(job, decided, run, resume, max_seconds, listener)
 
@@ -197,7 +202,8 @@ def _run(
     listener: Listener,
 ) -> Fitted:
     of_item = _groups(job, run, resume, listener)
-    model = build_model(job.config, job.dataset.n_items, of_item)
+    n_items, train_part = job.dataset.n_items, job.dataset.train
+    model = build_model(job.config, n_items, of_item, train_part)
     trained = _select(job, model, run, resume, max_seconds, listener)
     if trained.epoch == 0:
         return Fitted(None, decided, interruption=trained.interruption)
@@ -205,21 +211,55 @@ def _run(
     weights, interruption = trained.weights, trained.interruption
     refitted = False
     if job.refit and interruption is None:
-        fresh = build_model(job.config, job.dataset.n_items, of_item)
+        fresh = build_model(job.config, n_items, of_item, job.dataset.known)
         again = _refit(job, fresh, trained.epoch, listener)
         interruption = again.interruption
         refitted = interruption is None  # else what was selected is kept
         weights = again.weights if refitted else weights
+        model = fresh if refitted else model
     model.load_state_dict(weights)
+    complete = interruption is None
     artifact = registry.publish(
-        _record(job, trained, parameter_count(model), refitted, complete=interruption is None),
-        stored_weights(scoring_weights(model)),
+        _record(job, trained, parameter_count(model), refitted, complete=complete),
+        stored_weights(model.scoring_weights()),
         job.dataset,
         epoch_log(run),
-        make_default=job.default and interruption is None,
+        make_default=job.default and complete,
     )
-    if interruption is None and trained.stopped != "time":
+    if complete and trained.stopped != "time":
         discard_runs(job, run)
+    return _fitted(artifact, decided, interruption)
+
+
+def _fit_closed_form(job: Job, decided: dict[str, Any], listener: Listener) -> Fitted:
+    """Fit a model that has no epochs, and measure it on the valid part."""
+    config, dataset, temporal = job.config, job.dataset, job.config.temporal
+    started = time.perf_counter()
+    listener(Note(f"fitting {config.variant}"))
+    weights = fit_closed_form(config, input_rows(dataset.train, temporal), dataset.n_items)
+    seconds = time.perf_counter() - started
+    valid: dict[str, float] = {}
+    if dataset.valid.size:
+        scorer = build_scorer(config, weights, TorchBackend(job.device))
+        valid = evaluate(scorer, dataset, "valid", temporal=temporal).means
+    if job.refit:
+        listener(Note("fitting again on every interaction"))
+        rows = input_rows(dataset.known, temporal)
+        weights = fit_closed_form(config, rows, dataset.n_items)
+    trained = Trained({}, 0, 0, valid, "closed form", seconds)
+    artifact = registry.publish(
+        _record(job, trained, array_size(weights), job.refit, complete=True),
+        stored_weights(weights),
+        dataset,
+        [],
+        make_default=job.default,
+    )
+    return _fitted(artifact, decided, None)
+
+
+def _fitted(
+    artifact: Artifact, decided: dict[str, Any], interruption: BaseException | None
+) -> Fitted:
     return Fitted(
         model=artifact.record.reference,
         plan=decided,
@@ -310,8 +350,8 @@ def _validation(job: Job) -> Any:
     backend = TorchBackend(job.device)
 
     def validate(model: Trainable) -> dict[str, float]:
-        scorer = build_scorer(job.config, scoring_weights(model), backend)
-        return evaluate(scorer, backend, job.dataset, "valid", temporal=job.config.temporal).means
+        scorer = build_scorer(job.config, model.scoring_weights(), backend)
+        return evaluate(scorer, job.dataset, "valid", temporal=job.config.temporal).means
 
     return validate
 

@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from diffrec_cli.config import FitConfig, TrainingConfig
+from diffrec_cli.config.comparators import LightGCNConfig
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.embeddings import read_embeddings
 from diffrec_cli.evaluation.ranking import input_rows
+from diffrec_cli.models.comparators.lightgcn import LightGCN
 from diffrec_cli.models.embeddings import kmeans_groups, svd_embeddings
-from diffrec_cli.models.lightgcn import LightGCN
 from diffrec_cli.training.loop import train
 from diffrec_cli.workflows.events import Listener, Note, Step
 
@@ -48,7 +49,7 @@ def lightgcn_embeddings(
     """Train LightGCN on the train part and return its item embeddings, (|I|, 64)."""
     device = "cpu" if device == "mps" else device  # MPS has no sparse products
     generator = torch.Generator().manual_seed(seed)
-    model = LightGCN(dataset.train, dataset.n_items, generator)
+    model = LightGCN(LightGCNConfig(), dataset.train, dataset.n_items, generator)
     trained = train(
         model,
         input_rows(dataset.train, None),

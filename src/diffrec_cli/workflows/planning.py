@@ -14,6 +14,7 @@ import torch
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.evaluation.ranking import BATCH_BYTES
+from diffrec_cli.models.baselines import fitting_memory
 from diffrec_cli.models.build import build_model, parameter_count
 from diffrec_cli.training.devices import device_name
 
@@ -63,7 +64,7 @@ class Job:
 def plan(job: Job) -> dict[str, Any]:
     """Return what was decided, how many parameters that has, and the bytes it will need."""
     dataset, config = job.dataset, job.config
-    parameters = _parameters(config, dataset.n_items)
+    parameters = _parameters(config, dataset) if config.trains else 0
     return {
         "name": job.name,
         "variant": config.variant,
@@ -91,24 +92,22 @@ def plan_line(plan: Mapping[str, Any]) -> str:
     )
 
 
-def _parameters(config: FitConfig, n_items: int) -> int:
+def _parameters(config: FitConfig, dataset: Dataset) -> int:
     """Count the parameters, for the latent variants as if their groups were of one size."""
+    n_items = dataset.n_items
     if config.latent is not None and n_items < config.latent.C:
         return 0  # which clustering will refuse
     even = None if config.latent is None else np.arange(n_items) % config.latent.C
     with torch.device("meta"):  # shapes alone: nothing is allocated or drawn
-        return parameter_count(build_model(config, n_items, even))
+        return parameter_count(build_model(config, n_items, even, dataset.train))
 
 
 def _memory(config: FitConfig, dataset: Dataset, parameters: int) -> int:
     """Estimate the peak: copies of the weights, dense batches, a block of scores, the log."""
+    others = BATCH_BYTES + 40 * dataset.known.size + 400 * 2**20  # the last is torch itself
+    if not config.trains:
+        return fitting_memory(config, dataset.n_items) + others
     batch = min(dataset.n_users, config.training.batch_size)
     copies = 5 if config.training.ema_decay > 0 else 4  # weights, gradients, moments, average
     wide_arrays = 6  # x_0, noise, x_t, dropout mask, prediction, its gradient
-    return (
-        copies * 4 * parameters
-        + wide_arrays * 4 * batch * dataset.n_items
-        + BATCH_BYTES
-        + 40 * dataset.known.size
-        + 400 * 2**20  # torch itself
-    )
+    return copies * 4 * parameters + wide_arrays * 4 * batch * dataset.n_items + others

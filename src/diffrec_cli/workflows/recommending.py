@@ -18,8 +18,8 @@ from diffrec_cli.data.histories import one_history, read_histories, read_ids
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import NotFoundError, UsageError
 from diffrec_cli.evaluation.ranking import Ranked, rank
-from diffrec_cli.models.backend import Backend, NumpyBackend, TorchBackend
-from diffrec_cli.models.baselines.popularity import Popularity
+from diffrec_cli.models.backend import NumpyBackend, TorchBackend
+from diffrec_cli.models.baselines.popularity import PopularityScorer
 from diffrec_cli.models.scoring import Scorer
 from diffrec_cli.registry import store as registry
 from diffrec_cli.training.devices import ranking_precision
@@ -66,6 +66,8 @@ class _Request:
     ----------
     labels
         Arrow string array of what to call them.
+    users
+        (users,) who they are in the model's data, -1 for strangers.
     histories
         What the model reads of each.
     unknown
@@ -73,6 +75,7 @@ class _Request:
     """
 
     labels: Any
+    users: NDArray[np.int64]
     histories: Sequences
     unknown: NDArray[np.bool_]
 
@@ -164,9 +167,7 @@ def recommend(
     device = _device(device, len(request.labels))
     backend = NumpyBackend() if device == _NUMPY else TorchBackend(device)
     scorer = load_scorer(artifact, config, dataset, backend)
-    batches = _lists(
-        request, dataset, config, scorer, backend, k, include_seen, excluded, precision
-    )
+    batches = _lists(request, dataset, config, scorer, k, include_seen, excluded, precision)
     tables = _tables(batches, request, dataset, titles, listener)
     return Recommendations(
         model=artifact.record.reference,
@@ -197,11 +198,11 @@ def _known_users(dataset: Dataset, ids: list[str] | None) -> _Request:
     """Look users up; None means all."""
     if ids is None:
         nobody = np.zeros(dataset.n_users, bool)
-        return _Request(dataset.user_ids.array, dataset.known, nobody)
+        return _Request(dataset.user_ids.array, np.arange(dataset.n_users), dataset.known, nobody)
     indices = dataset.user_ids.indices(ids)
     unknown = indices < 0
     histories = dataset.known.take(np.maximum(indices, 0))
-    return _Request(strings(ids), histories.keep(~unknown[histories.rows]), unknown)
+    return _Request(strings(ids), indices, histories.keep(~unknown[histories.rows]), unknown)
 
 
 def _settled(request: _Request, model: str, on_unknown: str, listener: Listener) -> _Request:
@@ -221,7 +222,10 @@ def _settled(request: _Request, model: str, on_unknown: str, listener: Listener)
         return request
     kept = np.flatnonzero(~request.unknown)
     return _Request(
-        request.labels.take(numbers(kept)), request.histories.take(kept), request.unknown[kept]
+        request.labels.take(numbers(kept)),
+        request.users[kept],
+        request.histories.take(kept),
+        request.unknown[kept],
     )
 
 
@@ -249,7 +253,8 @@ def _histories(
     first = np.sort(np.unique(keys, return_index=True)[1])  # a repeated item counts once
     rows, known = np.divmod(keys[first], dataset.n_items)
     histories = Sequences.from_rows(rows, known, len(given.labels))
-    return _Request(strings(given.labels), histories, histories.lengths == 0)
+    strangers = np.full(len(given.labels), -1)
+    return _Request(strings(given.labels), strangers, histories, histories.lengths == 0)
 
 
 def _excluded(
@@ -307,7 +312,6 @@ def _lists(
     dataset: Dataset,
     config: FitConfig,
     scorer: Scorer,
-    backend: Backend,
     k: int,
     include_seen: bool,
     excluded: NDArray[np.bool_] | None,
@@ -315,12 +319,13 @@ def _lists(
 ) -> Iterator[Ranked]:
     """Rank for every user; users of whom nothing is known get what is popular."""
     if request.unknown.any():
-        scorer = _PopularForUnknown(scorer, Popularity(dataset.known, dataset.n_items), backend)
+        counts = np.bincount(dataset.known.items, minlength=dataset.n_items)
+        scorer = _PopularForUnknown(scorer, PopularityScorer({"counts": counts}))
     return rank(
         scorer,
-        backend,
         request.histories,
         k,
+        users=request.users,
         seen=None if include_seen else request.histories,
         temporal=config.temporal,
         excluded=excluded,
@@ -331,9 +336,9 @@ def _lists(
 class _PopularForUnknown:
     """A scorer that gives empty histories the popularity of items instead of a model's guess."""
 
-    def __init__(self, scorer: Scorer, popularity: Scorer, backend: Backend) -> None:
-        self.scorer, self.popularity, self.backend = scorer, popularity, backend
-        self.n_items = scorer.n_items
+    def __init__(self, scorer: Scorer, popularity: Scorer) -> None:
+        self.scorer, self.popularity = scorer, popularity
+        self.n_items, self.backend = scorer.n_items, scorer.backend
 
     def scores(self, rows: Any) -> Any:
         scores = self.scorer.scores(rows)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from diffrec_cli.config import Variant
 from diffrec_cli.paths import home
 from diffrec_cli.registry import store as registry
 from diffrec_cli.workflows.evaluating import Evaluated, evaluate
@@ -59,9 +58,7 @@ class Toured:
         }
 
 
-def quickstart(
-    *, variant: Variant = "t", device: str = "auto", listener: Listener = silent
-) -> Toured:
+def quickstart(*, variant: str = "t", device: str = "auto", listener: Listener = silent) -> Toured:
     """Write a sample log, fit, evaluate and recommend, in under a minute."""
     from diffrec_cli.data.sample import SampleOptions, write_sample
     from diffrec_cli.files import storage_errors

@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
 
+from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows, Sequences
+from diffrec_cli.models.backend import NumpyBackend
+from diffrec_cli.models.baselines import fit_closed_form
+from diffrec_cli.models.scoring import build_scorer
 
 USERS, ITEMS = 60, 25
 
@@ -17,20 +21,39 @@ def interactions():
 
 @pytest.fixture
 def train(interactions):
-    users, items = np.nonzero(interactions)
-    return Sequences.from_rows(users, items, users=USERS)
+    return rows_of(interactions)
 
 
 @pytest.fixture
 def rows(train):
-    """Return every user's history, its entries weighted by 1, 2, 3, 1, 2, 3, ..."""
-    values = (np.arange(train.size) % 3 + 1).astype(np.float32)
-    return Rows(np.arange(USERS), train.indptr, train.items, values)
+    """Return every user's history, its entries weighted by 1, 2, 3, 1, 2, 3, ..., of strangers."""
+    values = (np.arange(len(train.items)) % 3 + 1).astype(np.float32)
+    return Rows(np.full(USERS, -1), train.indptr, train.items, values)
 
 
 @pytest.fixture
 def dense(rows):
     """Return the same histories as a (users, items) matrix."""
-    matrix = np.zeros((USERS, ITEMS))
-    matrix[np.repeat(np.arange(USERS), np.diff(rows.indptr)), rows.items] = rows.values
+    return dense_of(rows, ITEMS)
+
+
+def rows_of(x):
+    """Return a dense matrix as rows of known users."""
+    users, items = np.nonzero(x)
+    sequences = Sequences.from_rows(users, items, users=len(x))
+    values = x[users, items].astype(np.float32)
+    return Rows(np.arange(len(x)), sequences.indptr, sequences.items, values)
+
+
+def dense_of(rows, n_items):
+    """Return rows as a dense matrix."""
+    matrix = np.zeros((len(rows), n_items))
+    matrix[rows.rows, rows.items] = rows.values
     return matrix
+
+
+def fitted(comparator, train, n_items=ITEMS, backend=None):
+    """Fit a closed form; return its arrays and its scorer."""
+    config = FitConfig(comparator=comparator)
+    weights = fit_closed_form(config, train, n_items)
+    return weights, build_scorer(config, weights, backend or NumpyBackend())

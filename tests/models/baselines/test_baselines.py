@@ -1,4 +1,4 @@
-"""What every baseline promises."""
+"""What every closed form promises."""
 
 import os
 import subprocess
@@ -8,21 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from diffrec_cli.config import closed_forms, comparator_class
 from diffrec_cli.data.sequences import Rows
-from diffrec_cli.errors import UsageError
+from diffrec_cli.errors import MissingExtraError
 from diffrec_cli.models import baselines
-from diffrec_cli.models.baselines import BASELINES, fit_baseline
+from tests.models.baselines.conftest import fitted
+
+MODELS = sorted({comparator_class(name) for name in closed_forms()}, key=lambda kind: kind.model)
 
 
-@pytest.fixture(params=sorted(BASELINES))
+@pytest.fixture(params=MODELS, ids=lambda kind: kind.model)
 def model(request, train):
-    return fit_baseline(request.param, train, 25)
+    return fitted(request.param(), train)[1]
 
 
 def one(rows, user):
-    cut = slice(rows.indptr[user], rows.indptr[user + 1])
-    items, values = rows.items[cut], rows.values[cut]
-    return Rows(rows.users[user : user + 1], np.array([0, len(items)]), items, values)
+    return rows.take(np.array([user]))
 
 
 def test_scores_are_float32_for_every_item(model, rows):
@@ -50,26 +51,38 @@ def test_seen_items_are_not_masked(model, rows):
     assert (model.scores(rows)[0, seen] > -1e6).all()
 
 
-def test_fitting_twice_gives_the_same_scores(model, train, rows):
-    again = fit_baseline(model.name, train, 25)
-    np.testing.assert_array_equal(again.scores(rows), model.scores(rows))
+@pytest.mark.parametrize("kind", MODELS, ids=lambda kind: kind.model)
+def test_fitting_twice_gives_the_same_arrays(kind, train):
+    first, second = (fitted(kind(), train)[0] for _ in range(2))
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, second[name])
 
 
-def test_pop_is_short_for_popularity(train):
-    assert fit_baseline("pop", train, 25).name == "popularity"
+@pytest.mark.parametrize("kind", MODELS, ids=lambda kind: kind.model)
+def test_recency_weights_change_what_is_learned(kind, train):
+    heavier = Rows(train.users, train.indptr, train.items, train.values * 1.0)
+    heavier.values[::2] *= 0.1
+    first, second = (fitted(kind(), rows)[0] for rows in (train, heavier))
+    assert any(
+        array.shape != second[name].shape or not np.array_equal(array, second[name])
+        for name, array in first.items()
+    )
 
 
-def test_an_unknown_name_is_a_usage_error_that_names_the_others(train):
-    with pytest.raises(UsageError, match="svd") as caught:
-        fit_baseline("svd", train, 25)
-    assert "ease" in caught.value.fix
+def test_a_package_that_is_missing_is_named_with_its_extra(train, monkeypatch):
+    monkeypatch.setitem(sys.modules, "implicit.cpu.als", None)
+    with pytest.raises(MissingExtraError, match="ials needs the package 'implicit'") as caught:
+        fitted(comparator_class("ials")(), train)
+    assert caught.value.exit_code == 2
+    assert "diffrec-cli[baselines]" in caught.value.fix
 
 
 def test_importing_them_imports_no_heavy_library():
     code = (
         "import sys, diffrec_cli.models.baselines, diffrec_cli.evaluation.metrics,"
-        " diffrec_cli.evaluation.significance, diffrec_cli.registry\n"
-        "heavy = {'torch', 'pandas', 'scipy', 'sklearn'} & set(sys.modules)\n"
+        " diffrec_cli.evaluation.significance, diffrec_cli.registry,"
+        " diffrec_cli.models.comparators.build\n"
+        "heavy = {'torch', 'pandas', 'scipy', 'sklearn', 'implicit'} & set(sys.modules)\n"
         "sys.exit(' '.join(heavy) or 0)"
     )
     source = Path(baselines.__file__).parents[3]

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 
+from diffrec_cli.config.comparators import EASEConfig
 from diffrec_cli.data.sequences import Rows, Sequences
 from diffrec_cli.errors import DeviceError, UsageError
 from diffrec_cli.evaluation.metrics import per_user
-from diffrec_cli.models.baselines import ease
-from diffrec_cli.models.baselines.ease import EASE
+from diffrec_cli.models.backend import TorchBackend
+from diffrec_cli.models.baselines import _memory, ease
+from tests.models.baselines.conftest import fitted
 from tests.movielens import MOVIELENS
 
 RELEASED = MOVIELENS / "ml-1m_clean"
@@ -30,36 +32,42 @@ def test_weights_solve_the_constrained_least_squares(
     interactions, train, monkeypatch, lambda_, block
 ):
     monkeypatch.setattr(ease, "_BLOCK_ITEMS", block)
-    model = EASE(train, interactions.shape[1], lambda_=lambda_)
-    assert model.B.dtype == np.float32
-    assert not model.B.diagonal().any()
-    np.testing.assert_allclose(model.B, ridge_without_itself(interactions, lambda_), atol=1e-6)
+    B = fitted(EASEConfig(lambda_), train)[0]["B"]
+    assert B.dtype == np.float32
+    assert not B.diagonal().any()
+    np.testing.assert_allclose(B, ridge_without_itself(interactions, lambda_), atol=1e-6)
 
 
-def test_scores_are_the_histories_times_the_weights(train, rows, dense):
-    model = EASE(train, dense.shape[1], lambda_=5)
-    scores = model.scores(rows)
+def test_weighted_histories_are_solved_for_too(rows, dense):
+    B = fitted(EASEConfig(5.0), rows)[0]["B"]
+    np.testing.assert_allclose(B, ridge_without_itself(dense, 5.0), atol=1e-6)
+
+
+@pytest.mark.parametrize("backend", [None, TorchBackend("cpu")], ids=["numpy", "torch"])
+def test_scores_are_the_histories_times_the_weights(train, rows, dense, backend):
+    weights, scorer = fitted(EASEConfig(5.0), train, backend=backend)
+    scores = np.asarray(scorer.scores(rows))
     assert scores.dtype == np.float32
-    np.testing.assert_allclose(scores, dense @ model.B, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(scores, dense @ weights["B"], rtol=1e-5, atol=1e-6)
 
 
 def test_too_little_memory_is_an_error_before_it_starts(train, monkeypatch):
-    monkeypatch.setattr(ease, "available_memory", lambda: 3 * 8 * 25**2 - 1)
+    monkeypatch.setattr(_memory, "available_memory", lambda: 3 * 8 * 25**2 - 1)
     with pytest.raises(DeviceError, match="ease on 25 items needs") as caught:
-        EASE(train, 25)
+        fitted(EASEConfig(), train)
     assert caught.value.exit_code == 5
 
 
 def test_just_enough_or_unknown_memory_is_no_error(train, monkeypatch):
     for available in (3 * 8 * 25**2, None):
-        monkeypatch.setattr(ease, "available_memory", lambda size=available: size)
-        assert EASE(train, 25).n_items == 25
+        monkeypatch.setattr(_memory, "available_memory", lambda size=available: size)
+        assert fitted(EASEConfig(), train)[1].n_items == 25
 
 
 @pytest.mark.parametrize("lambda_", [0, -1, float("nan")])
-def test_lambda_must_be_positive(train, lambda_):
+def test_lambda_must_be_positive(lambda_):
     with pytest.raises(UsageError, match="lambda"):
-        EASE(train, 25, lambda_=lambda_)
+        EASEConfig(lambda_)
 
 
 @pytest.mark.long
@@ -70,7 +78,7 @@ def test_on_movielens_it_ranks_as_measured_elsewhere():
     train, valid, test = (Sequences.from_rows(p[:, 0], p[:, 1], users) for p in pairs)
 
     rows = Rows(np.arange(users), train.indptr, train.items, np.ones(train.size, np.float32))
-    scores = EASE(train, int(items), lambda_=500).scores(rows)
+    scores = fitted(EASEConfig(500.0), rows, int(items))[1].scores(rows)
     for seen in (train, valid):
         scores[seen.rows, seen.items] = -np.inf
     lists = np.argsort(-scores, axis=1, kind="stable")[:, :20]

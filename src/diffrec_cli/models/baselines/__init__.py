@@ -1,64 +1,65 @@
-"""Models to measure against: they fit in seconds and are hard to beat.
+"""Simple models to measure against: they fit in seconds and are hard to beat.
 
-A scorer, here and for every model of the project, has ``n_items`` and
-``scores(rows)``; masking what a user has seen is the ranking's work.
+Each is a function from settings and histories to arrays, and a scorer that reads them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from diffrec_cli.data.sequences import Rows, Sequences
-from diffrec_cli.errors import UsageError
-from diffrec_cli.models.baselines.ease import EASE
-from diffrec_cli.models.baselines.itemknn import ItemKNN
-from diffrec_cli.models.baselines.popularity import Popularity
+from diffrec_cli.config import FitConfig
+from diffrec_cli.data.sequences import Rows
+from diffrec_cli.models.baselines import ease, slim
+from diffrec_cli.models.baselines.ials import fit_ials
+from diffrec_cli.models.baselines.itemknn import fit_itemknn
+from diffrec_cli.models.baselines.popularity import fit_popularity
+from diffrec_cli.models.baselines.rp3beta import fit_rp3beta
+from diffrec_cli.models.baselines.userknn import fit_userknn
 
-
-class Baseline(Protocol):
-    """A fitted baseline."""
-
-    name: str
-    """Name in reports."""
-    n_items: int
-    """Number of items."""
-
-    def scores(self, rows: Rows) -> NDArray[np.float32]:
-        """Return (B, n_items) float32 scores of all items, seen ones included."""
-
-
-#: What ``--baselines`` accepts.
-BASELINES: dict[str, Callable[[Sequences, int], Baseline]] = {
-    "pop": Popularity,
-    "popularity": Popularity,
-    "itemknn": ItemKNN,
-    "ease": EASE,
+_FITS: dict[str, Callable[[Any, Rows, int], dict[str, NDArray[Any]]]] = {
+    "popularity": fit_popularity,
+    "itemknn": fit_itemknn,
+    "userknn": fit_userknn,
+    "ease": ease.fit_ease,
+    "rp3beta": fit_rp3beta,
+    "slim": slim.fit_slim,
+    "ials": fit_ials,
 }
 
 
-def fit_baseline(name: str, train: Sequences, n_items: int) -> Baseline:
-    """Fit a baseline with its defaults.
+#: Bytes that fitting takes, of the models whose memory grows with the square of the items.
+_MEMORY = {"ease": ease.memory, "slim": slim.memory}
+
+
+def fitting_memory(config: FitConfig, n_items: int) -> int:
+    """Return the bytes that fitting takes besides the log."""
+    known = _MEMORY.get(config.comparator.model if config.comparator else "")
+    return 0 if known is None else known(n_items)
+
+
+def fit_closed_form(config: FitConfig, train: Rows, n_items: int) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a model that has no epochs.
 
     Parameters
     ----------
-    name
-        A key of :data:`BASELINES`.
+    config
+        Its settings.
     train
-        Items of every user.
+        What the model reads of every user.
     n_items
-        Number of items.
+        |I|.
 
     Raises
     ------
-    UsageError
-        No baseline has that name.
     DeviceError
-        The memory does not suffice (EASE).
+        The memory does not suffice (EASE, SLIM).
+    MissingExtraError
+        The model is of a package that is not installed (iALS).
     """
-    if name not in BASELINES:
-        raise UsageError(f"no baseline {name!r}", f"use some of: {', '.join(BASELINES)}")
-    return BASELINES[name](train, n_items)
+    comparator = config.comparator
+    if comparator is None or comparator.model not in _FITS:
+        raise ValueError(f"{config.variant} has epochs")
+    return _FITS[comparator.model](comparator, train, n_items)

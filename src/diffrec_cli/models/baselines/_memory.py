@@ -6,6 +6,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from diffrec_cli.errors import DeviceError
+
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -18,6 +20,18 @@ def available_memory() -> int | None:
     """
     known = [size for size in (_meminfo(), _cgroup()) if size is not None]
     return min(known) if known else _physical()
+
+
+def require_memory(model: str, needed: int, n_items: int) -> None:
+    """Raise a :class:`DeviceError` if a model of so many items needs more bytes than there are."""
+    available = available_memory()
+    if available is not None and needed > available:
+        raise DeviceError(
+            f"{model} on {n_items:,} items needs {needed / 1e9:.1f} GB of memory, "
+            f"{available / 1e9:.1f} GB are available",
+            "leave it out (itemknn needs far less), or drop rare items with "
+            "--min-item-interactions",
+        )
 
 
 def _meminfo() -> int | None:

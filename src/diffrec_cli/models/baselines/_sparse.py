@@ -1,31 +1,83 @@
-"""What the linear baselines share: rows as SciPy matrices."""
+"""What the linear baselines share: rows as SciPy matrices, and matrices as stored arrays."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec_cli.data.sequences import Rows, Sequences
+from diffrec_cli.data.sequences import Rows
+
+_BLOCK_CELLS = 2**23  # cells of a block of similarities, at 12 bytes if none is zero
 
 
-def matrix(sequences: Sequences, n_items: int) -> Any:
-    """Return the (users, items) float64 CSR matrix of ones."""
+def matrix(rows: Rows, n_items: int) -> Any:
+    """Return the (B, items) float64 CSR matrix of a batch or of all users."""
     from scipy.sparse import csr_matrix
 
-    ones = np.ones(sequences.size)
-    return csr_matrix((ones, sequences.items, sequences.indptr), (len(sequences), n_items))
+    values = np.asarray(rows.values, np.float64)
+    return csr_matrix((values, rows.items, rows.indptr), (len(rows), n_items))
 
 
-def history(rows: Rows, n_items: int) -> Any:
-    """Return the (B, items) float32 CSR matrix of a batch."""
+def stored(sparse: Any) -> dict[str, NDArray[Any]]:
+    """Return a SciPy CSR matrix as arrays to store."""
+    return {
+        "data": sparse.data.astype(np.float32),
+        "indices": sparse.indices.astype(np.int32),
+        "indptr": sparse.indptr.astype(np.int64),
+    }
+
+
+def loaded(weights: Mapping[str, Any], columns: int) -> Any:
+    """Return the CSR matrix that :func:`stored` took apart."""
     from scipy.sparse import csr_matrix
 
-    values = np.asarray(rows.values, np.float32)
-    return csr_matrix((values, rows.items, rows.indptr), (len(rows.indptr) - 1, n_items))
+    arrays = tuple(np.asarray(weights[name]) for name in ("data", "indices", "indptr"))
+    return csr_matrix(arrays, (len(arrays[2]) - 1, columns))
 
 
-def item_counts(sequences: Sequences, n_items: int) -> NDArray[np.int64]:
-    """Return (items,) how many interactions each item has."""
-    return np.bincount(sequences.items, minlength=n_items)
+def by_blocks(x: Any, block_of: Callable[[Any, int], Any]) -> Any:
+    """Return the rows that `block_of` makes of some rows of x, for all of x, as a CSR matrix.
+
+    Parameters
+    ----------
+    x
+        (n, m) CSR matrix.
+    block_of
+        Makes of some rows of x and the index of the first a CSR matrix of n columns.
+    """
+    from scipy.sparse import vstack
+
+    size = max(1, _BLOCK_CELLS // x.shape[0])
+    starts = range(0, x.shape[0], size)
+    return vstack([block_of(x[start : start + size], start) for start in starts]).tocsr()
+
+
+def only_largest(values: Any, n: int) -> Any:
+    """Return the `n` largest values above 0 of each row of a CSR matrix, of equals the earlier."""
+    from scipy.sparse import csr_matrix
+
+    values.sort_indices()  # ties break by position
+    rows = np.repeat(np.arange(values.shape[0]), np.diff(values.indptr))
+    ends = zip(values.indptr[:-1], values.indptr[1:], strict=True)
+    kept = np.concatenate([first + _largest(values.data[first:last], n) for first, last in ends])
+    return csr_matrix((values.data[kept], (rows[kept], values.indices[kept])), values.shape)
+
+
+def _largest(values: NDArray[np.float64], n: int) -> NDArray[np.int64]:
+    """Return the positions of the `n` largest values above 0, the earlier of equal ones."""
+    bound = np.partition(values, -n)[-n] if len(values) > n else 0.0
+    above = np.flatnonzero(values > max(bound, 0.0))
+    if bound <= 0.0:
+        return above
+    return np.concatenate([above, np.flatnonzero(values == bound)[: n - len(above)]])
+
+
+def cosines(products: Any, start: int, lengths: NDArray[np.float64], shrink: float) -> Any:
+    """Divide products of rows `start`, ... with all rows by both lengths; 0 with itself."""
+    rows = np.repeat(np.arange(products.shape[0]), np.diff(products.indptr)) + start
+    products.data = products.data / (lengths[rows] * lengths[products.indices] + shrink)
+    products.data[rows == products.indices] = 0.0
+    return products

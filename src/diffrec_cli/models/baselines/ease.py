@@ -5,15 +5,17 @@ Source: Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec_cli.data.sequences import Rows, Sequences
-from diffrec_cli.errors import DeviceError, UsageError
-from diffrec_cli.models.baselines._memory import available_memory
-from diffrec_cli.models.baselines._sparse import history, matrix
+from diffrec_cli.config.comparators import EASEConfig
+from diffrec_cli.data.sequences import Rows
+from diffrec_cli.models.backend import Backend
+from diffrec_cli.models.baselines._memory import require_memory
+from diffrec_cli.models.baselines._sparse import matrix
 
 _BLOCK_ITEMS = 1024
 _MATRICES = (
@@ -21,61 +23,48 @@ _MATRICES = (
 )
 
 
-class EASE:
-    """Scores ``x B`` with ``min |X - X B|² + lambda |B|²``, the diagonal of B being 0.
+def fit_ease(config: EASEConfig, train: Rows, n_items: int) -> dict[str, NDArray[Any]]:
+    """Return B of ``min |X - X B|² + lambda |B|²``, its diagonal being 0, (items, items) float32.
 
     Fitting takes O(items³) time and about ``3 * 8 * items²`` bytes (28 GB at 34,000 items),
     whatever the number of users; both are known before it starts.
-
-    Parameters
-    ----------
-    train
-        Items of every user.
-    n_items
-        Number of items.
-    lambda_
-        Weight of the ridge penalty.
-
-    Attributes
-    ----------
-    B
-        (items, items) float32; column j predicts item j from all others.
 
     Raises
     ------
     DeviceError
         The memory does not suffice.
-    UsageError
-        `lambda_` is not above 0.
+    """
+    require_memory("ease", memory(n_items), n_items)
+    return {"B": _solve(gram(matrix(train, n_items)), config.lambda_)}
+
+
+def memory(n_items: int) -> int:
+    """Return the bytes that fitting takes."""
+    return _MATRICES * 8 * n_items**2
+
+
+class EASEScorer:
+    """Scores ``x B``.
+
+    Parameters
+    ----------
+    weights
+        What :func:`fit_ease` returned.
+    backend
+        Where to compute.
     """
 
-    name = "ease"
+    def __init__(self, weights: Mapping[str, Any], backend: Backend) -> None:
+        self.backend = backend
+        self.B = backend.asarray(weights["B"])
+        self.n_items = int(self.B.shape[0])
 
-    def __init__(self, train: Sequences, n_items: int, *, lambda_: float = 500.0) -> None:
-        if not lambda_ > 0:
-            raise UsageError(f"lambda = {lambda_} is out of range", "lambda must be above 0")
-        _require_memory(_MATRICES * 8 * n_items**2, n_items)
-        self.n_items = n_items
-        self.B = _solve(_gram(matrix(train, n_items)), lambda_)
-
-    def scores(self, rows: Rows) -> NDArray[np.float32]:
+    def scores(self, rows: Rows) -> Any:
         """Return (B, items) products of the histories with the weights."""
-        result: NDArray[np.float32] = history(rows, self.n_items) @ self.B
-        return result
+        return self.backend.bag(rows, self.B)
 
 
-def _require_memory(needed: int, n_items: int) -> None:
-    available = available_memory()
-    if available is not None and needed > available:
-        raise DeviceError(
-            f"ease on {n_items:,} items needs {needed / 1e9:.1f} GB of memory, "
-            f"{available / 1e9:.1f} GB are available",
-            "leave it out (itemknn needs far less), or drop rare items with "
-            "--min-item-interactions",
-        )
-
-
-def _gram(x: Any) -> NDArray[np.float64]:
+def gram(x: Any) -> NDArray[np.float64]:
     """Return X^T X, filled block by block: its sparse form would take more memory than it."""
     gram = np.empty((x.shape[1], x.shape[1]))
     by_item = x.T.tocsr()

@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec_cli.data.sequences import Rows, Sequences
-from diffrec_cli.models.baselines._sparse import item_counts
+from diffrec_cli.config.comparators import PopularityConfig
+from diffrec_cli.data.sequences import Rows
+from diffrec_cli.models.backend import Backend, NumpyBackend
 
 
-class Popularity:
-    """Items by their number of train interactions, the same for every user.
-
-    Parameters
-    ----------
-    train
-        Items of every user.
-    n_items
-        Number of items.
+def fit_popularity(config: PopularityConfig, train: Rows, n_items: int) -> dict[str, NDArray[Any]]:
+    """Return how much each item weighs in all histories, (items,).
 
     Examples
     --------
-    >>> train = Sequences.from_rows(np.array([0, 1, 1]), np.array([2, 2, 0]), users=2)
-    >>> Popularity(train, n_items=3).counts.tolist()
-    [1, 0, 2]
+    >>> train = Rows(np.arange(2), np.array([0, 1, 3]), np.array([2, 2, 0]), np.ones(3, "f4"))
+    >>> fit_popularity(PopularityConfig(), train, 3)["counts"].tolist()
+    [1.0, 0.0, 2.0]
     """
+    return {"counts": np.bincount(train.items, train.values, n_items).astype(np.float32)}
 
-    name = "popularity"
 
-    def __init__(self, train: Sequences, n_items: int) -> None:
-        self.n_items = n_items
-        self.counts = item_counts(train, n_items)
+class PopularityScorer:
+    """The same scores for every history."""
+
+    backend: Backend = NumpyBackend()
+
+    def __init__(self, weights: Mapping[str, Any]) -> None:
+        self.counts = np.asarray(weights["counts"], np.float32)
+        self.n_items = len(self.counts)
 
     def scores(self, rows: Rows) -> NDArray[np.float32]:
         """Return (B, items) counts; the histories do not matter."""
-        return np.tile(self.counts.astype(np.float32), (len(rows.indptr) - 1, 1))
+        return np.tile(self.counts, (len(rows), 1))

@@ -1,0 +1,94 @@
+"""How a log is read and becomes a dataset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from diffrec_cli.config.values import check, choice
+from diffrec_cli.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How a log file is read; ``None`` means: find out."""
+
+    user_col: str | None = None
+    """Column of user ids: a name, or a position from 1 when there is no header."""
+    item_col: str | None = None
+    """Column of item ids."""
+    rating_col: str | None = None
+    """Column of ratings."""
+    time_col: str | None = None
+    """Column of timestamps."""
+    sep: str | None = None
+    """Field separator, of one or more characters (``\\t`` may be written so)."""
+    header: bool | None = None
+    """Whether the first line holds column names."""
+    encoding: str = "utf-8"
+    """Text encoding of the file."""
+    time_format: str | None = None
+    """strptime format of textual timestamps."""
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """How a log becomes a dataset (paper, section 4.1.1)."""
+
+    setting: Literal["clean", "noisy", "temporal"] = "clean"
+    """Clean keeps ratings at or above the threshold; noisy mixes others into train and valid;
+    temporal is clean and insists on timestamps."""
+    min_rating: float | None = None
+    """Threshold of a positive rating; ``None`` is 4 on scales up to 5, an error on others."""
+    ratios: tuple[float, float, float] = (7, 1, 2)
+    """Shares of train, valid and test."""
+    split_by: Literal["user", "time"] = "user"
+    """Cut each user's sequence, or the whole log at two moments."""
+    noise: Literal["natural", "random"] = "natural"
+    """Source of noise in the noisy setting: low ratings, or items drawn at random."""
+    noise_ratio: float | None = None
+    """Random noise: items added per clean item."""
+    min_user_interactions: int = 1
+    """Users with fewer interactions are dropped, together with ``min_item_interactions`` until
+    both hold (k-core)."""
+    min_item_interactions: int = 1
+    """Items with fewer interactions are dropped."""
+    seed: int = 1
+    """Seed of the noise."""
+
+    def __post_init__(self) -> None:
+        """Check every field and name the one that is wrong."""
+        choice("setting", self.setting, ("clean", "noisy", "temporal"))
+        choice("split_by", self.split_by, ("user", "time"))
+        choice("noise", self.noise, ("natural", "random"))
+        infinite = float("inf")  # comparisons with it hold for no NaN
+        shares = all(ratio >= 0 for ratio in self.ratios) and sum(self.ratios) < infinite
+        check(
+            len(self.ratios) == 3 and shares and self.ratios[0] > 0,
+            "ratios",
+            self.ratios,
+            "three finite numbers, the first above 0 and none below",
+        )
+        rating = self.min_rating
+        check(rating is None or abs(rating) < infinite, "min_rating", rating, "a finite number")
+        check(self.min_user_interactions >= 1, "min_user_interactions", None, "1 or more")
+        check(self.min_item_interactions >= 1, "min_item_interactions", None, "1 or more")
+        check(0 <= self.seed < 2**63, "seed", self.seed, "0 to 2**63 - 1")
+        self._check_noise()
+
+    def _check_noise(self) -> None:
+        """Refuse noise that would silently have no effect."""
+        ratio, random = self.noise_ratio, self.noise == "random"
+        for name, given in (("noise_ratio", ratio is not None), ("noise", random)):
+            option = "--noise-ratio" if name == "noise_ratio" else "--noise random"
+            if given and self.setting != "noisy":
+                raise ConfigError(
+                    f"{name} has no effect in the setting {self.setting!r}",
+                    f"{option} needs --setting noisy",
+                )
+        if ratio is not None and not random:
+            raise ConfigError(
+                "noise_ratio has no effect on natural noise", "--noise-ratio needs --noise random"
+            )
+        finite = ratio is not None and 0 < ratio < float("inf")
+        check(finite or not random, "noise_ratio", ratio, "above 0 and finite (say 0.3)")

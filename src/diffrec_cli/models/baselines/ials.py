@@ -1,0 +1,41 @@
+"""Implicit alternating least squares, by the library ``implicit`` (extra ``baselines``).
+
+Source: Hu, Koren and Volinsky, Collaborative filtering for implicit feedback datasets, ICDM 2008.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec_cli.config.comparators import IALSConfig
+from diffrec_cli.data.sequences import Rows
+from diffrec_cli.errors import MissingExtraError
+from diffrec_cli.models.baselines._sparse import matrix
+
+
+def fit_ials(config: IALSConfig, train: Rows, n_items: int) -> dict[str, NDArray[Any]]:
+    """Return the factors of items, (items, dim); a user's follow from his history.
+
+    Raises
+    ------
+    MissingExtraError
+        ``implicit`` is not installed.
+    """
+    try:
+        from implicit.cpu.als import (  # type: ignore[import-untyped]  # it has no types
+            AlternatingLeastSquares,
+        )
+    except ImportError as error:
+        raise MissingExtraError("ials", "implicit", "baselines") from error
+    als = AlternatingLeastSquares(
+        factors=config.dim,
+        regularization=config.regularization,
+        iterations=config.iterations,
+        random_state=config.seed,
+        num_threads=1,  # sums in one order: the same seed gives the same factors
+    )
+    als.fit((config.confidence * matrix(train, n_items)).astype(np.float32), show_progress=False)
+    return {"item_factors": np.ascontiguousarray(als.item_factors, np.float32)}

@@ -1,0 +1,34 @@
+"""Scores of the closed forms for given histories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec_cli.data.sequences import Rows
+from diffrec_cli.models.backend import Backend, NumpyBackend
+from diffrec_cli.models.baselines._sparse import loaded, matrix
+
+
+class ItemToItemScorer:
+    """Item-kNN, RP3beta and SLIM: the history times a sparse (items, items) matrix.
+
+    Parameters
+    ----------
+    weights
+        The matrix, as :func:`~diffrec_cli.models.baselines._sparse.stored` took it apart.
+    """
+
+    backend: Backend = NumpyBackend()
+
+    def __init__(self, weights: Mapping[str, Any]) -> None:
+        self.n_items = len(weights["indptr"]) - 1
+        self.weights = loaded(weights, self.n_items)
+
+    def scores(self, rows: Rows) -> NDArray[np.float32]:
+        """Return (B, items) sums of weights over each history."""
+        result: NDArray[np.float32] = (matrix(rows, self.n_items) @ self.weights).toarray()
+        return result.astype(np.float32)

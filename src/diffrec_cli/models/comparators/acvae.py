@@ -1,0 +1,118 @@
+"""ACVAE while it learns (Xie et al., WWW 2021): a VAE over sequences, adversarial and contrastive.
+
+At every place of a history the model says which item comes next. What it knows there is a recurrent
+state and a convolution over the latest ones; from these and noise comes z, of any distribution, and
+from z the scores. A critic stands for the divergence of z from the prior (adversarial variational
+Bayes), and a contrastive term ties a user's z to his own states rather than to others'.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, linear, pad, softplus
+
+from diffrec_cli.config.comparators import ACVAEConfig
+from diffrec_cli.data.sequences import Rows
+from diffrec_cli.models.backend import TorchBackend
+from diffrec_cli.models.comparators.sequences import WINDOW, latest, padded
+from diffrec_cli.models.denoiser import xavier
+from diffrec_cli.models.likelihood import wide
+from diffrec_cli.models.randomness import dropout, normal_like
+from diffrec_cli.models.trainable import Draws, Trainable
+
+
+class ACVAE(Trainable):
+    """The parameters that :class:`SequenceScorer` reads, and a critic.
+
+    Parameters
+    ----------
+    config, n_items
+        Its settings, and |I|.
+    generator
+        Source of the initial weights, on the CPU.
+    """
+
+    def __init__(self, config: ACVAEConfig, n_items: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.config, self.n_items = config, n_items
+        d = config.dim
+        self.E = xavier(n_items, d, n_items + d, generator)
+        self.gru = nn.GRU(d, d, batch_first=True)
+        for p in self.gru.parameters():
+            p.data.uniform_(-(d**-0.5), d**-0.5, generator=generator)
+        self.kernel = nn.Parameter(torch.full((WINDOW, d), 1.0 / WINDOW))
+        self.W_1 = xavier(3 * d, d, 4 * d, generator)  # state, convolution and noise
+        self.b_1 = nn.Parameter(torch.zeros(d))
+        self.W_2 = xavier(d, d, 2 * d, generator)
+        self.b_2 = nn.Parameter(torch.zeros(d))
+        self.V = xavier(n_items, d, n_items + d, generator)
+        self.b_out = nn.Parameter(torch.zeros(n_items))
+        self.critic = nn.ParameterList(
+            [xavier(2 * d, d, 3 * d, generator), xavier(d, 1, d + 1, generator)]
+        )
+
+    def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
+        """Return the error about the next items, plus the critic's and the contrastive terms."""
+        rows = latest(rows, self.config.length)
+        items, lengths = padded(rows)
+        row, place = np.nonzero(np.arange(items.shape[1])[None, 1:] < lengths[:, None])
+        if len(row) == 0:  # nobody in the batch has two items
+            return self.b_out.sum() * 0.0
+        at = backend.asarray(row), backend.asarray(place)
+        sequence = backend.asarray(items)
+        state, read = self._states(sequence[:, :-1], draws)
+        state, read = state[at], read[at]  # (n, d), (n, 2 d)
+        z = self._code(read, draws)
+        scores = wide(linear(z, self.V, self.b_out))  # (n, |I|)
+        error = cross_entropy(scores, sequence[:, 1:][at])
+        divergence, lesson = self._criticism(state, z, draws)
+        tie = self._contrast(state, z, at[0], len(rows))
+        return error + self.config.beta * divergence + lesson + self.config.contrast * tie
+
+    def _states(self, items: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Return the state at every place, (B, L, d), and with the convolution, (B, L, 2 d)."""
+        x = dropout(self.E[items], self.config.dropout, draws.device)
+        states, _ = self.gru(x)
+        before = pad(states, (0, 0, WINDOW - 1, 0))  # nothing comes before the first
+        length = states.shape[1]
+        local = torch.zeros_like(states)
+        for i in range(WINDOW):  # i places back
+            first = WINDOW - 1 - i
+            local = local + self.kernel[i] * before[:, first : first + length]
+        return states, torch.cat([states, local], dim=2)
+
+    def _code(self, read: Tensor, draws: Draws) -> Tensor:
+        """Return z, (n, d), of what is known and noise; its distribution has no closed form."""
+        noise = normal_like(read[:, : self.config.dim], draws.device)
+        return torch.tanh(torch.cat([read, noise], 1) @ self.W_1 + self.b_1) @ self.W_2 + self.b_2
+
+    def _criticism(self, state: Tensor, z: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Return the critic's estimate of the divergence, and what the critic has to learn.
+
+        It tells z from draws of the prior; at its optimum its logit is the log-ratio of the two
+        densities. Gradients of the one term stop at the critic, those of the other at the model.
+        """
+        first, second = self.critic
+        estimate = _logit(state.detach(), z, first.detach(), second.detach()).mean()
+        state, z = state.detach(), z.detach()
+        prior = normal_like(z, draws.device)
+        told = softplus(-_logit(state, z, first, second)).mean()
+        return estimate, told + softplus(_logit(state, prior, first, second)).mean()
+
+    def _contrast(self, state: Tensor, z: Tensor, row: Tensor, users: int) -> Tensor:
+        """Return how badly the mean z of a user is told to be his by the mean of his states."""
+        counts = torch.bincount(row, minlength=users).clamp(min=1)[:, None]
+        means = [
+            wide(x).new_zeros(users, x.shape[1]).index_add(0, row, wide(x)) / counts
+            for x in (state, z)
+        ]
+        present = torch.unique(row)
+        logits = means[0][present] @ means[1][present].T  # (users, users)
+        return cross_entropy(logits, torch.arange(len(present), device=row.device))
+
+
+def _logit(state: Tensor, z: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Return the critic's logit that z is of the model, (n, 1)."""
+    return torch.relu(torch.cat([state, z], 1) @ first) @ second

@@ -1,0 +1,183 @@
+"""CDAE, MultiDAE, MultiDAE++ and MultiVAE while they learn.
+
+One network; they differ in how a history enters it (with a vector of the user's own, at length 1
+under dropout, in DiffRec's noise) and in what its code is.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from diffrec_cli.config import DiffusionConfig
+from diffrec_cli.config.comparators import CDAEConfig, MultiDAEConfig, MultiVAEConfig
+from diffrec_cli.data.sequences import Rows
+from diffrec_cli.diffusion.gaussian import Gaussian
+from diffrec_cli.models import likelihood
+from diffrec_cli.models.backend import TorchBackend
+from diffrec_cli.models.comparators.network import Network, normalized
+from diffrec_cli.models.denoiser import xavier
+from diffrec_cli.models.randomness import dropout, normal_like, sparse_dropout
+from diffrec_cli.models.trainable import Draws, Trainable
+
+LOSSES = {
+    "multinomial": likelihood.multinomial,
+    "logistic": likelihood.logistic,
+    "square": likelihood.square,
+}
+
+
+class Autoencoder(Trainable):
+    """The parameters of a :class:`Network`: Xavier matrices, zero biases.
+
+    Parameters
+    ----------
+    n_items
+        |I|.
+    sizes
+        Widths of the hidden layers; the smallest is the code.
+    activation
+        Of the hidden layers.
+    generator
+        Source of the initial weights, on the CPU.
+    variational
+        Whether the layer of the code gives a mean and a log-variance.
+    """
+
+    def __init__(
+        self,
+        n_items: int,
+        sizes: list[int],
+        activation: str,
+        generator: torch.Generator,
+        *,
+        variational: bool = False,
+    ) -> None:
+        super().__init__()
+        self.n_items, self.activation = n_items, activation
+        code = sizes.index(min(sizes))
+        gives = [2 * size if variational and i == code else size for i, size in enumerate(sizes)]
+        shapes = list(zip(sizes, gives[1:], strict=False))  # of the layers after the first
+        self.W_in = xavier(n_items, gives[0], n_items + gives[0], generator)
+        self.b_in = _zeros(gives[0])
+        self.W = nn.ParameterList(xavier(a, b, a + b, generator) for a, b in shapes)
+        self.b = nn.ParameterList(_zeros(b) for _, b in shapes)
+        self.V = xavier(n_items, sizes[-1], n_items + sizes[-1], generator)
+        self.b_out = _zeros(n_items)
+        self._view: Network | None = None
+
+    def network(self, backend: TorchBackend) -> Network:
+        """Return the network over these parameters; they are views, made once."""
+        if self._view is None or self._view.backend is not backend:
+            self._view = Network(backend, dict(self.named_parameters()), self.activation)
+        return self._view
+
+    def scores(self, h: Tensor) -> Tensor:
+        """Return the scores of all items, (B, |I|), from the last hidden layer."""
+        return nn.functional.linear(h, self.V, self.b_out)
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Run the whole network on dense rows, (B, |I|) -> (B, |I|), activations everywhere."""
+        h = torch.tanh(x @ self.W_in + self.b_in)
+        for W, b in zip(self.W, self.b, strict=True):
+            h = torch.tanh(h @ W + b)
+        return self.scores(h)
+
+
+class CDAE(Autoencoder):
+    """A denoising autoencoder with a vector for each user (Wu et al., WSDM 2016)."""
+
+    def __init__(
+        self, config: CDAEConfig, n_users: int, n_items: int, generator: torch.Generator
+    ) -> None:
+        super().__init__(n_items, [config.dim], config.activation, generator)
+        self.config = config
+        self.users = xavier(n_users, config.dim, n_users + config.dim, generator)
+
+    def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
+        """Return the loss of reading histories under dropout."""
+        network = self.network(backend)
+        read = sparse_dropout(rows, self.config.dropout, draws.host)
+        a = network.first(read) + self.users[backend.asarray(rows.users)]
+        scores = self.scores(network.activate(a))
+        return LOSSES[self.config.loss](scores, rows, backend)
+
+
+class MultiDAE(Autoencoder):
+    """A denoising autoencoder with multinomial likelihood (Liang et al., WWW 2018)."""
+
+    def __init__(self, config: MultiDAEConfig, n_items: int, generator: torch.Generator) -> None:
+        super().__init__(n_items, _mirrored(config.dims), "tanh", generator)
+        self.config = config
+
+    def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
+        """Return the negative log-likelihood of histories that were read under dropout."""
+        network = self.network(backend)
+        a = self.read(rows, backend, draws)
+        h = network.decode(network.activate(network.encode(a)))
+        return likelihood.multinomial(self.scores(h), rows, backend)
+
+    def read(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
+        """Return what the first layer gives, (B, H_1)."""
+        kept = sparse_dropout(normalized(rows), self.config.dropout, draws.host)
+        first: Tensor = self.network(backend).first(kept)
+        return first
+
+
+class MultiDAEPlus(MultiDAE):
+    """MultiDAE that reads histories in DiffRec's noise (paper, section 4.1.2)."""
+
+    def __init__(
+        self,
+        config: MultiDAEConfig,
+        diffusion: DiffusionConfig,
+        n_items: int,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__(config, n_items, generator)
+        self.gaussian = Gaussian(diffusion)
+
+    def read(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
+        """Return what the first layer gives for x_t at uniform steps t, (B, H_1)."""
+        x_0 = backend.dense(rows, self.n_items)
+        T, device = self.gaussian.T, draws.device
+        t = torch.randint(1, T + 1, (len(rows),), generator=device, device=x_0.device)
+        x_t = self.gaussian.corrupt(x_0, t, normal_like(x_0, device))
+        return dropout(normalize(x_t), self.config.dropout, device) @ self.W_in + self.b_in
+
+
+class MultiVAE(Autoencoder):
+    """A variational autoencoder with multinomial likelihood (Liang et al., WWW 2018)."""
+
+    updates: Tensor
+
+    def __init__(self, config: MultiVAEConfig, n_items: int, generator: torch.Generator) -> None:
+        super().__init__(n_items, _mirrored(config.dims), "tanh", generator, variational=True)
+        self.config = config
+        self.register_buffer("updates", torch.zeros(()))
+
+    def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
+        """Return the negative log-likelihood plus beta times the KL divergence of the code."""
+        network = self.network(backend)
+        kept = sparse_dropout(normalized(rows), self.config.dropout, draws.host)
+        code = likelihood.wide(network.encode(network.first(kept)))
+        mean, log_variance = code[:, : network.code], code[:, network.code :]
+        h = network.decode(likelihood.sample(mean, log_variance, draws.device))
+        error = likelihood.multinomial(self.scores(h), rows, backend)
+        return error + self._beta() * likelihood.divergence(mean, log_variance)
+
+    def _beta(self) -> Tensor:
+        """Weight of the divergence: rises by the update to its cap."""
+        self.updates += 1
+        share = self.updates / max(1, self.config.beta_updates)
+        return self.config.beta * share.clamp(max=1.0)
+
+
+def _mirrored(dims: tuple[int, ...]) -> list[int]:
+    """Return [600, 200, 600] for [200, 600]."""
+    return [*reversed(dims), *dims[1:]]
+
+
+def _zeros(size: int) -> nn.Parameter:
+    return nn.Parameter(torch.zeros(size))

@@ -1,0 +1,61 @@
+"""CODIGEM while it learns (Walker et al., KSEM 2022): a chain of autoencoders, one a step."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from diffrec_cli.config.comparators import CodigemConfig
+from diffrec_cli.data.sequences import Rows
+from diffrec_cli.models.backend import TorchBackend
+from diffrec_cli.models.comparators.autoencoders import LOSSES, Autoencoder
+from diffrec_cli.models.randomness import dropout, normal_like
+from diffrec_cli.models.trainable import Draws, Trainable
+
+
+class Codigem(Trainable):
+    """Autoencoder t predicts x_(t-1) from x_t; inference asks the first alone, for x_0.
+
+    The steps share no weights, so what the others learn reaches no list: the paper (sections 4.2.1
+    and 5) makes that its point, and they are trained here all the same.
+
+    Parameters
+    ----------
+    config, n_items
+        Its settings, and |I|.
+    generator
+        Source of the initial weights, on the CPU.
+    """
+
+    def __init__(self, config: CodigemConfig, n_items: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.config, self.n_items = config, n_items
+        self.chain = [
+            Autoencoder(n_items, [config.dim] * 4, "tanh", generator) for _ in range(config.T)
+        ]
+        self.steps = nn.ModuleList(self.chain)
+
+    def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
+        """Return the first prediction's likelihood, and the squared errors of the others."""
+        x: Tensor = backend.dense(rows, self.n_items)  # (B, |I|), x_0
+        total = x.new_zeros(())
+        beta = self.config.step_beta
+        for t, step in enumerate(self.chain, start=1):
+            x_t = math.sqrt(1.0 - beta) * x + math.sqrt(beta) * normal_like(x, draws.device)
+            predicted = step.predict(dropout(x_t, self.config.dropout, draws.device))
+            if t == 1:
+                total = total + LOSSES[self.config.loss](predicted, rows, backend)
+            else:
+                total = total + (predicted - x).square().sum(dim=1).mean()
+            x = x_t
+        return total
+
+    def scoring_weights(self) -> dict[str, Tensor]:
+        """Return the first autoencoder alone."""
+        return {
+            name.removeprefix("steps.0."): tensor
+            for name, tensor in self.state_dict().items()
+            if name.startswith("steps.0.")
+        }

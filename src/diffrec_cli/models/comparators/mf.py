@@ -1,0 +1,50 @@
+"""Matrix factorisation with the BPR loss while it learns (Rendle et al., UAI 2009)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding
+
+from diffrec_cli.config.comparators import MFConfig
+from diffrec_cli.data.sequences import Rows
+from diffrec_cli.models.backend import TorchBackend
+from diffrec_cli.models.comparators.bpr import bpr, draw_pairs
+from diffrec_cli.models.randomness import dropout
+from diffrec_cli.models.trainable import Draws, Trainable
+
+
+class MF(Trainable):
+    """A vector for each user and one for each item; their product is the score.
+
+    Parameters
+    ----------
+    config, n_users, n_items
+        Its settings, |U| and |I|.
+    generator
+        Source of the initial vectors, on the CPU.
+    """
+
+    def __init__(
+        self, config: MFConfig, n_users: int, n_items: int, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.config, self.n_users, self.n_items = config, n_users, n_items
+        self.users = nn.Parameter(0.1 * torch.randn(n_users, config.dim, generator=generator))
+        self.items = nn.Parameter(0.1 * torch.randn(n_items, config.dim, generator=generator))
+
+    def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
+        """Return BPR over one random item for every interaction of the rows."""
+        user, positive, negative = draw_pairs(rows, self.n_items, backend, draws)
+        u, i, j = (
+            embedding(user, self.users),
+            embedding(positive, self.items),
+            embedding(negative, self.items),
+        )
+        penalty = sum(vector.square().sum() for vector in (u, i, j)) / len(user)
+        read = dropout(u, self.config.dropout, draws.device)
+        return bpr(read, i, j) + self.config.decay / 2 * penalty
+
+    def scoring_weights(self) -> dict[str, Tensor]:
+        """Return the vectors as :class:`FactorScorer` reads them."""
+        return {"user_factors": self.users.detach(), "item_factors": self.items.detach()}

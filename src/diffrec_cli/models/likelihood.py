@@ -1,0 +1,53 @@
+"""The terms of autoencoders' losses: likelihoods of sparse histories, and those of a code."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from diffrec_cli.data.sequences import Rows
+from diffrec_cli.models.backend import Backend
+from diffrec_cli.models.randomness import normal_like
+
+
+def wide(x: Tensor) -> Tensor:
+    """Widen what autocast made bfloat16 to float32; leave float32 and float64 as they are."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def multinomial(logits: Tensor, rows: Rows, backend: Backend) -> Tensor:
+    """Return ``-sum_i x_i log softmax(logits)_i``, averaged over users: logits (B, |I|)."""
+    return -_at(torch.log_softmax(wide(logits), dim=1), rows, backend)
+
+
+def logistic(logits: Tensor, rows: Rows, backend: Backend) -> Tensor:
+    """Return the cross-entropy of every item's own Bernoulli, summed, averaged over users."""
+    logits = wide(logits)
+    normaliser: Tensor = softplus(logits).sum() / len(logits)
+    return normaliser - _at(logits, rows, backend)
+
+
+def square(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
+    """Return ``|x - scores|^2``, averaged over users."""
+    scores = wide(scores)
+    length = float((rows.values**2).sum()) / len(scores)
+    return scores.square().sum() / len(scores) - 2 * _at(scores, rows, backend) + length
+
+
+def sample(mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw a code, mean + sigma eps, (B, z)."""
+    return mean + (0.5 * log_variance).exp() * normal_like(mean, generator)
+
+
+def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Return the KL divergence of N(mean, sigma^2) from N(0, 1), averaged over users."""
+    terms: Tensor = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)
+    return terms.sum(dim=1).mean()
+
+
+def _at(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
+    """Return ``sum_i x_i scores_i``, averaged over users."""
+    place = backend.asarray(rows.rows * scores.shape[1] + rows.items)
+    found: Tensor = (scores.view(-1)[place] * backend.asarray(rows.values)).sum()
+    return found / len(scores)
