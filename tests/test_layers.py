@@ -14,7 +14,7 @@ FLOORS = [
     {"errors"},
     {"paths"},
     {"files", "config"},
-    {"presets", "data"},
+    {"presets", "spaces", "data"},
     {"diffusion"},
     {"models"},
     {"training", "evaluation", "registry"},

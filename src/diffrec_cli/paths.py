@@ -35,6 +35,11 @@ def runs_dir() -> Path:
     return home() / "runs"
 
 
+def comparisons_dir() -> Path:
+    """Return the directory of what comparisons have measured, a sub-directory a dataset."""
+    return home() / "comparisons"
+
+
 def config_file() -> Path:
     """Return the path of the optional configuration file (it need not exist)."""
     if "DIFFREC_HOME" in os.environ:

@@ -10,13 +10,17 @@ from typing import Annotated, Any
 
 import typer
 
-from diffrec_cli.cli._output import Format
+from diffrec_cli.cli._output import Format, PageFormat
 from diffrec_cli.errors import UsageError
 
 READING, SPLITTING, TRAINING = "Reading the log", "Splitting", "Training"
 
 FormatOption = Annotated[
     Format | None,
+    typer.Option("--format", "-f", envvar="DIFFREC_FORMAT", help="Format of the result."),
+]
+PageFormatOption = Annotated[
+    PageFormat | None,
     typer.Option("--format", "-f", envvar="DIFFREC_FORMAT", help="Format of the result."),
 ]
 DeviceOption = Annotated[

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from diffrec_cli.cli._pages import html, markdown
 from diffrec_cli.cli._screen import Screen
 from diffrec_cli.errors import UsageError
 
@@ -34,7 +35,18 @@ class Format(StrEnum):
     csv = "csv"
 
 
-def chosen(asked: Format | None, piped: str) -> str:
+class PageFormat(StrEnum):
+    """Formats of a report that may stand on a page."""
+
+    table = "table"
+    json = "json"
+    jsonl = "jsonl"
+    csv = "csv"
+    md = "md"
+    html = "html"
+
+
+def chosen(asked: Format | PageFormat | None, piped: str) -> str:
     """Return the format: the one asked for, a table on a terminal, else `piped`."""
     if asked is not None:
         return asked.value
@@ -53,13 +65,13 @@ def report(
     Parameters
     ----------
     form
-        ``table``, ``json``, ``jsonl`` or ``csv``.
+        A :class:`PageFormat`.
     payload
         The JSON object, without its ``schema_version``.
     rows
         The same as flat records, for ``jsonl`` and ``csv``.
     table
-        Makes the table for people.
+        Makes the table for people, and for pages.
     """
     if form == "json":
         document = {"schema_version": SCHEMA_VERSION, **payload}
@@ -69,6 +81,10 @@ def report(
             print(json.dumps(dict(row), ensure_ascii=False))
     elif form == "csv":
         _print_csv(rows)
+    elif form == "md":
+        print(markdown(table()))
+    elif form == "html":
+        print(html(table()))
     else:
         print_renderable(table())
 

@@ -12,6 +12,7 @@ import typer
 
 from diffrec_cli import __version__
 from diffrec_cli.cli import (
+    compare,
     config,
     data,
     doctor,
@@ -42,6 +43,7 @@ app.command("quickstart")(quickstart.quickstart)
 app.command("prepare")(prepare.prepare)
 app.command("fit")(fit.fit)
 app.command("eval")(eval.evaluate)
+app.command("compare")(compare.compare)
 app.command("recommend")(recommend.recommend)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")

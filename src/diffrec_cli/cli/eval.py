@@ -48,7 +48,7 @@ def evaluate(
     ] = None,
     device: o.DeviceOption = "auto",
     precision: o.PrecisionOption = "auto",
-    form: o.FormatOption = None,
+    form: o.PageFormatOption = None,
 ) -> None:
     """Rank everything a user has not seen, and compare with what came next.
 

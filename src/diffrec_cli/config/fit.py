@@ -62,6 +62,16 @@ class FitConfig:
         """Whether there are epochs: a closed form has none."""
         return "training" in self._groups()
 
+    @property
+    def seed(self) -> int:
+        """Seed of all that is drawn; of a model that draws nothing any number."""
+        return int(getattr(self.comparator, "seed", self.training.seed))
+
+    @property
+    def is_random(self) -> bool:
+        """Whether another seed gives another model."""
+        return "seed" in self.keys()
+
     def _groups(self) -> list[str]:
         """Return the names of the groups of settings that mean something, in order."""
         if self.comparator is None:
@@ -110,7 +120,7 @@ class FitConfig:
         """
         changes: dict[str, dict[str, Any]] = {}
         for key, value in values.items():
-            if key == "seed" and "seed" not in self.keys():
+            if key == "seed" and not self.is_random:
                 continue  # nothing is drawn: any seed will do
             group, name, kind = self._field(key)
             changes.setdefault(group, {})[name] = convert(key, value, kind)

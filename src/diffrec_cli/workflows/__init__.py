@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from diffrec_cli.workflows.checkup import doctor as doctor
+    from diffrec_cli.workflows.comparing import compare as compare
     from diffrec_cli.workflows.evaluating import evaluate as evaluate
     from diffrec_cli.workflows.fitting import fit as fit
     from diffrec_cli.workflows.preparing import prepare as prepare
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from diffrec_cli.workflows.touring import quickstart as quickstart
 
 _HOMES = {
+    "compare": "comparing",
     "doctor": "checkup",
     "evaluate": "evaluating",
     "fit": "fitting",
@@ -34,7 +36,7 @@ _HOMES = {
     "quickstart": "touring",
     "recommend": "recommending",
 }
-__all__ = ["doctor", "evaluate", "fit", "prepare", "quickstart", "recommend"]
+__all__ = ["compare", "doctor", "evaluate", "fit", "prepare", "quickstart", "recommend"]
 
 
 def __getattr__(name: str) -> Any:

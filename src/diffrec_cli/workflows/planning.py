@@ -75,7 +75,7 @@ def plan(job: Job) -> dict[str, Any]:
         "preset": job.preset,
         "device": device_name(job.device),
         "precision": job.precision,
-        "seed": config.training.seed,
+        "seed": config.seed,
         "parameters": parameters,
         "memory_bytes": _memory(config, dataset, parameters),
         "config": config.to_dict(),

@@ -105,7 +105,37 @@ def prepare(
     return Prepared(dataset, path, reused)
 
 
-def stored_dataset(data: Sequence[str | Path], *, fresh_options: bool) -> Dataset | None:
+def dataset_of(
+    data: str | Path | Sequence[str | Path],
+    *,
+    name: str | None = None,
+    read: ReadOptions | None = None,
+    split: SplitOptions | None = None,
+    items: str | Path | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    listener: Listener = silent,
+) -> Dataset:
+    """Return a prepared dataset by its name, or prepare log files; see :func:`prepare`."""
+    inputs = [data] if isinstance(data, str | Path) else list(data)
+    stored = _stored_dataset(inputs, fresh_options=split is not None or items is not None)
+    if stored is not None:
+        return stored
+    prepared = prepare(
+        inputs,
+        name=name,
+        read=read,
+        split=split,
+        items=items,
+        overwrite=overwrite,
+        dry_run=dry_run,
+        listener=listener,
+    )
+    listener(Note(prepared.line))
+    return prepared.dataset
+
+
+def _stored_dataset(data: Sequence[str | Path], *, fresh_options: bool) -> Dataset | None:
     """Return the prepared dataset of that name, or None if `data` are log files.
 
     Parameters

@@ -1,0 +1,118 @@
+"""``diffrec compare``: many models on one dataset, searched and fitted with the same effort."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from diffrec_cli.cli import _options as o
+from diffrec_cli.cli._output import chosen, filled, flat, make_table, report, screen
+
+MODELS = "base,t,multivae,itemknn,ease,ease-t,pop"
+
+
+def compare(
+    data: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DATA|LOG...", help="A prepared dataset's name, or log files to prepare."
+        ),
+    ],
+    models: Annotated[
+        str, typer.Option("--models", "-m", metavar="NAME,NAME...", help="What to compare.")
+    ] = MODELS,
+    seeds: Annotated[int, typer.Option("--seeds", help="Final fits of each model.")] = 3,
+    trials: Annotated[
+        int, typer.Option("--trials", help="Settings tried for each model; 0: its own.")
+    ] = 0,
+    budget: Annotated[
+        str | None,
+        typer.Option("--budget", metavar="DURATION", help="Search 90s, 10m... for each model."),
+    ] = None,
+    assign: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of every model that has it."),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="Draw accuracy against cost (png, svg, pdf)."),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Name for the prepared log.")
+    ] = None,
+    device: o.DeviceOption = "auto",
+    precision: o.PrecisionOption = "auto",
+    form: o.PageFormatOption = None,
+) -> None:
+    """Search settings for each model with the same effort, fit over seeds, and show one table.
+
+    Settings are chosen on the valid part alone; figures are of the test part. What was
+    measured is kept: after Ctrl-C the same command goes on.
+
+    Models: DiffRec (base, l, t, lt), mf, lightgcn, cdae, multidae, multidae++, multivae,
+    codigem, acvae, pop, itemknn, userknn, ease, rp3beta, slim, ials; most also with -t
+    behind: recent interactions weigh more.
+
+    Example: diffrec compare ratings.csv --models t,ease,ease-t --trials 10
+    """
+    from diffrec_cli import workflows
+    from diffrec_cli.workflows.plotting import check_plot, draw
+
+    if plot is not None:
+        check_plot(plot)
+    compared = workflows.compare(
+        list(data),
+        o.names(models),
+        seeds=seeds,
+        trials=trials,
+        budget=o.duration(budget),
+        values=o.assignments(assign or []),
+        dataset_name=dataset,
+        device=device,
+        precision=precision,
+        listener=screen,
+    )
+    screen.close()
+    payload = compared.to_dict()
+    report(
+        chosen(form, piped="json"),
+        payload=payload,
+        rows=[flat(result) for result in payload["results"]],
+        table=lambda: _table(compared),
+    )
+    if plot is not None:
+        draw(compared, plot)
+
+
+def _table(compared: Any) -> Any:
+    columns = ("model", ">recall@20", ">ndcg@20", ">p", ">fit s", ">rank s", ">numbers", ">memory")
+    table = make_table(*columns, title=f"{compared.dataset}: test, {compared.users:,} users")
+    table.caption = (
+        "mean ± standard deviation over seeds; p: paired randomisation test over users"
+        " against the first model, on recall@20"
+    )
+    return filled(table, map(_row, compared.results))
+
+
+def _row(result: Any) -> list[str]:
+    if result.failure:
+        return [result.model, "failed", *[""] * 6]
+    metrics = [_figure(*result.metrics[name]) for name in ("recall@20", "ndcg@20")]
+    p = "" if result.difference is None else f"{result.difference.p_value:.4f}"
+    seconds = [f"{value:.1f}" for value in (result.fit_seconds, result.rank_seconds)]
+    memory = f"{result.peak_bytes / 1e9:.1f}G" if result.peak_bytes else ""
+    return [result.model, *metrics, p, *seconds, _short(result.parameters), memory]
+
+
+def _figure(mean: float, sd: float) -> str:
+    return f"{mean:.4f}±{sd:.4f}".replace("0.", ".")
+
+
+def _short(number: int) -> str:
+    """Return 3.4M for 3,400,000."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.1f}{unit}"
+    return str(number)
