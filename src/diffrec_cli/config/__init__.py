@@ -13,6 +13,7 @@ from diffrec_cli.config.fit import (
     FitConfig,
     closed_forms,
     comparator_class,
+    full_name,
     variant_names,
 )
 from diffrec_cli.config.groups import (
@@ -41,5 +42,6 @@ __all__ = [
     "TrainingConfig",
     "closed_forms",
     "comparator_class",
+    "full_name",
     "variant_names",
 ]

@@ -161,6 +161,11 @@ def variant_names() -> list[str]:
     return [*VARIANTS, *COMPARATORS, *recent, *_SHORT]
 
 
+def full_name(variant: str) -> str:
+    """Return the whole name of a model: ``popularity`` for ``pop``, any other as it is."""
+    return _SHORT.get(variant, variant)
+
+
 def closed_forms() -> list[str]:
     """Return the names of the models that have no epochs."""
     return [
@@ -172,7 +177,7 @@ def closed_forms() -> list[str]:
 
 def comparator_class(variant: str) -> type[Comparator]:
     """Return the settings' class of a comparator by its name, with or without ``-t``."""
-    return COMPARATORS[_SHORT.get(variant, variant.removesuffix(RECENT))]
+    return COMPARATORS[full_name(variant).removesuffix(RECENT)]
 
 
 def _comparator(model: Any) -> type[Comparator]:

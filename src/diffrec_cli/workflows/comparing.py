@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from diffrec_cli.config import FitConfig, ReadOptions, SplitOptions, variant_names
+from diffrec_cli.config import FitConfig, ReadOptions, SplitOptions, full_name, variant_names
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import DeviceError, MissingExtraError, UsageError
 from diffrec_cli.evaluation.report import Evaluation
 from diffrec_cli.evaluation.significance import Paired, paired_randomisation
 from diffrec_cli.presets import preset
-from diffrec_cli.spaces import draws
+from diffrec_cli.spaces import draws, space
 from diffrec_cli.training.devices import choose_device, choose_precision
 from diffrec_cli.training.loop import SELECTION_METRIC
 from diffrec_cli.workflows.cells import Cell, Cells, Task
@@ -165,8 +165,8 @@ def compare(
     UsageError
         A model is unknown, or there is nothing to compare.
     """
-    models = list(dict.fromkeys(models))
     _check(models, seeds, trials, budget)
+    models = list(dict.fromkeys(map(full_name, models)))
     device = choose_device(device)
     dataset = dataset_of(
         data,
@@ -179,7 +179,7 @@ def compare(
     search = _Search(
         dataset=dataset,
         cells=Cells(dataset),
-        trials=trials or (_MANY if budget is not None else 1),
+        trials=trials or (_MANY if budget is not None else 0),
         budget=budget,
         values=values or {},
         device=device,
@@ -215,8 +215,10 @@ class _Search:
     listener: Listener
 
     def trials_of(self, model: str) -> list[Cell]:
-        """Return the trials of a model, at least one."""
+        """Return the trials of a model: none where there is nothing to choose among."""
         own = self._config(model)
+        if self.trials == 0 or not space(own.variant):
+            return []
         tasks = []
         for changes in draws(own, seed=1):
             tasks.append(self._task(own, changes, seed=1, final=False))
@@ -233,10 +235,11 @@ class _Search:
 
     def finals_of(self, model: str, tried: Sequence[Cell], seeds: int) -> list[Cell]:
         """Return the final cells of the trial that was best on the valid part."""
-        best = max(tried, key=lambda cell: cell.valid.get(SELECTION_METRIC, 0.0))
+        best = max(tried, key=lambda cell: cell.valid.get(SELECTION_METRIC, 0.0), default=None)
+        chosen = {} if best is None else best.values
         own = self._config(model)
         numbers = range(1, seeds + 1) if own.is_random else [1]
-        tasks = [self._task(own, best.values, seed, final=True) for seed in numbers]
+        tasks = [self._task(own, chosen, seed, final=True) for seed in numbers]
         for number, task in enumerate(tasks):
             if self.cells.get(task) is None:  # a process each, for its peak of memory
                 self._measure([task], None, f"{model}: seed", number, len(tasks))
