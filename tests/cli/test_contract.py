@@ -135,3 +135,34 @@ def test_every_report_comes_in_every_format(
         assert all(isinstance(json.loads(line), dict) for line in outcome.out.splitlines())
     elif form == "table":
         assert "─" in outcome.out
+
+
+@pytest.mark.usefixtures("fitted")
+def test_eval_with_groups_and_intervals(cli: Cli) -> None:
+    (result,) = keys(cli, "eval", "shop", "--groups", "--intervals")["results"]
+    assert list(result["intervals"]["recall@20"]) == ["low", "high"]
+    assert result["intervals"]["recall@20"]["low"] <= result["metrics"]["recall@20"]
+    assert {group["of"] for group in result["groups"]} == {"users", "items"}
+    assert list(result["groups"][0]) == ["of", "name", "size", "least", "most", "users", "metrics"]
+
+
+def test_compare(cli: Cli, sample) -> None:
+    document = keys(cli, "compare", sample[0], "--models", "pop,ease", "--seeds", 1)
+    assert list(document) == ["schema_version", "dataset", "users", "results"]
+    first, second = document["results"]
+    assert list(first) == [
+        "model",
+        "seeds",
+        "metrics",
+        "valid_recall@20",
+        "difference",
+        "fit_seconds",
+        "rank_seconds",
+        "parameters",
+        "peak_bytes",
+        "trials",
+        "settings",
+    ]
+    assert list(first["metrics"]["recall@20"]) == ["mean", "sd"]
+    assert first["difference"] is None
+    assert list(second["difference"]) == ["mean", "low", "high", "p_value"]

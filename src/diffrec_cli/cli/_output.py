@@ -127,6 +127,17 @@ def filled(table: Any, rows: Iterable[Sequence[Any]]) -> Any:
     return table
 
 
+def plus_minus(mean: float, spread: float) -> str:
+    """Return two figures between 0 and 1 in as little room as can be.
+
+    Examples
+    --------
+    >>> plus_minus(0.1234, 0.001)
+    '.1234±.0010'
+    """
+    return f"{mean:.4f}±{spread:.4f}".replace("0.", ".")
+
+
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested mappings as one, with keys joined by dots.
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from diffrec_cli.cli import _options as o
-from diffrec_cli.cli._output import chosen, filled, flat, make_table, report, screen
+from diffrec_cli.cli._output import chosen, filled, flat, make_table, plus_minus, report, screen
 
 MODELS = "base,t,multivae,itemknn,ease,ease-t,pop"
 
@@ -99,15 +99,11 @@ def _table(compared: Any) -> Any:
 def _row(result: Any) -> list[str]:
     if result.failure:
         return [result.model, "failed", *[""] * 6]
-    metrics = [_figure(*result.metrics[name]) for name in ("recall@20", "ndcg@20")]
+    metrics = [plus_minus(*result.metrics[name]) for name in ("recall@20", "ndcg@20")]
     p = "" if result.difference is None else f"{result.difference.p_value:.4f}"
     seconds = [f"{value:.1f}" for value in (result.fit_seconds, result.rank_seconds)]
     memory = f"{result.peak_bytes / 1e9:.1f}G" if result.peak_bytes else ""
     return [result.model, *metrics, p, *seconds, _short(result.parameters), memory]
-
-
-def _figure(mean: float, sd: float) -> str:
-    return f"{mean:.4f}±{sd:.4f}".replace("0.", ".")
 
 
 def _short(number: int) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from diffrec_cli.cli import _options as o
-from diffrec_cli.cli._output import chosen, filled, flat, make_table, report, screen
+from diffrec_cli.cli._output import chosen, filled, flat, make_table, plus_minus, report, screen
 
 _COLUMNS = 4  # metrics that stand beside each other in 80 columns
 
@@ -23,7 +23,9 @@ def evaluate(
     k: Annotated[str, typer.Option("-k", metavar="K,K...", help="Cutoffs.")] = "10,20",
     metrics: Annotated[
         str,
-        typer.Option("--metrics", help="Some of recall, ndcg, precision, mrr, hit, coverage."),
+        typer.Option(
+            "--metrics", help="Some of recall, ndcg, precision, mrr, hit, novelty, coverage."
+        ),
     ] = "recall,ndcg",
     history: Annotated[
         str,
@@ -34,7 +36,10 @@ def evaluate(
         ),
     ] = "train",
     baselines: Annotated[
-        str, typer.Option("--baselines", help="Also measure some of pop, itemknn, ease.")
+        str,
+        typer.Option(
+            "--baselines", help="Also fit and measure some of pop, itemknn, ease, ease-t..."
+        ),
     ] = "",
     per_user: Annotated[
         Path | None,
@@ -46,6 +51,13 @@ def evaluate(
         list[str] | None,
         typer.Option("--min", metavar="METRIC@K=VALUE", help="Exit with 7 below this value."),
     ] = None,
+    groups: Annotated[
+        bool,
+        typer.Option("--groups", help="Also by users' activity and by items' popularity."),
+    ] = False,
+    intervals: Annotated[
+        bool, typer.Option("--intervals", help="Also a 95% interval of every mean.")
+    ] = False,
     device: o.DeviceOption = "auto",
     precision: o.PrecisionOption = "auto",
     form: o.PageFormatOption = None,
@@ -69,6 +81,8 @@ def evaluate(
         baselines=o.names(baselines),
         minima=minima,
         per_user=per_user,
+        groups=groups,
+        intervals=intervals,
         device=device,
         precision=precision,
         listener=screen,
@@ -78,7 +92,7 @@ def evaluate(
     report(
         chosen(form, piped="json"),
         payload=payload,
-        rows=[flat(result) for result in payload["results"]],
+        rows=_records(payload["results"]),
         table=lambda: evaluation_table(evaluated),
     )
     evaluated.require(minima)
@@ -90,6 +104,8 @@ def evaluation_table(evaluated: Any) -> Any:
     metrics = list(results[0]["metrics"])
     paired = [">diff", ">p"] if evaluated.compared else []
     title = f"{results[0]['split']}, {results[0]['users']:,} users"
+    if "groups" in results[0]:
+        return _by_group(results, metrics[:_COLUMNS], title)
     if len(metrics) > _COLUMNS:
         return _by_metric(results, metrics, title)
     table = make_table("model", *(f">{metric}" for metric in metrics), *paired, title=title)
@@ -101,16 +117,60 @@ def evaluation_table(evaluated: Any) -> Any:
     return filled(table, (_row(result, bool(paired)) for result in results))
 
 
+def _figure(result: dict[str, Any], metric: str) -> str:
+    """Return a mean, with half of its interval if there is one."""
+    mean, interval = result["metrics"][metric], result.get("intervals", {}).get(metric)
+    if interval is None:
+        return f"{mean:.4f}"
+    return plus_minus(mean, (interval["high"] - interval["low"]) / 2)
+
+
 def _by_metric(results: list[dict[str, Any]], metrics: list[str], title: str) -> Any:
     """Return one row a metric: many metrics do not fit beside each other."""
     table = make_table("metric", *(f">{result['model']}" for result in results), title=title)
-    return filled(
-        table, ([m, *(f"{result['metrics'][m]:.4f}" for result in results)] for m in metrics)
+    return filled(table, ([m, *(_figure(result, m) for result in results)] for m in metrics))
+
+
+def _records(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one flat record a model and group."""
+    records = []
+    for result in results:
+        records.append(flat({key: value for key, value in result.items() if key != "groups"}))
+        head = {key: result[key] for key in ("model", "split")}
+        records += [flat({**head, **group}) for group in result.get("groups", [])]
+    return records
+
+
+def _by_group(results: list[dict[str, Any]], metrics: list[str], title: str) -> Any:
+    """Return one row a model and group."""
+    table = make_table(
+        "model", "group", ">users", *(f">{metric}" for metric in metrics), title=title
     )
+    table.caption = (
+        "few, some, many: thirds of the users by train interactions. popular, middle, rare: items"
+        " that hold a third of them each; of the relevant items only theirs count."
+    )
+    rows = []
+    for result in results:
+        whole = {
+            "of": "users",
+            "name": "all",
+            "users": result["users"],
+            "metrics": result["metrics"],
+        }
+        for group in [whole, *result["groups"]]:
+            figures = [_cell(group["metrics"], metric) for metric in metrics]
+            users = f"{group['users']:,}"
+            rows.append([result["model"], f"{group['of']}: {group['name']}", users, *figures])
+    return filled(table, rows)
+
+
+def _cell(metrics: dict[str, float], metric: str) -> str:
+    return f"{metrics[metric]:.4f}" if metric in metrics else ""
 
 
 def _row(result: dict[str, Any], paired: bool) -> list[str]:
-    cells = [result["model"], *(f"{value:.4f}" for value in result["metrics"].values())]
+    cells = [result["model"], *(_figure(result, metric) for metric in result["metrics"])]
     if not paired:
         return cells
     difference = result.get("difference")

@@ -103,6 +103,29 @@ def coverage(counts: IntArray) -> float:
     return float(np.count_nonzero(counts) / max(len(counts), 1))
 
 
+def novelty(lists: IntArray, counts: IntArray, users: int) -> Floats:
+    """Return how surprising each list is: the mean of ``-log2`` of its items' popularity, (B,).
+
+    Parameters
+    ----------
+    lists
+        (B, K) item indices; -1 is an empty place. An empty list has 0.
+    counts
+        (items,) how many users have each item; one that nobody has counts as if one had.
+    users
+        Number of users.
+
+    Examples
+    --------
+    >>> novelty(np.array([[0, 1], [1, -1]]), np.array([4, 1]), users=4).tolist()
+    [1.0, 2.0]
+    """
+    bits = np.log2(users / np.maximum(counts, 1))[lists]  # (B, K)
+    filled = lists >= 0
+    total = np.where(filled, bits, 0.0).sum(axis=1)
+    return np.asarray(total / np.maximum(filled.sum(axis=1), 1))
+
+
 def _hits(lists: IntArray, truth: Sequences) -> Bools:
     """Return (B, K) whether each place holds a relevant item."""
     if not truth.size or not lists.size:
@@ -155,8 +178,7 @@ _FUNCTIONS: dict[str, Callable[[Bools, IntArray, int], Floats]] = {
     "hit": _hit,
 }
 
-#: Names that :func:`per_user` and :func:`parse_metric` know.
-#: Metrics that every user has a value of.
+#: Metrics of a user's list and what is relevant to him.
 PER_USER: tuple[str, ...] = tuple(_FUNCTIONS)
-#: All metrics; :func:`coverage` is one of the lists of all users together.
-METRICS: tuple[str, ...] = (*PER_USER, "coverage")
+#: All metrics; :func:`novelty` is of a list alone, :func:`coverage` of all lists together.
+METRICS: tuple[str, ...] = (*PER_USER, "novelty", "coverage")

@@ -78,10 +78,38 @@ def paired_randomisation(
     mean = float(differences.mean())
     sums, sizes = _fold(differences, rng)
     p_value = (1 + _count_as_extreme(sums, rounds, rng)) / (1 + rounds)
+    return Paired(mean, p_value, *_percentiles(mean, sums, sizes, rounds, rng))
+
+
+def interval(values: ArrayLike, *, rounds: int = 10_000, seed: int = 1) -> tuple[float, float]:
+    """Return a 95% interval of the mean of a metric: the percentile bootstrap over users.
+
+    Parameters
+    ----------
+    values
+        (users,) finite values of a metric, user by user; beyond :data:`MAX_UNITS` users groups of
+        them are drawn.
+    rounds, seed
+        Bootstrap samples, and their seed.
+
+    Examples
+    --------
+    >>> interval([0.5, 0.5, 0.5])
+    (0.5, 0.5)
+    """
+    figures = np.asarray(values, np.float64)
+    rng = np.random.default_rng(seed)
+    return _percentiles(float(figures.mean()), *_fold(figures, rng), rounds, rng)
+
+
+def _percentiles(
+    mean: float, sums: Floats, sizes: NDArray[np.int64], rounds: int, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Return the 95% bootstrap interval of a mean, from the sums of its units."""
     # Centred sums: drawing groups of slightly different sizes must not shift the mean.
-    shifts = _bootstrap(sums - sizes * mean, rounds, rng) / len(differences)  # (rounds,)
+    shifts = _bootstrap(sums - sizes * mean, rounds, rng) / sizes.sum()  # (rounds,)
     low, high = np.quantile(shifts, (0.025, 0.975))
-    return Paired(mean, p_value, mean + float(low), mean + float(high))
+    return mean + float(low), mean + float(high)
 
 
 def _differences(a: ArrayLike, b: ArrayLike) -> Floats:

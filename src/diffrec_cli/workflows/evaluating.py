@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from diffrec_cli.evaluation.metrics import METRICS, parse_metric
 from diffrec_cli.evaluation.ranking import input_rows
 from diffrec_cli.evaluation.report import HISTORIES, Evaluation
 from diffrec_cli.evaluation.report import evaluate as evaluate_scorer
-from diffrec_cli.evaluation.significance import Paired, paired_randomisation
+from diffrec_cli.evaluation.significance import Paired, interval, paired_randomisation
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.baselines import fit_closed_form
 from diffrec_cli.models.scoring import Scorer, build_scorer
@@ -50,6 +50,8 @@ class Result:
     difference
         For every model but the first: how the first differs from it on Recall@20 (or the first
         metric asked for), if both were measured on the same users.
+    intervals
+        95% interval of the mean of each metric over users, if asked for.
     """
 
     model: str
@@ -57,6 +59,7 @@ class Result:
     evaluation: Evaluation
     user_ids: list[str] = field(repr=False)
     difference: Paired | None = None
+    intervals: Mapping[str, tuple[float, float]] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON; figures are not rounded."""
@@ -73,6 +76,12 @@ class Result:
                 "high": self.difference.high,
                 "p_value": self.difference.p_value,
             }
+        if self.intervals is not None:
+            plain["intervals"] = {
+                name: {"low": low, "high": high} for name, (low, high) in self.intervals.items()
+            }
+        if self.evaluation.groups:
+            plain["groups"] = [asdict(group) for group in self.evaluation.groups]
         return plain
 
 
@@ -132,6 +141,8 @@ def evaluate(
     baselines: Sequence[str] = (),
     minima: Mapping[str, float] | None = None,
     per_user: Path | None = None,
+    groups: bool = False,
+    intervals: bool = False,
     device: str = "auto",
     precision: str = "auto",
     listener: Listener = silent,
@@ -145,7 +156,7 @@ def evaluate(
     split
         ``valid`` or ``test``.
     ks, metrics
-        Cutoffs, and names out of recall, ndcg, precision, mrr, hit, coverage.
+        Cutoffs, and names out of recall, ndcg, precision, mrr, hit, novelty, coverage.
     history
         Input when testing: ``train`` (the paper's protocol) or ``train+valid``.
     baselines
@@ -154,6 +165,10 @@ def evaluate(
         Metrics that will be checked with :meth:`Evaluated.require`; they are computed too.
     per_user
         A .csv, .jsonl or .parquet file to write every user's metrics to.
+    groups
+        Also measure thirds of users by activity and of interactions by popularity of the item.
+    intervals
+        Also give a 95% interval of every mean.
     device
         Where to compute.
     precision
@@ -185,6 +200,7 @@ def evaluate(
             ks=ks,
             metrics=metrics,
             history=history,
+            grouped=groups,
             temporal=config.temporal,
             precision=precision,
             on_progress=_progress(name, listener),
@@ -204,14 +220,17 @@ def evaluate(
             train = input_rows(dataset.train, config.temporal)
             weights = fit_closed_form(config, train, dataset.n_items)
             measure(config.variant, dataset, build_scorer(config, weights, backend), config)
-    evaluated = _compared(measured, split, listener)
+    evaluated = _compared(measured, split, intervals, listener)
     if per_user is not None:
         write_file(per_user, [per_user_table(evaluated)])
     return evaluated
 
 
 def _compared(
-    measured: Sequence[tuple[str, Dataset, Evaluation]], split: str, listener: Listener
+    measured: Sequence[tuple[str, Dataset, Evaluation]],
+    split: str,
+    intervals: bool,
+    listener: Listener,
 ) -> Evaluated:
     """Add to every result but the first how the first differs from it."""
     _, first_dataset, first = measured[0]
@@ -226,7 +245,8 @@ def _compared(
             else:
                 listener(Note(f"{name} was fitted on other data: no paired test against it"))
         ids = dataset.user_ids.at(evaluation.users)
-        results.append(Result(name, split, evaluation, ids, difference))
+        around = {n: interval(v) for n, v in evaluation.values.items()} if intervals else None
+        results.append(Result(name, split, evaluation, ids, difference, around))
     return Evaluated(results, metric if len(results) > 1 else None)
 
 
