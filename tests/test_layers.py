@@ -13,7 +13,7 @@ ROOT = Path(diffrec_cli.__file__).parent
 FLOORS = [
     {"errors"},
     {"paths"},
-    {"files", "config"},
+    {"files", "config", "memory"},
     {"presets", "spaces", "data"},
     {"diffusion"},
     {"models"},

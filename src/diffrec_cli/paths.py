@@ -40,6 +40,16 @@ def comparisons_dir() -> Path:
     return home() / "comparisons"
 
 
+def tuning_dir() -> Path:
+    """Return the directory of searches for settings, a journal each."""
+    return home() / "tuning"
+
+
+def presets_dir() -> Path:
+    """Return the directory of the user's own presets, ``NAME.json`` each."""
+    return home() / "presets"
+
+
 def config_file() -> Path:
     """Return the path of the optional configuration file (it need not exist)."""
     if "DIFFREC_HOME" in os.environ:

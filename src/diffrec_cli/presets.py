@@ -20,8 +20,11 @@ from diffrec_cli.config import (
     TemporalConfig,
     TrainingConfig,
     comparator_class,
+    full_name,
 )
 from diffrec_cli.errors import UsageError
+from diffrec_cli.files import dump_json, read_record, storage_errors, write_atomically
+from diffrec_cli.paths import check_name, is_name, presets_dir
 
 Values = Mapping[str, Any]
 
@@ -82,6 +85,7 @@ _CHANGES: dict[str, dict[str, Values]] = {
     },
 }
 PRESETS = ("auto", *_CHANGES)
+_KIND, _SCHEMA_VERSION = "preset", 1  # of a user's own
 
 # What the comparators change of their own defaults, chosen on valid Recall@20 of MovieLens-1M.
 _COMPARED: dict[str, Values] = {}
@@ -119,8 +123,49 @@ def preset(name: str, variant: str, *, users: int) -> FitConfig:
             f"--preset {name}: of DiffRec's variants, not of {variant}", "leave --preset out"
         )
     if name not in PRESETS:
-        raise UsageError(f"--preset {name}: unknown", f"one of: {', '.join(PRESETS)}")
+        known = [*PRESETS, *_own_names()]
+        raise UsageError(f"--preset {name}: unknown", f"one of: {', '.join(known)}")
     return _released(_CHANGES[name], variant)
+
+
+def own_preset(name: str, variant: str, *, users: int) -> FitConfig:
+    """Return the settings of a preset, one of :data:`PRESETS` or of the user's own.
+
+    Raises
+    ------
+    UsageError
+        There is no such preset, or it is of another variant.
+    """
+    path = presets_dir() / f"{name}.json"
+    if name in PRESETS or not is_name(name) or not path.is_file():
+        return preset(name, variant, users=users)
+    record = read_record(path, kind=_KIND, schema_version=_SCHEMA_VERSION)
+    if record.get("variant") != full_name(variant):
+        raise UsageError(
+            f"--preset {name}: of {record.get('variant')}, not of {variant}",
+            f"fit --variant {record.get('variant')} --preset {name}",
+        )
+    return auto(full_name(variant), users).with_values(record.get("values", {}))
+
+
+def check_own_name(name: str) -> None:
+    """Raise UsageError if the user's own preset cannot have this name."""
+    check_name(name, "preset")
+    if name in PRESETS:
+        raise UsageError(f"{name!r} is a preset of diffrec's", "choose another name")
+
+
+def write_own(name: str, variant: str, values: Values) -> None:
+    """Store settings under a name, replacing what has it."""
+    path = presets_dir() / f"{name}.json"
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        head = {"kind": _KIND, "schema_version": _SCHEMA_VERSION, "variant": variant}
+        write_atomically(path, dump_json({**head, "values": dict(values)}))
+
+
+def _own_names() -> list[str]:
+    return sorted(path.stem for path in presets_dir().glob("*.json"))
 
 
 def _released(changes: Mapping[str, Values], variant: str) -> FitConfig:
@@ -142,7 +187,7 @@ def auto(variant: str, users: int) -> FitConfig:
     free; few are better served by the weighted loss.
     """
     if variant not in VARIANTS:
-        return _comparator(variant, users)
+        return _comparator(full_name(variant), users)
     large = users >= LARGE
     training = TrainingConfig(lr=3e-4, batch_size=_batch_size(users, updates=60), ema_decay=0.99)
     temporal = TemporalConfig() if variant in ("t", "lt") else None

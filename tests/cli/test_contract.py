@@ -166,3 +166,18 @@ def test_compare(cli: Cli, sample) -> None:
     assert list(first["metrics"]["recall@20"]) == ["mean", "sd"]
     assert first["difference"] is None
     assert list(second["difference"]) == ["mean", "low", "high", "p_value"]
+
+
+def test_tune(cli: Cli, sample) -> None:
+    pytest.importorskip("optuna")
+    document = keys(cli, "tune", sample[0], "-v", "ease", "--trials", 2)
+    assert list(document) == [
+        "schema_version",
+        "variant",
+        "dataset",
+        "valid_recall@20",
+        "values",
+        "trials",
+        "preset",
+    ]
+    assert document["trials"] == {"finished": 2, "pruned": 0, "failed": 0}

@@ -148,9 +148,9 @@ def test_other_data_of_the_same_name_are_measured_anew(
 def test_a_model_that_fails_is_left_out_and_told(
     data: str, at_once: list[Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from diffrec_cli.models.baselines import _memory
+    from diffrec_cli import memory
 
-    monkeypatch.setattr(_memory, "available_memory", lambda: 1000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 1000)
     heard: list[Event] = []
     results = compare(data, "ease", "pop", seeds=1, listener=heard.append).results
     assert [result.model for result in results] == ["popularity", "ease"]

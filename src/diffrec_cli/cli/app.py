@@ -22,6 +22,7 @@ from diffrec_cli.cli import (
     prepare,
     quickstart,
     recommend,
+    tune,
 )
 from diffrec_cli.cli._config_file import load_defaults
 from diffrec_cli.cli._output import screen
@@ -44,6 +45,7 @@ app.command("prepare")(prepare.prepare)
 app.command("fit")(fit.fit)
 app.command("eval")(eval.evaluate)
 app.command("compare")(compare.compare)
+app.command("tune")(tune.tune)
 app.command("recommend")(recommend.recommend)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")

@@ -151,8 +151,16 @@ class FitConfig:
 
     def keys(self) -> list[str]:
         """Return the names that :meth:`with_values` takes for this variant."""
+        return list(self.values())
+
+    def values(self) -> dict[str, Any]:
+        """Return all settings of this variant by the names that :meth:`with_values` takes."""
         groups = [getattr(self, name) for name in self._groups()]
-        return [f.name.rstrip("_") for group in groups for f in dataclasses.fields(group)]
+        return {
+            field.name.rstrip("_"): getattr(group, field.name)
+            for group in groups
+            for field in dataclasses.fields(group)
+        }
 
 
 def variant_names() -> list[str]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from diffrec_cli.workflows.preparing import prepare as prepare
     from diffrec_cli.workflows.recommending import recommend as recommend
     from diffrec_cli.workflows.touring import quickstart as quickstart
+    from diffrec_cli.workflows.tuning import tune as tune
 
 _HOMES = {
     "compare": "comparing",
@@ -35,8 +36,9 @@ _HOMES = {
     "prepare": "preparing",
     "quickstart": "touring",
     "recommend": "recommending",
+    "tune": "tuning",
 }
-__all__ = ["compare", "doctor", "evaluate", "fit", "prepare", "quickstart", "recommend"]
+__all__ = ["compare", "doctor", "evaluate", "fit", "prepare", "quickstart", "recommend", "tune"]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from diffrec_cli.config import ReadOptions, SplitOptions
-from diffrec_cli.presets import preset as find_preset
+from diffrec_cli.presets import own_preset as find_preset
 from diffrec_cli.registry import store as registry
 from diffrec_cli.registry.artifact import Artifact
 from diffrec_cli.registry.record import ModelRecord, TrainingFacts

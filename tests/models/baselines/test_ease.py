@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 
+from diffrec_cli import memory
 from diffrec_cli.config.comparators import EASEConfig
 from diffrec_cli.data.sequences import Rows, Sequences
 from diffrec_cli.errors import DeviceError, UsageError
 from diffrec_cli.evaluation.metrics import per_user
 from diffrec_cli.models.backend import TorchBackend
-from diffrec_cli.models.baselines import _memory, ease
+from diffrec_cli.models.baselines import ease
 from tests.models.baselines.conftest import fitted
 from tests.movielens import MOVIELENS
 
@@ -52,7 +53,7 @@ def test_scores_are_the_histories_times_the_weights(train, rows, dense, backend)
 
 
 def test_too_little_memory_is_an_error_before_it_starts(train, monkeypatch):
-    monkeypatch.setattr(_memory, "available_memory", lambda: 3 * 8 * 25**2 - 1)
+    monkeypatch.setattr(memory, "available_memory", lambda: 3 * 8 * 25**2 - 1)
     with pytest.raises(DeviceError, match="ease on 25 items needs") as caught:
         fitted(EASEConfig(), train)
     assert caught.value.exit_code == 5
@@ -60,7 +61,7 @@ def test_too_little_memory_is_an_error_before_it_starts(train, monkeypatch):
 
 def test_just_enough_or_unknown_memory_is_no_error(train, monkeypatch):
     for available in (3 * 8 * 25**2, None):
-        monkeypatch.setattr(_memory, "available_memory", lambda size=available: size)
+        monkeypatch.setattr(memory, "available_memory", lambda size=available: size)
         assert fitted(EASEConfig(), train)[1].n_items == 25
 
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import ElasticNet
 
+from diffrec_cli import memory
 from diffrec_cli.config.comparators import SLIMConfig
 from diffrec_cli.errors import DeviceError
-from diffrec_cli.models.baselines import _memory
 from tests.models.baselines.conftest import fitted
 
 
@@ -36,6 +36,6 @@ def test_weights_are_those_of_an_elastic_net_for_each_item(interactions, train, 
 
 
 def test_too_little_memory_is_an_error_before_it_starts(train, monkeypatch):
-    monkeypatch.setattr(_memory, "available_memory", lambda: 1000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 1000)
     with pytest.raises(DeviceError, match="slim on 25 items needs"):
         fitted(SLIMConfig(), train)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from diffrec_cli.config.comparators import EASEConfig
 from diffrec_cli.data.sequences import Rows
+from diffrec_cli.memory import require_memory
 from diffrec_cli.models.backend import Backend
-from diffrec_cli.models.baselines._memory import require_memory
 from diffrec_cli.models.baselines._sparse import matrix
 
 _BLOCK_ITEMS = 1024

@@ -30,6 +30,8 @@ def fit_ials(config: IALSConfig, train: Rows, n_items: int) -> dict[str, NDArray
         )
     except ImportError as error:
         raise MissingExtraError("ials", "implicit", "baselines") from error
+    from threadpoolctl import threadpool_limits
+
     als = AlternatingLeastSquares(
         factors=config.dim,
         regularization=config.regularization,
@@ -37,5 +39,7 @@ def fit_ials(config: IALSConfig, train: Rows, n_items: int) -> dict[str, NDArray
         random_state=config.seed,
         num_threads=1,  # sums in one order: the same seed gives the same factors
     )
-    als.fit((config.confidence * matrix(train, n_items)).astype(np.float32), show_progress=False)
+    weighted = (config.confidence * matrix(train, n_items)).astype(np.float32)
+    with threadpool_limits(1, "blas"):  # its own threads and BLAS's get into each other's way
+        als.fit(weighted, show_progress=False)
     return {"item_factors": np.ascontiguousarray(als.item_factors, np.float32)}

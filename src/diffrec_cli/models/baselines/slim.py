@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from diffrec_cli.config.comparators import SLIMConfig
 from diffrec_cli.data.sequences import Rows
-from diffrec_cli.models.baselines._memory import require_memory
+from diffrec_cli.memory import require_memory
 from diffrec_cli.models.baselines._sparse import matrix, stored
 from diffrec_cli.models.baselines.ease import gram
 
