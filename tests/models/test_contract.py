@@ -4,6 +4,7 @@ On the checkerboard the right answer is known: even users want the even items th
 not seen, odd users the odd ones.
 """
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -34,6 +35,9 @@ TRAINED = {name: QUICK[name] for name in ("batch_size", "epochs", "eval_every", 
 }
 
 
+_FITTED: dict[type, tuple[Path, object]] = {}
+
+
 class ModelContract:
     """Inherited by one class a model."""
 
@@ -41,8 +45,19 @@ class ModelContract:
     values: Mapping[str, object] = QUICK
 
     @pytest.fixture
-    def fitted(self, checkerboard: Dataset):
-        return self.fit(checkerboard)
+    def fitted(
+        self, checkerboard: Dataset, isolated_home: Path, tmp_path_factory: pytest.TempPathFactory
+    ):
+        """Return a fit of this model; it is computed once, and each test has a copy."""
+        kind = type(self)
+        if kind in _FITTED:
+            home, result = _FITTED[kind]
+            shutil.copytree(home, isolated_home)
+            return result
+        result = self.fit(checkerboard)
+        home = tmp_path_factory.mktemp(kind.__name__) / "home"
+        _FITTED[kind] = shutil.copytree(isolated_home, home), result
+        return result
 
     def fit(self, dataset: Dataset, **options):
         datasets.save(dataset)

@@ -30,16 +30,16 @@ def fit_ials(config: IALSConfig, train: Rows, n_items: int) -> dict[str, NDArray
         )
     except ImportError as error:
         raise MissingExtraError("ials", "implicit", "baselines") from error
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # nor has this
 
-    als = AlternatingLeastSquares(
-        factors=config.dim,
-        regularization=config.regularization,
-        iterations=config.iterations,
-        random_state=config.seed,
-        num_threads=1,  # sums in one order: the same seed gives the same factors
-    )
     weighted = (config.confidence * matrix(train, n_items)).astype(np.float32)
     with threadpool_limits(1, "blas"):  # its own threads and BLAS's get into each other's way
+        als = AlternatingLeastSquares(
+            factors=config.dim,
+            regularization=config.regularization,
+            iterations=config.iterations,
+            random_state=config.seed,
+            num_threads=1,  # sums in one order: the same seed gives the same factors
+        )
         als.fit(weighted, show_progress=False)
     return {"item_factors": np.ascontiguousarray(als.item_factors, np.float32)}
