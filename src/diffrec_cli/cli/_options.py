@@ -38,6 +38,22 @@ PrecisionOption = Annotated[
         help="Arithmetic of matrix products.",
     ),
 ]
+DataArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="DATA|LOG...", help="A prepared dataset's name, or log files to prepare."
+    ),
+]
+DatasetOption = Annotated[
+    str | None,
+    typer.Option("--dataset", help="Name for the prepared log.", rich_help_panel=READING),
+]
+BudgetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--budget", metavar="DURATION", help="Search 90s, 10m... for each model, at the most."
+    ),
+]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 # Reading a log.

@@ -14,12 +14,7 @@ MODELS = "base,t,multivae,itemknn,ease,ease-t,pop"
 
 
 def compare(
-    data: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="DATA|LOG...", help="A prepared dataset's name, or log files to prepare."
-        ),
-    ],
+    data: o.DataArgument,
     models: Annotated[
         str, typer.Option("--models", "-m", metavar="NAME,NAME...", help="What to compare.")
     ] = MODELS,
@@ -27,10 +22,7 @@ def compare(
     trials: Annotated[
         int, typer.Option("--trials", help="Settings tried for each model; 0: its own.")
     ] = 0,
-    budget: Annotated[
-        str | None,
-        typer.Option("--budget", metavar="DURATION", help="Search 90s, 10m... for each model."),
-    ] = None,
+    budget: o.BudgetOption = None,
     assign: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A setting of every model that has it."),
@@ -39,21 +31,19 @@ def compare(
         Path | None,
         typer.Option("--plot", metavar="FILE", help="Draw accuracy against cost (png, svg, pdf)."),
     ] = None,
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Name for the prepared log.")
-    ] = None,
+    dataset: o.DatasetOption = None,
     device: o.DeviceOption = "auto",
     precision: o.PrecisionOption = "auto",
     form: o.PageFormatOption = None,
 ) -> None:
-    """Search settings for each model with the same effort, fit over seeds, and show one table.
+    """Search settings for each model with the same effort, fit over seeds, show one table.
 
-    Settings are chosen on the valid part alone; figures are of the test part. What was
-    measured is kept: after Ctrl-C the same command goes on.
+    Settings are chosen on the valid part alone; figures are of the test part.
+    What was measured is kept: after Ctrl-C the same command goes on.
 
-    Models: DiffRec (base, l, t, lt), mf, lightgcn, cdae, multidae, multidae++, multivae,
-    codigem, acvae, pop, itemknn, userknn, ease, rp3beta, slim, ials; most also with -t
-    behind: recent interactions weigh more.
+    Models: base, l, t, lt (DiffRec); mf, lightgcn, cdae, multidae, multidae++,
+    multivae, codigem, acvae; pop, itemknn, userknn, ease, rp3beta, slim, ials.
+    With -t behind most read recent interactions with more weight: ease-t.
 
     Example: diffrec compare ratings.csv --models t,ease,ease-t --trials 10
     """

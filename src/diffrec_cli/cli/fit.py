@@ -13,19 +13,15 @@ from diffrec_cli.presets import PRESETS
 
 def fit(
     context: typer.Context,
-    data: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="DATA|LOG...", help="A prepared dataset's name, or log files to prepare."
-        ),
-    ],
+    data: o.DataArgument,
     variant: Annotated[
         str,
         typer.Option(
             "--variant",
             "-v",
-            metavar="base|l|t|lt",
-            help="DiffRec, latent (large catalogues), temporal (tastes drift), or both.",
+            metavar="base|l|t|lt|...",
+            help="DiffRec, latent (large catalogues), temporal (tastes drift), or both;"
+            " or another model, see compare --help.",
         ),
     ] = "base",
     name: Annotated[
@@ -104,10 +100,7 @@ def fit(
             rich_help_panel=o.TRAINING,
         ),
     ] = False,
-    dataset: Annotated[
-        str | None,
-        typer.Option("--dataset", help="Name for the prepared log.", rich_help_panel=o.READING),
-    ] = None,
+    dataset: o.DatasetOption = None,
     overwrite: Annotated[
         bool,
         typer.Option(

@@ -11,22 +11,14 @@ from diffrec_cli.cli._output import chosen, filled, flat, make_table, report, sc
 
 
 def tune(
-    data: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="DATA|LOG...", help="A prepared dataset's name, or log files to prepare."
-        ),
-    ],
+    data: o.DataArgument,
     variant: Annotated[
         str, typer.Option("--variant", "-v", metavar="NAME", help="base, l, t, lt, multivae, ...")
     ] = "base",
     trials: Annotated[
         int, typer.Option("--trials", help="Trials in all, earlier sittings' included.")
     ] = 20,
-    budget: Annotated[
-        str | None,
-        typer.Option("--budget", metavar="DURATION", help="Search 90s, 10m, 2h... at the most."),
-    ] = None,
+    budget: o.BudgetOption = None,
     jobs: Annotated[
         int, typer.Option("--jobs", "-j", help="Trials at a time, where memory allows.")
     ] = 1,
@@ -38,17 +30,16 @@ def tune(
         str | None,
         typer.Option("--write-preset", metavar="NAME", help="Store the winner for fit --preset."),
     ] = None,
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Name for the prepared log.")
-    ] = None,
+    dataset: o.DatasetOption = None,
     device: o.DeviceOption = "auto",
     precision: o.PrecisionOption = "auto",
     form: o.FormatOption = None,
 ) -> None:
-    """Search the paper's grid for the settings with the best valid Recall@20.
+    r"""Search the paper's grid for the settings with the best valid Recall@20.
 
-    The model's own settings are the first trial; unpromising ones are given up early. The
-    same command goes on where it ended. Needs the extra: pip install 'diffrec-cli[tune]'
+    The model's own settings are the first trial; bad ones are given up early.
+    The same command goes on where it ended.
+    Needs Optuna: pip install 'diffrec-cli\[tune]'
 
     Example: diffrec tune ratings.csv --variant t --trials 30 --write-preset mine
     """
