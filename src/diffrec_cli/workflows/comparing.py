@@ -255,7 +255,8 @@ class _Search:
 
     def _task(self, own: FitConfig, changes: Mapping[str, Any], seed: int, final: bool) -> Task:
         config = own.with_values({**changes, "seed": seed})
-        return Task(config, changes, final, self.device, self.precision)
+        precision = self.precision if own.trains else "fp32"
+        return Task(config, changes, final, self.device, precision)
 
     def _measure(
         self, tasks: Sequence[Task], budget: float | None, stage: str, done: int, total: int

@@ -153,7 +153,7 @@ def fit(
         config=config,
         preset=preset,
         device=chosen_device,
-        precision=chosen_precision,
+        precision=chosen_precision if config.trains else "fp32",
         refit=refit,
         default=default,
     )

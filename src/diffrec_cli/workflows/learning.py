@@ -16,7 +16,7 @@ from diffrec_cli.evaluation.ranking import input_rows
 from diffrec_cli.evaluation.report import evaluate
 from diffrec_cli.files import storage_errors
 from diffrec_cli.models.backend import TorchBackend
-from diffrec_cli.models.baselines import fit_closed_form
+from diffrec_cli.models.baselines import fit_closed_form, fitting_memory
 from diffrec_cli.models.build import array_size, build_model, parameter_count, stored_weights
 from diffrec_cli.models.scoring import build_scorer
 from diffrec_cli.models.trainable import Trainable
@@ -104,7 +104,9 @@ def _in_closed_form(job: Job, listener: Listener) -> Learned:
     """Fit a model that has no epochs, and measure it on the valid part."""
     config, dataset, temporal = job.config, job.dataset, job.config.temporal
     started = time.perf_counter()
-    listener(Note(f"fitting {config.variant}"))
+    needed = fitting_memory(config, dataset.n_items)
+    told = f": items x items matrices of {needed / 1e9:.1f} GB" if needed else ""
+    listener(Note(f"fitting {config.variant}{told}"))
     arrays = fit_closed_form(config, input_rows(dataset.train, temporal), dataset.n_items)
     seconds = time.perf_counter() - started
     valid: dict[str, float] = {}

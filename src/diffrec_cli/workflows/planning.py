@@ -84,12 +84,18 @@ def plan(job: Job) -> dict[str, Any]:
 
 def plan_line(plan: Mapping[str, Any]) -> str:
     """Return a plan in one line."""
-    return (
-        f"{plan['name']}: variant {plan['variant']}, preset {plan['preset']},"
-        f" seed {plan['seed']}, {plan['device']}, {plan['precision']},"
-        f" {plan['users']:,} users x {plan['items']:,} items,"
-        f" {plan['parameters'] / 1e6:.1f}M parameters, about {plan['memory_bytes'] / 2**30:.1f} GiB"
-    )
+    parts = [
+        f"{plan['name']}: variant {plan['variant']}",
+        f"preset {plan['preset']}",
+        plan["device"],
+        plan["precision"],
+        f"{plan['users']:,} users x {plan['items']:,} items",
+        f"about {plan['memory_bytes'] / 2**30:.1f} GiB",
+    ]
+    if plan["parameters"]:  # a closed form draws nothing, and has none to be trained
+        parts.insert(2, f"seed {plan['seed']}")
+        parts.insert(-1, f"{plan['parameters'] / 1e6:.1f}M parameters")
+    return ", ".join(parts)
 
 
 def _parameters(config: FitConfig, dataset: Dataset) -> int:
