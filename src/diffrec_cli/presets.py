@@ -87,8 +87,14 @@ _CHANGES: dict[str, dict[str, Values]] = {
 PRESETS = ("auto", *_CHANGES)
 _KIND, _SCHEMA_VERSION = "preset", 1  # of a user's own
 
-# What the comparators change of their own defaults, chosen on valid Recall@20 of MovieLens-1M.
-_COMPARED: dict[str, Values] = {}
+# What the comparators change of their own defaults, chosen on valid Recall@20 of MovieLens-1M
+# (examples/reproduce/comparators.csv has the trials).
+_COMPARED: dict[str, Values] = {
+    "lightgcn": {"lr": 5e-3},
+    "multidae": {"lr": 3e-4, "ema_decay": 0.99, "dropout": 0.7},
+}
+
+_UPDATES = {"lightgcn": 15}  # of an epoch: each passes over the whole graph
 
 #: Users from which ``auto`` uses what was best on MovieLens-1M instead of on smaller logs.
 LARGE = 3000
@@ -215,8 +221,9 @@ def auto(variant: str, users: int) -> FitConfig:
 def _comparator(variant: str, users: int) -> FitConfig:
     """Return the settings of a model that DiffRec is compared with."""
     kind = comparator_class(variant)
+    updates = _UPDATES.get(kind.model, 60)
     config = FitConfig(
-        training=TrainingConfig(lr=1e-3, batch_size=_batch_size(users, updates=60)),
+        training=TrainingConfig(lr=1e-3, batch_size=_batch_size(users, updates=updates)),
         temporal=TemporalConfig() if variant.endswith(RECENT) else None,
         comparator=kind(),
     )
