@@ -22,23 +22,19 @@ class Network:
     backend
         Where to compute.
     weights
-        ``W_in``, ``b_in``, ``W.0``, ``b.0``, ..., ``V``, ``b_out`` by name, all under `prefix`.
+        ``W_in``, ``b_in``, ``W.0``, ``b.0``, ..., ``V``, ``b_out`` by name.
     activation
         ``tanh``, ``sigmoid`` or ``relu``.
-    prefix
-        What the names begin with.
     """
 
-    def __init__(
-        self, backend: Backend, weights: Mapping[str, Array], activation: str, prefix: str = ""
-    ) -> None:
+    def __init__(self, backend: Backend, weights: Mapping[str, Array], activation: str) -> None:
         def load(name: str) -> Array:
-            return backend.asarray(weights[f"{prefix}{name}"])
+            return backend.asarray(weights[name])
 
         self.backend, self.xp = backend, backend.xp
         self.activation = activation
         self.W_in, self.b_in = load("W_in"), load("b_in")
-        layers = sum(name.startswith(f"{prefix}W.") for name in weights)
+        layers = sum(name.startswith("W.") for name in weights)
         self.layers = [(load(f"W.{i}"), load(f"b.{i}")) for i in range(layers)]
         self.V, self.b_out = load("V"), load("b_out")
         code = min((W.shape[0] for W, _ in self.layers), default=self.V.shape[1])
