@@ -77,12 +77,9 @@ class Autoencoder(Trainable):
         """Return the scores of all items, (B, |I|), from the last hidden layer."""
         return nn.functional.linear(h, self.V, self.b_out)
 
-    def predict(self, x: Tensor) -> Tensor:
-        """Run the whole network on dense rows, (B, |I|) -> (B, |I|), activations everywhere."""
-        h = torch.tanh(x @ self.W_in + self.b_in)
-        for W, b in zip(self.W, self.b, strict=True):
-            h = torch.tanh(h @ W + b)
-        return self.scores(h)
+    def scores_from(self, network: Network, a: Tensor) -> Tensor:
+        """Return the scores of all items, (B, |I|), from what the first layer gave, (B, H_1)."""
+        return self.scores(network.decode(network.activate(network.encode(a))))
 
 
 class CDAE(Autoencoder):
@@ -100,8 +97,7 @@ class CDAE(Autoencoder):
         network = self.network(backend)
         read = sparse_dropout(rows, self.config.dropout, draws.host)
         a = network.first(read) + self.users[backend.asarray(rows.users)]
-        scores = self.scores(network.activate(a))
-        return LOSSES[self.config.loss](scores, rows, backend)
+        return LOSSES[self.config.loss](self.scores_from(network, a), rows, backend)
 
 
 class MultiDAE(Autoencoder):
@@ -114,9 +110,8 @@ class MultiDAE(Autoencoder):
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the negative log-likelihood of histories that were read under dropout."""
         network = self.network(backend)
-        a = self.read(rows, backend, draws)
-        h = network.decode(network.activate(network.encode(a)))
-        return likelihood.multinomial(self.scores(h), rows, backend)
+        scores = self.scores_from(network, self.read(rows, backend, draws))
+        return likelihood.multinomial(scores, rows, backend)
 
     def read(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return what the first layer gives, (B, H_1)."""

@@ -44,7 +44,8 @@ class Codigem(Trainable):
         beta = self.config.step_beta
         for t, step in enumerate(self.chain, start=1):
             x_t = math.sqrt(1.0 - beta) * x + math.sqrt(beta) * normal_like(x, draws.device)
-            predicted = step.predict(dropout(x_t, self.config.dropout, draws.device))
+            a = dropout(x_t, self.config.dropout, draws.device) @ step.W_in + step.b_in
+            predicted = step.scores_from(step.network(backend), a)
             if t == 1:
                 total = total + LOSSES[self.config.loss](predicted, rows, backend)
             else:
