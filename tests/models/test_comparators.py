@@ -22,6 +22,7 @@ from diffrec_cli.models.build import stored_weights
 from diffrec_cli.models.comparators import acvae
 from diffrec_cli.models.comparators.acvae import ACVAE
 from diffrec_cli.models.comparators.autoencoders import CDAE, MultiDAE, MultiDAEPlus, MultiVAE
+from diffrec_cli.models.comparators.bpr import draw_pairs
 from diffrec_cli.models.comparators.build import comparator_scorer
 from diffrec_cli.models.comparators.codigem import Codigem
 from diffrec_cli.models.comparators.lightgcn import LightGCN
@@ -226,15 +227,34 @@ class TestFactors:
         expected = np.log1p(np.exp(-margin)) + 0.25 * (5 + 9 + 1)
         assert loss_of(model, rows) == pytest.approx(expected)
 
+    def test_random_items_are_none_of_the_history(self) -> None:
+        users, own, n_items = 50, 8, 80
+        row, item = np.repeat(np.arange(users), own), np.tile(np.arange(own, dtype=np.int32), users)
+        rows = Rows(np.arange(users), own * np.arange(users + 1), item, np.ones(len(item), "f4"))
+        user, positive, negative = draw_pairs(rows, n_items, BACKEND, draws())
+        assert user.tolist() == row.tolist()
+        assert positive.tolist() == item.tolist()
+        assert set(negative.tolist()) == set(range(own, n_items))
+
     def test_lightgcn_leaves_out_edges_and_rescales_the_rest(self) -> None:
         train = Sequences.from_rows(np.repeat(np.arange(40), 5), np.tile(np.arange(5), 40), 40)
         model = LightGCN(LightGCNConfig(dim=3, layers=1, dropout=0.5), train, 5, generator())
-        whole = model.propagated().detach()
+        whole = model.graph.whole.to_dense()
         drawn = torch.stack(
-            [model.propagated(0.5, generator(seed)).detach() for seed in range(300)]
+            [model.graph.thinned(0.5, generator(seed)).to_dense() for seed in range(300)]
         )
-        assert not torch.allclose(drawn[0], whole)
-        torch.testing.assert_close(drawn.mean(0), whole, atol=0.01, rtol=0)
+        assert (drawn[0] == 0).sum() > (whole == 0).sum()
+        torch.testing.assert_close(drawn, drawn.transpose(1, 2))  # both ways at once
+        torch.testing.assert_close(drawn.mean(0), whole, atol=0.02, rtol=0)
+
+    def test_lightgcn_has_the_gradient_of_a_dense_product(self) -> None:
+        train = Sequences.from_rows(np.array([0, 0, 1, 2]), np.array([0, 2, 2, 1]), users=3)
+        model = LightGCN(LightGCNConfig(dim=3, layers=3), train, 4, generator())
+        weights = torch.rand(7, 3, generator=generator())
+        (model.propagated(model.graph.whole) * weights).sum().backward()
+        S = model.graph.whole.to_dense()
+        dense = sum(torch.linalg.matrix_power(S, k) for k in range(4)) / 4
+        torch.testing.assert_close(model.embedding.grad, dense @ weights)
 
     @pytest.mark.parametrize("backend", [NumpyBackend(), BACKEND], ids=["numpy", "torch"])
     def test_a_stranger_gets_the_ridge_regression_on_the_items(self, rows: Rows, backend) -> None:

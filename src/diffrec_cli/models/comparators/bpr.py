@@ -11,17 +11,32 @@ from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.trainable import Draws
 
+_DRAWS = 4
+
 
 def draw_pairs(
     rows: Rows, n_items: int, backend: TorchBackend, draws: Draws
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return user, item and a random item for every interaction, (nnz,) each."""
-    users = backend.asarray(rows.users[rows.rows])
+    """Return user, item and a random item that the user lacks for every interaction, (nnz,) each.
+
+    Someone who has nearly everything may get an item of his own, after :data:`_DRAWS` attempts.
+    """
+    row = backend.asarray(rows.rows)
     positive = backend.asarray(rows.items.astype(np.int64))
-    negative = torch.randint(
-        n_items, positive.shape, generator=draws.device, device=positive.device
-    )
-    return users, positive, negative
+    known = torch.sort(row * n_items + positive).values
+    negative = torch.empty_like(positive)
+    wrong = torch.arange(len(positive), device=positive.device)
+    for _ in range(_DRAWS):
+        drawn = torch.randint(n_items, wrong.shape, generator=draws.device, device=wrong.device)
+        negative[wrong] = drawn
+        wrong = wrong[_contains(known, row[wrong] * n_items + drawn)]
+    return backend.asarray(rows.users[rows.rows]), positive, negative
+
+
+def _contains(known: Tensor, keys: Tensor) -> Tensor:
+    """Return whether each key is among the sorted ones."""
+    place = torch.searchsorted(known, keys).clamp(max=len(known) - 1)
+    return known[place] == keys
 
 
 def bpr(user: Tensor, positive: Tensor, negative: Tensor) -> Tensor:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import coo_array
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
@@ -40,34 +44,34 @@ class LightGCN(Trainable):
         nodes = self.n_users + n_items
         self.embedding = nn.Parameter(0.1 * torch.randn(nodes, config.dim, generator=generator))
         self._train = train
-        self._graph: Tensor | None = None
+        self._graph: Graph | None = None
 
     @property
-    def graph(self) -> Tensor:
-        """D^-1/2 A D^-1/2, a sparse (|U| + |I|, |U| + |I|) tensor; made at first use."""
+    def graph(self) -> Graph:
+        """The training interactions as a graph on the model's device; made at first use."""
         if self._graph is None:
-            self._graph = _normalized_graph(self._train, self.n_items).to(self.embedding.device)
+            self._graph = Graph.of(self._train, self.n_items, self.embedding.device)
         return self._graph
 
-    def propagated(self, dropped: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
-        """Return the mean over layers of the graph to the power of the layer, times E."""
-        graph = self.graph if generator is None else _thinned(self.graph, dropped, generator)
-        layer, total = self.embedding, self.embedding
+    def propagated(self, adjacency: Tensor) -> Tensor:
+        """Return the mean over layers of the matrix to the power of the layer, times E."""
+        layer: Tensor = self.embedding
+        total = layer
         for _ in range(self.config.layers):
-            layer = torch.sparse.mm(graph, layer)
+            layer = _product(adjacency, layer)
             total = total + layer
         return total / (self.config.layers + 1)
 
     def item_embeddings(self) -> Tensor:
         """Return the final item embeddings, (|I|, dim)."""
-        return self.propagated()[self.n_users :].detach()
+        return self.propagated(self.graph.whole)[self.n_users :].detach()
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return BPR over one random item for every interaction of the rows."""
         user, positive, negative = draw_pairs(rows, self.n_items, backend, draws)
         nodes = user, positive + self.n_users, negative + self.n_users
         with torch.autocast(backend.device.type, enabled=False):  # sparse products need float32
-            final = self.propagated(self.config.dropout, draws.device)
+            final = self.propagated(self.graph.thinned(self.config.dropout, draws.device))
             raw = [embedding(node, self.embedding) for node in nodes]
             penalty = sum(vector.square().sum() for vector in raw) / len(user)
             smooth = [embedding(node, final) for node in nodes]
@@ -76,28 +80,80 @@ class LightGCN(Trainable):
     @torch.no_grad()
     def scoring_weights(self) -> dict[str, Tensor]:
         """Return the smoothed vectors as :class:`FactorScorer` reads them."""
-        final = self.propagated()
+        final = self.propagated(self.graph.whole)
         return {"user_factors": final[: self.n_users], "item_factors": final[self.n_users :]}
 
 
-def _thinned(graph: Tensor, rate: float, generator: torch.Generator) -> Tensor:
-    """Leave out a share `rate` of the edges and rescale the rest."""
-    if rate == 0:
-        return graph
-    values = dropout(graph.values(), rate, generator)
-    place = graph.crow_indices(), graph.col_indices()
-    return torch.sparse_csr_tensor(*place, values, graph.shape, check_invariants=False)
+@dataclass(frozen=True)
+class Graph:
+    """Users and items as nodes, interactions as edges of weight ``(d_u d_i)^-1/2``.
+
+    Parameters
+    ----------
+    pointers, neighbours
+        Of the adjacency matrix in CSR form: (nodes + 1,) and (2 nnz,).
+    edge
+        The interaction that an entry of the matrix stands for, (2 nnz,).
+    weights
+        Weight of each interaction, (nnz,).
+    """
+
+    pointers: Tensor
+    neighbours: Tensor
+    edge: Tensor
+    weights: Tensor
+
+    @classmethod
+    def of(cls, train: Sequences, n_items: int, device: torch.device) -> Graph:
+        """Return the graph of the interactions on a device."""
+        users, items = train.rows, train.items.astype(np.int64)
+        degrees = np.bincount(users, minlength=len(train)), np.bincount(items, minlength=n_items)
+        weights = (degrees[0][users] * degrees[1][items]) ** -0.5
+        nodes = len(train) + n_items
+        here, there = users, items + len(train)
+        ends = np.concatenate([here, there]), np.concatenate([there, here])
+        edges = np.tile(np.arange(len(users)), 2)
+        matrix = coo_array((edges, ends), (nodes, nodes)).tocsr()
+        index = matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32)
+        arrays = *index, matrix.data, weights.astype(np.float32)
+        return cls(*(torch.from_numpy(array).to(device) for array in arrays))
+
+    @cached_property
+    def whole(self) -> Tensor:
+        """D^-1/2 A D^-1/2, symmetric, (nodes, nodes), sparse."""
+        return self._matrix(self.weights)
+
+    def thinned(self, rate: float, generator: torch.Generator) -> Tensor:
+        """Return it with a share of the edges left out and the others rescaled."""
+        return self._matrix(dropout(self.weights, rate, generator)) if rate > 0 else self.whole
+
+    def _matrix(self, weights: Tensor) -> Tensor:
+        nodes = len(self.pointers) - 1
+        values = weights[self.edge]
+        with warnings.catch_warnings():  # CSR is "beta" in torch, and several times faster
+            warnings.simplefilter("ignore")
+            return torch.sparse_csr_tensor(
+                self.pointers, self.neighbours, values, (nodes, nodes), check_invariants=False
+            )
 
 
-def _normalized_graph(train: Sequences, n_items: int) -> Tensor:
-    """Return D^-1/2 A D^-1/2 of the bipartite graph as a sparse (nodes, nodes) tensor."""
-    users = torch.from_numpy(train.rows)
-    items = torch.from_numpy(train.items.astype(np.int64)) + len(train)
-    index = torch.stack([torch.cat([users, items]), torch.cat([items, users])])
-    nodes = len(train) + n_items
-    degree = torch.bincount(index[0], minlength=nodes).clamp(min=1).float()
-    values = (degree[index[0]] * degree[index[1]]).rsqrt()
-    with warnings.catch_warnings():  # CSR is "beta" in torch, and several times faster
-        warnings.simplefilter("ignore")
-        coo = torch.sparse_coo_tensor(index, values, (nodes, nodes), check_invariants=False)
-        return coo.coalesce().to_sparse_csr()
+class _Propagation(torch.autograd.Function):
+    """The product with a symmetric sparse matrix, which is its own gradient.
+
+    Torch transposes the matrix anew for every gradient; the transposition takes ten times as long
+    as the product.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, adjacency: Tensor, layer: Tensor) -> Tensor:
+        ctx.adjacency = adjacency
+        return adjacency @ layer
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
+        return None, ctx.adjacency @ gradients[0]
+
+
+def _product(adjacency: Tensor, layer: Tensor) -> Tensor:
+    product: Tensor = _Propagation.apply(adjacency, layer)  # type: ignore[no-untyped-call]
+    return product
