@@ -266,6 +266,14 @@ class TestEASE(ClosedFormContract):
 class TestRecentEASE(ClosedFormContract):
     variant = "ease-t"
 
+    def test_recency_weighs_what_is_read_not_what_is_learnt(self, fitted, checkerboard) -> None:
+        plain = workflows.fit(checkerboard.name, variant="ease", device="cpu")
+        B, of_ones = (registry.resolve(m).weights()["B"] for m in (fitted.model, plain.model))
+        np.testing.assert_array_equal(B, of_ones)
+        assert not np.allclose(
+            self.scores(fitted.model, NumpyBackend()), self.scores(plain.model, NumpyBackend())
+        )
+
 
 class TestRP3beta(ClosedFormContract):
     variant = "rp3beta"

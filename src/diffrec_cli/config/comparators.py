@@ -198,6 +198,7 @@ class PopularityConfig(Comparator):
     """The items that most users have, the same for everyone."""
 
     model: ClassVar[str] = "popularity"
+    weighted: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)

@@ -217,8 +217,7 @@ def evaluate(
         for name in baselines:
             listener(Note(f"fitting baseline {name}"))
             config = preset("auto", name, users=dataset.n_users)
-            train = input_rows(dataset.train, config.temporal)
-            weights = fit_closed_form(config, train, dataset.n_items)
+            weights = fit_closed_form(config, input_rows(dataset.train, None), dataset.n_items)
             measure(config.variant, dataset, build_scorer(config, weights, backend), config)
     evaluated = _compared(measured, split, intervals, listener)
     if per_user is not None:

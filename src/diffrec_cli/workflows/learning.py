@@ -102,20 +102,20 @@ def learn(
 
 def _in_closed_form(job: Job, listener: Listener) -> Learned:
     """Fit a model that has no epochs, and measure it on the valid part."""
-    config, dataset, temporal = job.config, job.dataset, job.config.temporal
+    config, dataset = job.config, job.dataset
     started = time.perf_counter()
     needed = fitting_memory(config, dataset.n_items)
     told = f": items x items matrices of {needed / 1e9:.1f} GB" if needed else ""
     listener(Note(f"fitting {config.variant}{told}"))
-    arrays = fit_closed_form(config, input_rows(dataset.train, temporal), dataset.n_items)
+    arrays = fit_closed_form(config, input_rows(dataset.train, None), dataset.n_items)
     seconds = time.perf_counter() - started
     valid: dict[str, float] = {}
     if dataset.valid.size:
         scorer = build_scorer(config, arrays, TorchBackend(job.device))
-        valid = evaluate(scorer, dataset, "valid", temporal=temporal).means
+        valid = evaluate(scorer, dataset, "valid", temporal=config.temporal).means
     if job.refit:
         listener(Note("fitting again on every interaction"))
-        arrays = fit_closed_form(config, input_rows(dataset.known, temporal), dataset.n_items)
+        arrays = fit_closed_form(config, input_rows(dataset.known, None), dataset.n_items)
     trained = Trained({}, 0, 0, valid, "closed form", seconds)
     return Learned(trained, arrays, array_size(arrays), refitted=job.refit)
 

@@ -48,7 +48,9 @@ def fit_closed_form(config: FitConfig, train: Rows, n_items: int) -> dict[str, N
     config
         Its settings.
     train
-        What the model reads of every user.
+        Every user's interactions, all of weight 1. Weights by recency are for ranking alone:
+        relations between items learnt from weighted histories rank worse for nearly every model
+        and log (``examples/reproduce/README.md``).
     n_items
         |I|.
 
