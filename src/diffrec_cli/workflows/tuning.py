@@ -291,18 +291,23 @@ def _work(search: _Search, worker: int) -> None:
     study = _study(search, seed=1 + worker)
     choices = _choices(search.config)
 
-    def objective(trial: Any) -> float:
+    while (trial := _begun(study, search)) is not None:
         values = {name: trial.suggest_categorical(name, options) for name, options in choices}
-        if (known := _known(study, trial)) is not None:
-            return known
+        value = _known(study, trial)
         try:
-            return _trial(search, search.config.with_values(values), trial)
+            if value is None:
+                value = _trial(search, search.config.with_values(values), trial)
         except DiffrecError as error:
             trial.set_user_attr("error", error.what)
-            raise _optuna().TrialPruned from error
+        except _optuna().TrialPruned:
+            pass
+        study.tell(trial, value, state=_optuna().trial.TrialState.PRUNED if value is None else None)
 
-    while not _enough(study, search):
-        study.optimize(objective, n_trials=1)
+
+def _begun(study: Any, search: _Search) -> Any | None:
+    """Return a new trial, or None if there are enough; a process at a time counts and begins."""
+    with FileLock(f"{search.journal}.begin"):
+        return None if _enough(study, search) else study.ask()
 
 
 def _known(study: Any, trial: Any) -> float | None:
