@@ -166,5 +166,5 @@ def test_without_optuna_the_extra_is_named(data: str, monkeypatch: pytest.Monkey
 
 def test_two_searches_of_the_same_are_not_run_at_once(data: str, checkerboard: Dataset) -> None:
     journal = tuning._journal(checkerboard, preset("auto", "itemknn", users=60))
-    with FileLock(f"{journal}.lock"), pytest.raises(LockedError, match="another process"):
+    with FileLock(f"{journal}.held"), pytest.raises(LockedError, match="another process"):
         tune(data)

@@ -227,7 +227,7 @@ def _journal(dataset: Dataset, config: FitConfig) -> Path:
 def _alone(journal: Path) -> Iterator[None]:
     """Hold a search; raise :class:`LockedError` if another process is at it."""
     try:
-        with FileLock(f"{journal}.lock", timeout=0):
+        with FileLock(f"{journal}.held", timeout=0):  # Optuna has a .lock of its own
             yield
     except Timeout:
         raise LockedError(
