@@ -5,6 +5,7 @@ import pytest
 
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.sequences import Rows, Sequences
+from diffrec_cli.evaluation import ranking
 from diffrec_cli.evaluation.groups import item_thirds, user_thirds
 from diffrec_cli.evaluation.metrics import novelty
 from diffrec_cli.evaluation.report import evaluate
@@ -46,11 +47,14 @@ def test_an_item_that_nobody_has_is_as_novel_as_one_that_one_user_has() -> None:
 class Ideal:
     """Gives every user the item after his last one."""
 
-    n_items, backend = 6, NumpyBackend()
+    backend = NumpyBackend()
+
+    def __init__(self, n_items: int) -> None:
+        self.n_items = n_items
 
     def scores(self, rows: Rows) -> np.ndarray:
-        scores = np.zeros((len(rows), 6), np.float32)
-        scores[np.arange(len(rows)), (rows.items[rows.indptr[1:] - 1] + 1) % 6] = 1
+        scores = np.zeros((len(rows), self.n_items), np.float32)
+        scores[np.arange(len(rows)), (rows.items[rows.indptr[1:] - 1] + 1) % self.n_items] = 1
         return scores
 
 
@@ -69,11 +73,11 @@ def test_groups_of_an_evaluation_by_hand(checkerboard: Dataset) -> None:
         valid=part((0, 5), (1, 5), (2, 5)),
         test=part((0, 1), (1, 2), (2, 1), (2, 4)),
     )
-    found = evaluate(Ideal(), tiny, "valid", ks=(1,), metrics=("recall",), grouped=True)
+    found = evaluate(Ideal(6), tiny, "valid", ks=(1,), metrics=("recall",), grouped=True)
     assert found.values["recall@1"].tolist() == [0, 0, 0]
     users = [(g.name, g.size, g.least, g.most) for g in found.groups if g.of == "users"]
     assert users == [("few", 1, 1, 1), ("some", 1, 2, 2), ("many", 1, 3, 3)]
-    tested = evaluate(Ideal(), tiny, "test", ks=(1,), metrics=("recall",), grouped=True)
+    tested = evaluate(Ideal(6), tiny, "test", ks=(1,), metrics=("recall",), grouped=True)
     # Item 0 is popular and in no truth; 1 is the middle; the others are rare.
     items = {g.name: (g.size, g.users, g.metrics["recall@1"]) for g in tested.groups[3:]}
     assert items == {"middle": (1, 2, 0.5), "rare": (4, 2, 0.0)}
@@ -90,3 +94,18 @@ def test_an_interval_holds_the_mean_and_narrows_with_the_users() -> None:
         widths.append(high - low)
     # Of uniform numbers: 2 * 1.96 * sqrt(1/12) / sqrt(n).
     assert widths == pytest.approx([0.1132, 0.01132], rel=0.15)
+
+
+def test_novelty_and_item_groups_are_the_same_in_batches_of_any_size(
+    checkerboard: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured() -> tuple[dict[str, float], list[tuple[str, int, int]]]:
+        asked = {"ks": (3,), "metrics": ("recall", "novelty", "coverage"), "grouped": True}
+        found = evaluate(Ideal(40), checkerboard, "test", **asked)
+        return found.means, [(g.name, g.least, g.most) for g in found.groups if g.of == "items"]
+
+    together = measured()
+    monkeypatch.setattr(ranking, "_MAX_BATCH", 7)
+    in_batches = measured()
+    assert in_batches[0] == pytest.approx(together[0])
+    assert in_batches[1] == together[1]

@@ -99,7 +99,7 @@ def evaluate(
     values: dict[str, list[NDArray[np.float64]]] = {}
     longest = min(max(ks), scorer.n_items)  # places beyond the catalogue stay empty
     shown = {k: np.zeros(scorer.n_items, np.int64) for k in ks}
-    counts = np.bincount(dataset.train.items, minlength=scorer.n_items)
+    popularity = np.bincount(dataset.train.items, minlength=scorer.n_items)
     thirds = item_thirds(dataset.train, scorer.n_items)
     of_items: list[dict[str, list[NDArray[np.float64]]]] = [{} for _ in POPULARITY]
     batches = rank(
@@ -121,7 +121,7 @@ def evaluate(
             for name, value in per_user(lists.items, part, ks, names).items():
                 found.setdefault(name, []).append(value)
         for k in ks if "novelty" in metrics else ():
-            surprise = novelty(lists.items[:, :k], counts, len(dataset.train))
+            surprise = novelty(lists.items[:, :k], popularity, len(dataset.train))
             values.setdefault(f"novelty@{k}", []).append(surprise)
         for k, counts in shown.items():
             top = lists.items[:, :k]
@@ -133,7 +133,7 @@ def evaluate(
         return Evaluation(users, figures, covered)
     groups = [
         *_by_users(dataset.train, users, figures),
-        *_by_items(counts, thirds, [_joined(found) for found in of_items]),
+        *_by_items(popularity, thirds, [_joined(found) for found in of_items]),
     ]
     return Evaluation(users, figures, covered, tuple(groups))
 
