@@ -90,8 +90,11 @@ _KIND, _SCHEMA_VERSION = "preset", 1  # of a user's own
 # What the comparators change of their own defaults, chosen on valid Recall@20 of MovieLens-1M
 # (examples/reproduce/comparators.csv has the trials).
 _COMPARED: dict[str, Values] = {
-    "lightgcn": {"lr": 5e-3},
+    "mf": {"decay": 1e-2},
+    "lightgcn": {"lr": 5e-3, "layers": 2, "dropout": 0.3},
     "multidae": {"lr": 3e-4, "ema_decay": 0.99, "dropout": 0.7},
+    "multidae++": {"lr": 3e-4, "ema_decay": 0.99, "dropout": 0.7},
+    "multivae": {"lr": 3e-4, "ema_decay": 0.99, "beta": 0.3},
 }
 
 _UPDATES = {"lightgcn": 15}  # of an epoch: each passes over the whole graph
