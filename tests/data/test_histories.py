@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from diffrec_cli.data.histories import one_history, read_histories, read_ids
+from diffrec_cli.data.histories import one_history, read_histories, read_ids, stream_ids
 from diffrec_cli.errors import DataError
 
 
@@ -136,3 +136,58 @@ def test_one_item_a_line_is_read_without_pandas_and_torch(put):
     path = put("Toy Story, The\nHeat\n")
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, check=True)
     assert done.stdout.strip() == b"set()"
+
+
+class Arriving(io.RawIOBase):
+    """A stream that gives what came, a piece at a time."""
+
+    def __init__(self, *pieces):
+        self.pieces = list(pieces)
+
+    def read1(self, size=-1):
+        return self.pieces.pop(0) if self.pieces else b""
+
+
+def streamed(monkeypatch, *pieces, first=2, most=3):
+    stdin = types.SimpleNamespace(buffer=Arriving(*pieces))
+    monkeypatch.setattr("sys.stdin", stdin)
+    return stream_ids("-", first, most)
+
+
+def test_ids_are_passed_on_as_they_arrive(monkeypatch):
+    assert list(streamed(monkeypatch, b"a\nb", b"c\r\nd\n", b"e")) == [["a"], ["bc", "d"], ["e"]]
+
+
+def test_many_ids_come_a_few_first(monkeypatch):
+    lists = list(streamed(monkeypatch, b"".join(b"%d\n" % n for n in range(9))))
+    assert lists == [["0", "1"], ["2", "3", "4"], ["5", "6", "7"], ["8"]]
+
+
+def test_a_character_may_arrive_in_two_pieces(monkeypatch):
+    text = "Ärger\n".encode()
+    assert list(streamed(monkeypatch, text[:1], text[1:])) == [["Ärger"]]
+
+
+def test_what_is_no_text_is_told_with_its_line_when_it_is_reached(monkeypatch):
+    stream = streamed(monkeypatch, b"a\nb\n", b"c\n\xff\n")
+    assert next(stream) == ["a", "b"]
+    with pytest.raises(DataError, match=":4: not UTF-8"):
+        next(stream)
+
+
+def test_a_stream_without_ids_is_told(monkeypatch):
+    with pytest.raises(DataError, match="no ids"):
+        list(streamed(monkeypatch, b"\n\r\n"))
+
+
+def test_rows_of_low_ratings_can_be_left_out(put):
+    log = put("user,item,rating\nann,5,4\nann,3,3.5\nbob,1,5\n")
+    histories = read_histories(log, min_rating=4)
+    assert found(histories) == [("ann", "5"), ("bob", "1")]
+    assert "1 rows of ratings below 4 left out" in histories.notes[-1]
+    assert len(read_histories(log).item) == 3
+
+
+def test_items_alone_can_be_refused(put):
+    with pytest.raises(DataError, match="no users"):
+        read_histories(put("a\nb\n"), of_users=True)

@@ -3,7 +3,7 @@
 On disk it is a directory::
 
     dataset.json          kind, schema version, name, setting, counts, drops, source, content hash
-    interactions.npz      {train,valid,test}_{indptr,items}; rows in time order
+    interactions.npz      {train,valid,test[,fresh]}_{indptr,items}; rows in time order
     users.parquet         id
     items.parquet         id, title and whatever else the item table had
 
@@ -28,12 +28,14 @@ from numpy.typing import NDArray
 
 from diffrec_cli.data.arrow import numbers, read_parquet
 from diffrec_cli.data.idmap import IdMap
+from diffrec_cli.data.mapped import map_npz
 from diffrec_cli.data.sequences import Sequences
-from diffrec_cli.errors import CorruptError, DataError
+from diffrec_cli.errors import CorruptError, DataError, UsageError
 from diffrec_cli.files import dump_json, read_record
 
 SCHEMA_VERSION = 1
 PARTS = ("train", "valid", "test")
+FRESH = "fresh"
 
 #: What a record holds besides its kind and schema version.
 _FIELDS: Mapping[str, type] = {
@@ -81,6 +83,9 @@ class Dataset:
         Rows of the log that are not here, by reason (:data:`DROP_REASONS`).
     source
         How the dataset came to be: files and options, for the record.
+    fresh
+        What happened after the model was trained, newest of all: read when lists are made, by
+        neither training nor evaluation. ``None``: nothing.
     """
 
     name: str
@@ -93,6 +98,7 @@ class Dataset:
     item_table: pa.Table
     dropped: dict[str, int] = field(default_factory=dict)
     source: dict[str, Any] = field(default_factory=dict)
+    fresh: Sequences | None = None
 
     @property
     def n_users(self) -> int:
@@ -109,10 +115,26 @@ class Dataset:
         """Ids of the items, as written in the log."""
         return IdMap(self.item_table["id"])
 
+    @property
+    def parts(self) -> dict[str, Sequences]:
+        """Every split by its name, oldest first, and what is fresh if anything is."""
+        fresh = {} if self.fresh is None else {FRESH: self.fresh}
+        return {"train": self.train, "valid": self.valid, "test": self.test, **fresh}
+
     @cached_property
     def known(self) -> Sequences:
         """All that is known of each user (train, then valid, then test), for deployment."""
-        return Sequences.concatenate(self.train, self.valid, self.test)
+        return Sequences.concatenate(*self.parts.values())
+
+    def known_of(self, users: NDArray[np.int64]) -> Sequences:
+        """Return all that is known of some users; the others' interactions are not touched."""
+        return Sequences.concatenate(*(part.take(users) for part in self.parts.values()))
+
+    @property
+    def popularity(self) -> NDArray[np.int64]:
+        """(|I|,) how many users are known to have each item."""
+        counts = [np.bincount(p.items, minlength=self.n_items) for p in self.parts.values()]
+        return np.asarray(np.sum(counts, axis=0))
 
     @cached_property
     def train_and_valid(self) -> Sequences:
@@ -123,6 +145,14 @@ class Dataset:
     def has_titles(self) -> bool:
         """Whether the item table has titles."""
         return "title" in self.item_table.column_names
+
+    def require_titles(self, asked: bool, model: str) -> None:
+        """Raise a :class:`UsageError` if titles are asked for of a model that knows none."""
+        if asked and not self.has_titles:
+            raise UsageError(
+                f"{model} knows no titles",
+                "give the item table when preparing or fitting: --items FILE",
+            )
 
     def titles(self, items: Any) -> list[str]:
         """Return the titles of these item indices, or their ids where no title is known."""
@@ -151,8 +181,7 @@ class Dataset:
     def content_hash(self) -> str:
         """SHA-256 over interactions, ids and item table; equal content has an equal hash."""
         digest = hashlib.sha256(f"{self.setting}/{self.ordered}".encode())
-        for part in PARTS:
-            sequences = self.part(part)
+        for sequences in self.parts.values():
             digest.update(sequences.indptr.astype("<i8").tobytes())
             digest.update(sequences.items.astype("<i4").tobytes())
         _hash_strings(digest, self.user_ids.array)
@@ -177,9 +206,9 @@ class Dataset:
     def save(self, directory: Path) -> None:
         """Write the dataset's files into `directory`, which exists and is empty."""
         arrays: dict[str, NDArray[Any]] = {}
-        for part in PARTS:
-            arrays[f"{part}_indptr"] = self.part(part).indptr
-            arrays[f"{part}_items"] = self.part(part).items
+        for part, sequences in self.parts.items():
+            arrays[f"{part}_indptr"] = sequences.indptr
+            arrays[f"{part}_items"] = sequences.items
         np.savez(directory / "interactions.npz", **arrays)  # type: ignore[arg-type]  # allow_pickle
         pq.write_table(pa.table({"id": self.user_ids.array}), directory / "users.parquet")
         pq.write_table(self.item_table, directory / "items.parquet")
@@ -229,8 +258,9 @@ class Dataset:
         """
         record = Dataset.read_summary(directory)
         try:
-            with np.load(directory / "interactions.npz", allow_pickle=False) as arrays:
-                parts = {part: _part(arrays, part) for part in PARTS}
+            arrays = map_npz(directory / "interactions.npz")
+            names = (*PARTS, FRESH) if f"{FRESH}_indptr" in arrays else PARTS
+            parts = {part: _part(arrays, part) for part in names}
             dataset = Dataset(
                 name=record["dataset"],
                 setting=record["setting"],
@@ -273,8 +303,7 @@ def _text_table(path: Path) -> pa.Table:
 
 
 def _check(dataset: Dataset) -> None:
-    for part in PARTS:
-        sequences = dataset.part(part)
+    for part, sequences in dataset.parts.items():
         fits = len(sequences) == dataset.n_users and sequences.size == len(sequences.items)
         items = sequences.items
         if not fits or (len(items) and not 0 <= items.min() <= items.max() < dataset.n_items):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +22,7 @@ from diffrec_cli.errors import DataError
 
 #: The least likely to stand inside an id first.
 _SEPARATORS = ("\t", "::", ";", "|", ",")
+_READ = 2**16  # bytes asked for at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +58,58 @@ def read_ids(path: str | Path) -> list[str]:
     DataError
         The file cannot be read, is not UTF-8 text, or has no ids.
     """
+    return list(chain.from_iterable(stream_ids(path, _READ, _READ)))
+
+
+def stream_ids(path: str | Path, first: int, most: int) -> Iterator[list[str]]:
+    """Yield the ids in a file, one a line, as they arrive.
+
+    What another program writes to stdin is passed on when it comes, so that it is answered before
+    that program ends.
+
+    Parameters
+    ----------
+    path
+        The file; ``-`` is stdin.
+    first, most
+        Ids in the first list, and in each of the others, at the most.
+
+    Raises
+    ------
+    DataError
+        As :func:`read_ids`; what is no text is told when it is reached.
+    """
+    size, found = first, False
+    for ids in _arriving(path):
+        while ids:
+            yield ids[:size]
+            ids, size, found = ids[size:], most, True
+    if not found:
+        raise DataError(f"{path}: no ids", "give one id a line")
+
+
+def _arriving(path: str | Path) -> Iterator[list[str]]:
+    """Yield the lines of a file that are not empty, as many as each read brings."""
+    rest, before = b"", 0  # an unfinished line; lines before it
     try:
-        content = sys.stdin.buffer.read() if str(path) == "-" else Path(path).read_bytes()
+        with _bytes_of(path) as stream:
+            while chunk := stream.read1(_READ):
+                head, newline, rest = (rest + chunk).rpartition(b"\n")
+                yield _lines(head, str(path), before)
+                before += head.count(b"\n") + len(newline)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})", "check the path") from error
-    ids = _lines(content, str(path))
-    if not ids:
-        raise DataError(f"{path}: no ids", "give one id a line")
-    return ids
+    yield _lines(rest, str(path), before)
 
 
-def read_histories(path: str | Path) -> Histories:
+def _bytes_of(path: str | Path) -> AbstractContextManager[Any]:
+    """Open a file; stdin stays open afterwards."""
+    return nullcontext(sys.stdin.buffer) if str(path) == "-" else Path(path).open("rb")
+
+
+def read_histories(
+    path: str | Path, *, min_rating: float | None = None, of_users: bool = False
+) -> Histories:
     """Return histories from a log of ``user,item[,time]``, or from one item a line.
 
     A file is a log if its first line names a user and an item column, or if every line
@@ -75,6 +120,10 @@ def read_histories(path: str | Path) -> Histories:
     ----------
     path
         The file, plain, gzip or Parquet; ``-`` is stdin.
+    min_rating
+        Leave out rows of a lower rating, if the log has ratings.
+    of_users
+        Refuse a file of one item a line.
 
     Returns
     -------
@@ -88,7 +137,9 @@ def read_histories(path: str | Path) -> Histories:
     with open_source(path, stdin=sys.stdin.buffer) as source, damage(source):
         options = ReadOptions() if source.is_parquet else _log_options(source)
         if options is not None:
-            return _from_log(source, options)
+            return _from_log(source, options, min_rating)
+        if of_users:
+            raise DataError(f"{source.label}: no users", "give user,item[,time] lines")
         with source.stream() as stream:
             items = _lines(stream.read(), source.label)
     if not items:
@@ -112,18 +163,25 @@ def one_history(label: str, items: Sequence[str]) -> Histories:
     return Histories([label], np.zeros(len(items), np.int64), item, ids)
 
 
-def _from_log(source: Source, options: ReadOptions) -> Histories:
+def _from_log(source: Source, options: ReadOptions, min_rating: float | None) -> Histories:
     from diffrec_cli.data.readers import read_source
 
     log = read_source(source, options)
     by_user = (log.user,) if log.time is None else (log.time, log.user)
     order = np.lexsort(by_user)
+    notes = log.notes
+    if min_rating is not None and log.rating is not None:
+        liked = log.rating[order] >= min_rating
+        if not liked.all():
+            low = f"{source.label}: {int((~liked).sum()):,} rows of ratings below {min_rating:g}"
+            notes = (*notes, f"{low} left out")
+        order = order[liked]
     return Histories(
         labels=log.user_ids.at(np.arange(len(log.user_ids))),
         user=log.user[order].astype(np.int64),
         item=log.item[order],
         item_ids=log.item_ids,
-        notes=log.notes,
+        notes=notes,
     )
 
 
@@ -164,8 +222,15 @@ def _fields(line: bytes, sep: str) -> list[str]:
         return []
 
 
-def _lines(content: bytes, label: str) -> list[str]:
+def _lines(content: bytes, label: str, before: int = 0) -> list[str]:
     r"""Return the lines that are not empty; only ``\n`` or ``\r\n`` ends one.
+
+    Parameters
+    ----------
+    content, label
+        Bytes of a file, and how messages call it.
+    before
+        Lines of the file before these.
 
     Raises
     ------
@@ -173,8 +238,8 @@ def _lines(content: bytes, label: str) -> list[str]:
         The content is not UTF-8.
     """
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-8" if before else "utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
+        line = before + content[: error.start].count(b"\n") + 1
         raise DataError(f"{label}:{line}: not UTF-8 text", "convert the file to UTF-8") from error
     return [line for line in (raw.removesuffix("\r") for raw in text.split("\n")) if line]

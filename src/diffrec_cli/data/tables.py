@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from diffrec_cli.data.arrow import strings
 from diffrec_cli.errors import UsageError
-from diffrec_cli.files import FULL_DISK, INCOMING_PREFIX, storage_errors
+from diffrec_cli.files import FULL_DISK, INCOMING_PREFIX, storage_errors, sync
 
 _COMMA, _QUOTE, _NOTHING = strings([",", '"', ""])
 FORMATS = ("csv", "jsonl", "parquet")
@@ -83,7 +83,12 @@ class CsvWriter:
 
 
 def _csv_field(column: Any) -> Any:
-    """Return a column as text, quoted where it must be (Arrow's own writer quotes every string)."""
+    """Return a column as text, quoted where it must be (Arrow's own writer quotes every string).
+
+    What is no plain value becomes JSON.
+    """
+    if pa.types.is_nested(column.type):
+        column = strings([json.dumps(value, ensure_ascii=False) for value in column.to_pylist()])
     text = pc.cast(column, pa.string())
     text = pc.fill_null(text, _NOTHING) if text.null_count else text
     special = pc.match_substring_regex(text, '[",\r\n]')
@@ -179,7 +184,9 @@ class AtomicFile:
         """Rename it into place, or remove it after an error."""
         self.stream.close()
         if kind is None:
+            sync(self.temporary)
             self.temporary.replace(self.path)
+            sync(self.path.absolute().parent)
         else:
             with suppress(OSError):
                 self.temporary.unlink()
@@ -200,8 +207,12 @@ def write_file(path: Path, tables: Iterable[pa.Table]) -> None:
 
 
 def write_stream(stream: BinaryIO, form: str, tables: Iterable[pa.Table]) -> None:
-    """Write tables to an open stream as ``csv``, ``jsonl`` or ``parquet``."""
+    """Write tables to an open stream as ``csv``, ``jsonl`` or ``parquet``.
+
+    Each is handed on before the next is asked for: whoever reads the stream need not wait.
+    """
     writer = WRITERS[form](stream)
     for table in tables:
         writer.write(table)
+        stream.flush()
     writer.close()

@@ -101,6 +101,29 @@ class Output:
         (head,) = self.heads
         return self.backend.affine_at(h[:, head.part], head.V, head.b, columns)
 
+    def scores_of(self, h: Array, items: NDArray[np.int64]) -> Array:
+        """Return the scores of some items, (B, H) and (n,) -> (B, n)."""
+        columns, first = self.columns_of(items), 0
+        order, parts = [], []
+        for head in self.heads:
+            mine = np.flatnonzero((columns >= first) & (columns < first + len(head.b)))
+            rows = self.backend.asarray(columns[mine] - first)
+            parts.append(self.backend.affine(h[:, head.part], head.V[rows], head.b[rows]))
+            order.append(mine)
+            first += len(head.b)
+        scores = parts[0] if len(parts) == 1 else self.backend.xp.concatenate(parts, 1)
+        return scores[:, self.backend.asarray(np.argsort(np.concatenate(order)))]
+
+    def shifted(self, offset: NDArray[np.float32]) -> Output:
+        """Return a copy whose scores are higher by (|I|,) `offset`."""
+        of_columns = self.backend.asarray(offset[self.items_of(np.arange(self.n_items))])
+        heads, first = [], 0
+        for head in self.heads:
+            last = first + len(head.b)
+            heads.append(Head(head.V, head.b + of_columns[first:last], head.part))
+            first = last
+        return Output(self.backend, heads, self.items)
+
     def narrowed(self) -> Output | None:
         """Return a copy in bfloat16, if the backend has it and there is one head."""
         if len(self.heads) > 1 or not self.backend.has_bf16:

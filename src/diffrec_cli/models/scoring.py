@@ -44,6 +44,8 @@ class LinearScorer(Protocol):
 
     output: Output | None
     """That layer; ``None`` where these settings have scores of another kind."""
+    backend: Backend
+    """Where hidden vectors live."""
 
     def hidden(self, rows: Rows) -> Array:
         """Return the hidden vector of every row, (B, H)."""

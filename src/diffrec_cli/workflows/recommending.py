@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +13,39 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from diffrec_cli.config import FitConfig
-from diffrec_cli.data.arrow import numbers, strings
+from diffrec_cli.data.arrow import numbers
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.data.histories import one_history, read_histories, read_ids
-from diffrec_cli.data.sequences import Sequences
+from diffrec_cli.data.sequences import Rows
 from diffrec_cli.errors import NotFoundError, UsageError
+from diffrec_cli.evaluation.diversity import candidates, diversified
 from diffrec_cli.evaluation.ranking import Ranked, rank
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
 from diffrec_cli.models.baselines.popularity import PopularityScorer
+from diffrec_cli.models.guidance import away_from
 from diffrec_cli.models.scoring import Scorer
+from diffrec_cli.models.vectors import ItemVectors, has_vectors
 from diffrec_cli.registry import store as registry
+from diffrec_cli.registry.artifact import Artifact
 from diffrec_cli.training.devices import ranking_precision
+from diffrec_cli.workflows.audience import (
+    Audience,
+    Request,
+    known_index,
+    parse_shard,
+    read_events,
+    some,
+    strangers,
+)
 from diffrec_cli.workflows.events import Listener, Note, Step, silent
+from diffrec_cli.workflows.list_tables import Reasons, explained, list_table
 from diffrec_cli.workflows.loading import load_scorer
+from diffrec_cli.workflows.restricting import Restriction, restriction
 
 ON_UNKNOWN = ("error", "skip", "popular")
 
 #: Up to so many users NumPy answers before torch would have been imported.
 _FEW_USERS = 256
 _NUMPY = "the CPU"
-_NO_LISTS = Ranked(0, np.zeros((0, 1), np.int64), np.zeros((0, 1), np.float32))
-_NAMED = 5  # unknown ids that a message names
 
 
 @dataclass(frozen=True)
@@ -44,14 +57,30 @@ class Recommendations:
     model
         Reference of the model.
     users
-        Number of users that will get a list.
-    tables
-        Arrow tables of whole lists: user, rank (from 1), item, score[, title]. One pass.
+        Number of users that are asked for; ``None`` where they arrive in a stream.
+    requests
+        They, some at a time. One pass.
+    serve
+        Makes the Arrow tables of some of them: user, rank (from 1), item, score[, title][,
+        because]; each table has whole lists.
+    listener
+        Hears of progress.
     """
 
     model: str
-    users: int
-    tables: Iterator[pa.Table]
+    users: int | None
+    requests: Iterator[Request]
+    serve: Callable[[Request], Iterator[pa.Table]]
+    listener: Listener = silent
+
+    @property
+    def tables(self) -> Iterator[pa.Table]:
+        """All lists in Arrow tables. One pass."""
+        served = 0
+        for request in self.requests:
+            yield from self.serve(request)
+            served += len(request)
+            self.listener(Step("recommending", served, self.users))
 
     def table(self) -> pa.Table:
         """Return all lists as one Arrow table."""
@@ -59,25 +88,29 @@ class Recommendations:
 
 
 @dataclass(frozen=True)
-class _Request:
-    """Who is asked for.
+class Style:
+    """What the lists are like.
 
     Parameters
     ----------
-    labels
-        Arrow string array of what to call them.
-    users
-        (users,) who they are in the model's data, -1 for strangers.
-    histories
-        What the model reads of each.
-    unknown
-        Of whom nothing is known: they get popular items.
+    k
+        Length of a list.
+    include_seen
+        Whether it may hold what the user has already.
+    diversity
+        How much unlikeness of its items counts, 0 to 1.
+    titles, why
+        Whether titles, and the items of the history that raised a score most, are added.
+    precision
+        Of the scores.
     """
 
-    labels: Any
-    users: NDArray[np.int64]
-    histories: Sequences
-    unknown: NDArray[np.bool_]
+    k: int
+    include_seen: bool
+    diversity: float
+    titles: bool
+    why: bool
+    precision: str
 
 
 def recommend(
@@ -86,14 +119,21 @@ def recommend(
     users: Sequence[str] = (),
     users_file: str | Path | None = None,
     all_users: bool = False,
+    shard: str | None = None,
     history: str | Path | None = None,
     like: Sequence[str] = (),
+    dislike: Sequence[str] = (),
+    events: str | Path | None = None,
     k: int = 20,
     include_seen: bool = False,
     allow: str | Path | None = None,
     block: str | Path | None = None,
+    block_for: str | Path | None = None,
+    where: str | None = None,
+    diversity: float = 0.0,
     on_unknown: str = "error",
     titles: bool = False,
+    why: bool = False,
     device: str = "auto",
     precision: str = "auto",
     listener: Listener = silent,
@@ -108,22 +148,38 @@ def recommend(
     model
         Reference; ``None`` is the default model.
     users, users_file, all_users
-        Ids of known users; a file of them, one a line (``-`` is stdin); all of them.
+        Ids of known users; a file of them, one a line (``-`` is stdin), answered as they arrive;
+        all of them, sorted by id.
+    shard
+        ``I/N``: of all users the I-th of N parts, from 1.
     history
         A file of histories of users that the model need not know: ``user,item[,time]`` with a
         header, or one item a line (``-`` is stdin).
     like
         Items of one history, given by hand.
+    dislike
+        Items that lists are moved away from; they are in none.
+    events
+        A file ``user,item[,time]`` of what happened since: appended to the histories of known
+        users, and all there is of new ones.
     k
         Length of the lists.
     include_seen
         Also recommend what the user has already.
     allow, block
         Files of item ids, one a line: only these, none of these.
+    block_for
+        A file ``user,item``: not this item for this user.
+    where
+        Only items for which this holds, such as ``year >= 1990 and genre contains Comedy``.
+    diversity
+        0 to 1: how much it counts that the items of a list are unlike each other.
     on_unknown
         For a user that the model does not know: ``error``, ``skip``, or ``popular`` items.
     titles
         Add the items' titles.
+    why
+        Add to each item those of the history that raised its score most.
     device
         Where to compute; ``auto`` serves few users with NumPy, without loading torch.
     precision
@@ -139,7 +195,52 @@ def recommend(
     UsageError
         Options contradict each other, or k is larger than the catalogue.
     """
-    precision = ranking_precision(precision)
+    style = Style(k, include_seen, diversity, titles, why, ranking_precision(precision))
+    _check_who(users, users_file, all_users, shard, history, like, events, on_unknown)
+    artifact = registry.resolve(model)
+    reference, dataset = artifact.record.reference, artifact.dataset()
+    _check_style(style, dataset, reference)
+    happened = None if events is None else read_events(dataset, events, listener)
+    audience = Audience(dataset, happened)
+    total: int | None
+    if all_users:
+        total, requests = audience.everyone(parse_shard(shard or "1/1"))
+    elif users_file is not None:
+        total, requests = None, audience.streamed(users_file)
+    else:
+        given = audience.named(users) if users else strangers(dataset, history, like, listener)
+        total, requests = len(given), iter([given])
+    disliked = known_index(dataset, dislike, "--dislike", reference)
+    limits = restriction(
+        dataset,
+        allow=allow,
+        block=block,
+        where=where,
+        block_for=block_for,
+        more=disliked,
+        k=k,
+        listener=listener,
+    )
+    server = _Server(artifact, dataset, style, limits, disliked, device, total)
+    return Recommendations(
+        model=reference,
+        users=total,
+        requests=_primed(_settled(requests, reference, on_unknown, listener)),
+        serve=server.serve,
+        listener=listener,
+    )
+
+
+def _check_who(
+    users: Sequence[str],
+    users_file: str | Path | None,
+    all_users: bool,
+    shard: str | None,
+    history: str | Path | None,
+    like: Sequence[str],
+    events: str | Path | None,
+    on_unknown: str,
+) -> None:
     given = [bool(users), users_file is not None, all_users, history is not None, bool(like)]
     if sum(given) != 1:
         raise UsageError(
@@ -147,190 +248,192 @@ def recommend(
             + (", not several" if sum(given) > 1 else ""),
             "for example: diffrec recommend --user 42",
         )
+    if shard is not None and not all_users:
+        raise UsageError(f"--shard {shard}: only with --all-users", "leave --shard out")
+    if events is not None and (history is not None or like):
+        raise UsageError(
+            "--events: for known users, who have no --history or --like",
+            "put the events into the history",
+        )
     if on_unknown not in ON_UNKNOWN:
         raise UsageError(f"--on-unknown {on_unknown}: unknown", f"one of: {', '.join(ON_UNKNOWN)}")
-    artifact = registry.resolve(model)
-    dataset, config = artifact.dataset(), artifact.config()
-    _check_k(k, dataset)
-    if titles and not dataset.has_titles:
+
+
+def _check_style(style: Style, dataset: Dataset, reference: str) -> None:
+    if style.k < 1:
+        raise UsageError(f"-k {style.k}: a list needs 1 item or more", "for example -k 20")
+    if style.k > dataset.n_items:
         raise UsageError(
-            f"{artifact.record.reference} knows no titles",
-            "give the item table when preparing or fitting: --items FILE",
-        )
-    if history is not None or like:
-        request = _histories(dataset, history, like, listener)
-    else:
-        ids = read_ids(users_file) if users_file is not None else list(users)
-        request = _known_users(dataset, None if all_users else ids)
-    request = _settled(request, artifact.record.reference, on_unknown, listener)
-    excluded = _excluded(dataset, allow, block, k, listener)
-    device = _device(device, len(request.labels))
-    backend = NumpyBackend() if device == _NUMPY else TorchBackend(device)
-    scorer = load_scorer(artifact, config, dataset, backend)
-    batches = _lists(request, dataset, config, scorer, k, include_seen, excluded, precision)
-    tables = _tables(batches, request, dataset, titles, listener)
-    return Recommendations(
-        model=artifact.record.reference,
-        users=len(request.labels),
-        tables=_guarded(tables, device),
-    )
-
-
-def _guarded(tables: Iterator[pa.Table], device: str) -> Iterator[pa.Table]:
-    """Yield the tables, naming the device where its memory does not suffice."""
-    from diffrec_cli.training.devices import memory_errors
-
-    with memory_errors(device):
-        yield from tables
-
-
-def _check_k(k: int, dataset: Dataset) -> None:
-    if k < 1:
-        raise UsageError(f"-k {k}: a list needs 1 item or more", "for example -k 20")
-    if k > dataset.n_items:
-        raise UsageError(
-            f"-k {k} is larger than the catalogue of {dataset.n_items} items",
+            f"-k {style.k} is larger than the catalogue of {dataset.n_items} items",
             f"use -k {dataset.n_items} or less",
         )
+    if not 0 <= style.diversity <= 1:
+        raise UsageError(f"--diversity {style.diversity:g}: not 0 to 1", "for example 0.3")
+    dataset.require_titles(style.titles, reference)
 
 
-def _known_users(dataset: Dataset, ids: list[str] | None) -> _Request:
-    """Look users up; None means all."""
-    if ids is None:
-        nobody = np.zeros(dataset.n_users, bool)
-        return _Request(dataset.user_ids.array, np.arange(dataset.n_users), dataset.known, nobody)
-    indices = dataset.user_ids.indices(ids)
-    unknown = indices < 0
-    histories = dataset.known.take(np.maximum(indices, 0))
-    return _Request(strings(ids), indices, histories.keep(~unknown[histories.rows]), unknown)
-
-
-def _settled(request: _Request, model: str, on_unknown: str, listener: Listener) -> _Request:
+def _settled(
+    requests: Iterator[Request], model: str, on_unknown: str, listener: Listener
+) -> Iterator[Request]:
     """Refuse, leave out or keep (for popular items) those of whom nothing is known."""
-    if not request.unknown.any():
-        return request
-    unknown = request.labels.take(numbers(np.flatnonzero(request.unknown))).to_pylist()
-    names = _some(unknown)
-    if on_unknown == "error":
-        raise NotFoundError(
-            f"{model}: unknown user {names}",
-            "ids are as written in the log; --on-unknown skip or popular goes on without them",
-        )
-    verb = "skipped" if on_unknown == "skip" else "served what is popular"
-    listener(Note(f"unknown users ({len(unknown):,}) {verb}: {names}"))
-    if on_unknown == "popular":
-        return request
-    kept = np.flatnonzero(~request.unknown)
-    return _Request(
-        request.labels.take(numbers(kept)),
-        request.users[kept],
-        request.histories.take(kept),
-        request.unknown[kept],
-    )
-
-
-def _histories(
-    dataset: Dataset, path: str | Path | None, like: Sequence[str], listener: Listener
-) -> _Request:
-    """Turn histories into rows of known items; what is unknown is named, never just dropped."""
-    given = one_history("like", like) if path is None else read_histories(path)
-    for note in given.notes:
-        listener(Note(note))
-    # Each distinct item is looked up once, however often it stands in the histories.
-    indices = dataset.item_ids.indices(given.item_ids.array.to_pylist())[given.item]
-    unknown = indices < 0
-    if unknown.any():
-        codes = given.item[unknown]
-        appearance = np.sort(np.unique(codes, return_index=True)[1])
-        names = _some(given.item_ids.at(codes[appearance]))
-        if unknown.all():
+    for request in requests:
+        if not request.unknown.any():
+            yield request
+            continue
+        unknown = request.labels.take(numbers(np.flatnonzero(request.unknown))).to_pylist()
+        names = some(unknown)
+        if on_unknown == "error":
             raise NotFoundError(
-                f"unknown item {names}: no item of the history is known to the model",
-                "item ids are as written in the log",
+                f"{model}: unknown user {names}",
+                "ids are as written in the log; --on-unknown skip or popular goes on without them",
             )
-        listener(Note(f"{int(unknown.sum()):,} items of the history are unknown: {names}"))
-    keys = given.user[~unknown] * dataset.n_items + indices[~unknown]
-    first = np.sort(np.unique(keys, return_index=True)[1])  # a repeated item counts once
-    rows, known = np.divmod(keys[first], dataset.n_items)
-    histories = Sequences.from_rows(rows, known, len(given.labels))
-    strangers = np.full(len(given.labels), -1)
-    return _Request(strings(given.labels), strangers, histories, histories.lengths == 0)
+        verb = "skipped" if on_unknown == "skip" else "served what is popular"
+        listener(Note(f"unknown users ({len(unknown):,}) {verb}: {names}"))
+        skips = on_unknown == "skip"
+        yield request.take(np.flatnonzero(~request.unknown)) if skips else request
 
 
-def _excluded(
-    dataset: Dataset,
-    allow: str | Path | None,
-    block: str | Path | None,
-    k: int,
-    listener: Listener,
-) -> NDArray[np.bool_] | None:
-    """Return which items nobody may get, (|I|,), or None for no restriction."""
-    if allow is None and block is None:
-        return None
-    excluded = np.zeros(dataset.n_items, bool)
-    if allow is not None:
-        excluded[:] = True
-        excluded[_item_indices(dataset, allow, "--allow", listener)] = False
-    if block is not None:
-        excluded[_item_indices(dataset, block, "--block", listener)] = True
-    remaining = int((~excluded).sum())
-    if remaining == 0:
-        raise UsageError("--allow and --block leave no item", "check the ids in these files")
-    if remaining < k:
-        listener(Note(f"--allow and --block leave {remaining:,} items: lists are shorter than {k}"))
-    return excluded
+def _primed(requests: Iterator[Request]) -> Iterator[Request]:
+    """Return the same with the first at hand: what is wrong is found before anything is printed."""
+    first = list(islice(requests, 1))
+    return chain(first, requests)
 
 
-def _item_indices(
-    dataset: Dataset, path: str | Path, option: str, listener: Listener
-) -> NDArray[np.int64]:
-    ids = read_ids(path)
-    indices = dataset.item_ids.indices(ids)
-    if (indices < 0).any():
-        names = _some([ids[i] for i in np.flatnonzero(indices < 0)])
-        count = int((indices < 0).sum())
-        listener(Note(f"{option} {path}: {count:,} items are unknown to the model: {names}"))
-    return indices[indices >= 0]
+class _Server:
+    """Makes lists, with NumPy while users are few and with torch from then on.
+
+    Parameters
+    ----------
+    artifact, dataset
+        The model, and what it learned from.
+    style, limits, disliked
+        What the lists are like, what they may not hold, and items that they are moved away from.
+    device
+        Where to compute.
+    total
+        Users that will be asked for, as far as that is known.
+    """
+
+    def __init__(
+        self,
+        artifact: Artifact,
+        dataset: Dataset,
+        style: Style,
+        limits: Restriction,
+        disliked: NDArray[np.int64],
+        device: str,
+        total: int | None,
+    ) -> None:
+        self.artifact, self.dataset, self.config = artifact, dataset, artifact.config()
+        self.style, self.limits, self.disliked = style, limits, disliked
+        self.asked, self.total = device, total
+        self.served = 0
+        self._engine: _Engine | None = None
+
+    def serve(self, request: Request) -> Iterator[pa.Table]:
+        """Yield the lists of some users, a table for a batch of them."""
+        style, engine = self.style, self._engine_for(self.served + len(request))
+        if len(request) == 0:  # whoever reads the table still learns its columns
+            nobody = Ranked(0, np.zeros((0, 1), np.int64), np.zeros((0, 1), np.float32))
+            yield list_table(request, nobody, self.dataset, style.titles, [] if style.why else None)
+        with _memory_errors(engine.device):
+            for lists in self._ranked(request, engine):
+                mine = request.take(np.arange(lists.start, lists.start + len(lists.items)))
+                why = self._reasons(mine, lists, engine.scorer) if style.why else None
+                yield list_table(mine, lists, self.dataset, style.titles, why)
+                self.served += len(mine)
+
+    def _ranked(self, request: Request, engine: _Engine) -> Iterator[Ranked]:
+        """Rank for these users; those of whom nothing is known get what is popular."""
+        style, scorer = self.style, engine.scorer
+        if request.unknown.any():
+            scorer = _PopularForUnknown(
+                scorer, PopularityScorer({"counts": self.dataset.popularity})
+            )
+        vectors = engine.vectors if style.diversity > 0 else None
+        batches = rank(
+            scorer,
+            request.histories,
+            style.k if vectors is None else candidates(style.k, self.dataset.n_items),
+            users=request.users,
+            seen=self.limits.masked(request, style.include_seen),
+            temporal=self.config.temporal,
+            excluded=self.limits.excluded,
+            precision=style.precision,
+        )
+        for lists in batches:
+            if vectors is None:
+                yield lists
+                continue
+            found = lists.items, lists.scores
+            yield Ranked(lists.start, *diversified(found, vectors, style.k, style.diversity))
+
+    def _reasons(self, request: Request, lists: Ranked, scorer: Scorer) -> list[list[Reasons]]:
+        """Return for every user, and every item of his list, what raised its score most."""
+        return [
+            explained(
+                scorer,
+                request.histories.of(row),
+                lists.items[row][lists.items[row] >= 0],
+                temporal=self.config.temporal,
+                user=int(request.users[row]),
+            )
+            for row in range(len(request))
+        ]
+
+    def _engine_for(self, users: int) -> _Engine:
+        """Return the engine that so many users deserve, made when it is first needed."""
+        few = max(users, self.total or 0) <= _FEW_USERS and self.asked in ("auto", "cpu")
+        if self._engine is None or (self._engine.device == _NUMPY and not few):
+            self._engine = self._start(few)
+        return self._engine
+
+    def _start(self, few: bool) -> _Engine:
+        device = _NUMPY if few else _choose_device(self.asked)
+        backend = NumpyBackend() if few else TorchBackend(device)
+        scorer = load_scorer(self.artifact, self.config, self.dataset, backend)
+        weight = 1.0 if self.config.temporal is None else self.config.temporal.w_max
+        if self.style.diversity > 0 and not has_vectors(scorer):
+            raise UsageError(
+                f"--diversity: {self.config.variant} has no vectors by which items are alike",
+                "use a model that has, such as base, l, t or lt",
+            )
+        vectors = ItemVectors(scorer, weight) if has_vectors(scorer) else None
+        if len(self.disliked):
+            scorer = away_from(scorer, self.disliked, weight=weight)
+        return _Engine(device, scorer, vectors)
 
 
-def _some(ids: list[str]) -> str:
-    more = f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else ""
-    return ", ".join(repr(i) for i in ids[:_NAMED]) + more
+@dataclass(frozen=True)
+class _Engine:
+    """A model on a device.
+
+    Parameters
+    ----------
+    device
+        Torch's name of it, or :data:`_NUMPY`.
+    scorer
+        The model, moved away from what is disliked.
+    vectors
+        Of its items, if it has some.
+    """
+
+    device: str
+    scorer: Scorer
+    vectors: ItemVectors | None
 
 
-def _device(asked: str, users: int) -> str:
-    """Return torch's device, or :data:`_NUMPY`."""
-    if asked in ("auto", "cpu") and users <= _FEW_USERS:
-        return _NUMPY
+def _choose_device(asked: str) -> str:
     from diffrec_cli.training.devices import choose_device
 
     return choose_device(asked)
 
 
-def _lists(
-    request: _Request,
-    dataset: Dataset,
-    config: FitConfig,
-    scorer: Scorer,
-    k: int,
-    include_seen: bool,
-    excluded: NDArray[np.bool_] | None,
-    precision: str,
-) -> Iterator[Ranked]:
-    """Rank for every user; users of whom nothing is known get what is popular."""
-    if request.unknown.any():
-        counts = np.bincount(dataset.known.items, minlength=dataset.n_items)
-        scorer = _PopularForUnknown(scorer, PopularityScorer({"counts": counts}))
-    return rank(
-        scorer,
-        request.histories,
-        k,
-        users=request.users,
-        seen=None if include_seen else request.histories,
-        temporal=config.temporal,
-        excluded=excluded,
-        precision=precision,
-    )
+def _memory_errors(device: str) -> AbstractContextManager[None]:
+    """Name the device where its memory does not suffice."""
+    from diffrec_cli.training.devices import memory_errors
+
+    return memory_errors(device)
 
 
 class _PopularForUnknown:
@@ -340,41 +443,10 @@ class _PopularForUnknown:
         self.scorer, self.popularity = scorer, popularity
         self.n_items, self.backend = scorer.n_items, scorer.backend
 
-    def scores(self, rows: Any) -> Any:
+    def scores(self, rows: Rows) -> Any:
         scores = self.scorer.scores(rows)
         empty = np.flatnonzero(np.diff(rows.indptr) == 0)
         if len(empty):
             popular = self.popularity.scores(rows)[empty]
             scores[self.backend.asarray(empty)] = self.backend.asarray(popular)
         return scores
-
-
-def _tables(
-    batches: Iterator[Ranked],
-    request: _Request,
-    dataset: Dataset,
-    titles: bool,
-    listener: Listener,
-) -> Iterator[pa.Table]:
-    total = len(request.labels)
-    if total == 0:  # whoever reads the table still learns its columns
-        yield _table(request.labels, _NO_LISTS, dataset, titles)
-    for lists in batches:
-        labels = request.labels.slice(lists.start, len(lists.items))
-        yield _table(labels, lists, dataset, titles)
-        listener(Step("recommending", lists.start + len(labels), total))
-
-
-def _table(labels: Any, lists: Ranked, dataset: Dataset, titles: bool) -> pa.Table:
-    """Return the lists of a batch as rows; places that no item was left for are left out."""
-    row, place = np.nonzero(lists.items >= 0)
-    items = lists.items[row, place]
-    columns: dict[str, Any] = {
-        "user": labels.take(numbers(row)),
-        "rank": numbers((place + 1).astype(np.int32)),
-        "item": dataset.item_ids.array.take(numbers(items)),
-        "score": numbers(lists.scores[row, place].astype(np.float32)),
-    }
-    if titles:
-        columns["title"] = strings(dataset.titles(items))
-    return pa.table(columns)
