@@ -58,6 +58,10 @@ class DataError(DiffrecError):
     exit_code = 3
 
 
+class DownloadError(DataError):
+    """A file cannot be fetched, or is not what is published under its address."""
+
+
 class NotFoundError(DiffrecError):
     """A model, dataset, user or item of that name does not exist."""
 

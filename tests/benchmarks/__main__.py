@@ -1,7 +1,8 @@
 """Run the benchmarks and print their tables: ``python -m tests.benchmarks [GROUP...]``.
 
 Groups: ranking, steps (how ranking grows with T), growth (with users, items and hidden size),
-training, startup, prepare, memory. Ratios are medians over rounds in which all ways take turns.
+training, startup, prepare, memory, exports (and their memory), kills (of an export). Ratios are
+medians over rounds in which all ways take turns.
 """
 
 from __future__ import annotations
@@ -14,17 +15,18 @@ from collections.abc import Callable, Iterable
 import torch
 
 from diffrec_cli.training.devices import choose_device, device_name, fast_bf16
-from tests.benchmarks import processes, ranking, training
+from tests.benchmarks import exports, processes, ranking, training
 
 Row = dict[str, object]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("groups", nargs="*", help="all but memory if none is named")
+    parser.add_argument("groups", nargs="*", help="all of them if none is named")
     parser.add_argument("--users", type=int, default=2048, help="ranked in each round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", type=int, nargs="*", default=[1_000_000, 5_000_000, 20_000_000])
+    parser.add_argument("--export-users", type=int, nargs="*", default=[20_000, 200_000])
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
     device = choose_device(args.device)
@@ -36,6 +38,8 @@ def main() -> None:
         "startup": lambda: processes.startup(args.rounds),
         "prepare": lambda: processes.prepare(args.rows),
         "memory": processes.memory,
+        "exports": lambda: exports.memory(args.export_users),
+        "kills": lambda: exports.kills(max(args.export_users)),
     }
     unknown = set(args.groups) - set(groups)
     if unknown:

@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -173,3 +176,116 @@ def test_ids_that_need_quotes_are_quoted(cli: Cli, tmp_path: Path) -> None:
     lists = rows(cli("recommend", "--user", user, "-k", 2, "--include-seen").out)
     assert [row["user"] for row in lists] == [user, user]
     assert all(row["item"].startswith("it;em ") for row in lists)
+
+
+def test_reasons_are_items_of_the_history(cli: Cli) -> None:
+    options = ["--user", "u0001", "-k", 3, "--why", "--titles"]
+    lists = [
+        json.loads(line) for line in cli("recommend", *options, "-f", "jsonl").out.splitlines()
+    ]
+    for row in lists:
+        assert {reason["item"] for reason in row["because"]} <= known_items("u0001")
+        gains = [reason["gain"] for reason in row["because"]]
+        assert gains == sorted(gains, reverse=True)
+        assert min(gains) > 0
+        assert all(reason["title"] for reason in row["because"])
+    table = rows(cli("recommend", *options, "-f", "csv").out)
+    assert [json.loads(row["because"]) for row in table] == [row["because"] for row in lists]
+    shown = cli("recommend", *options, "-f", "table").out
+    assert lists[0]["because"][0]["title"] in shown
+
+
+def test_only_items_for_which_a_condition_holds(cli: Cli) -> None:
+    n_items = store.load("ratings").n_items
+    every = rows(cli("recommend", "-u", "u0001", "-k", n_items, "--titles").out)
+    comedies = [row["item"] for row in every if "the" in row["title"].lower()]
+    assert comedies
+    condition = ["--where", "title contains THE"]
+    outcome = cli("recommend", "-u", "u0001", "-k", n_items, "--titles", *condition)
+    assert [row["item"] for row in rows(outcome.out)] == comedies
+    assert "--where leave" in outcome.err  # fewer than asked for
+
+
+def test_an_item_can_be_blocked_for_one_user(cli: Cli, tmp_path: Path) -> None:
+    first = rows(cli("recommend", "-u", "u0001", "-k", 1).out)[0]["item"]
+    (tmp_path / "block.csv").write_text(f"user,item\nu0001,{first}\nu0001,nothing\n")
+    options = ["--block-for", tmp_path / "block.csv"]
+    outcome = cli("recommend", "-u", "u0001", "-u", "u0002", "-k", 60, "--include-seen", *options)
+    lists = rows(outcome.out)
+    assert first not in {row["item"] for row in lists if row["user"] == "u0001"}
+    assert first in {row["item"] for row in lists if row["user"] == "u0002"}
+    assert "'nothing'" in outcome.err
+
+
+def test_a_disliked_item_is_in_no_list_and_moves_the_others(cli: Cli) -> None:
+    free = rows(cli("recommend", "-u", "u0001", "-k", 10).out)
+    away = rows(cli("recommend", "-u", "u0001", "-k", 10, "--dislike", free[0]["item"]).out)
+    assert free[0]["item"] not in {row["item"] for row in away}
+    scores = {row["item"]: row["score"] for row in free}
+    assert all(scores.get(row["item"]) != row["score"] for row in away)
+
+
+def test_diverse_lists_begin_alike_and_have_k_items(cli: Cli) -> None:
+    free = [r["item"] for r in rows(cli("recommend", "-u", "u0001", "-k", 8).out)]
+    mixed = [
+        r["item"] for r in rows(cli("recommend", "-u", "u0001", "-k", 8, "--diversity", 1).out)
+    ]
+    assert (mixed[0], len(set(mixed))) == (free[0], 8)
+    assert mixed != free
+    none = [r["item"] for r in rows(cli("recommend", "-u", "u0001", "-k", 8, "--diversity", 0).out)]
+    assert none == free
+
+
+def test_everyone_comes_sorted_by_id(cli: Cli, tmp_path: Path) -> None:
+    users = [row["user"] for row in rows(cli("recommend", "--all-users", "-k", 1).out)]
+    assert users == sorted(users)
+    out = tmp_path / "lists.csv"
+    assert cli("recommend", "--all-users", "-k", 1, "--shard", "2/2", "--out", out).code == 0
+    assert [row["user"] for row in rows(out.read_text())] == users[len(users) // 2 :]
+    assert list(tmp_path.glob("lists*")) == [out]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes that are read piecewise")
+def test_users_of_a_pipe_are_answered_before_it_ends(fitted: Path) -> None:
+    command = [sys.executable, "-m", "diffrec_cli", "recommend", "--users", "-", "-k", "2"]
+    with subprocess.Popen(
+        [*command, "--format", "jsonl"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for user in ("u0001", "u0002"):
+            process.stdin.write(f"{user}\n".encode())
+            process.stdin.flush()  # and stays open
+            answers = [json.loads(process.stdout.readline()) for _ in range(2)]
+            assert [answer["user"] for answer in answers] == [user, user]
+        process.stdin.close()
+        assert process.stdout.read() == b""
+    assert process.returncode == 0
+
+
+def test_a_stream_goes_over_to_torch_without_a_seam(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from diffrec_cli.workflows import audience, recommending
+
+    everyone = rows(cli("recommend", "--all-users", "-k", 3).out)
+    users = list(dict.fromkeys(row["user"] for row in everyone))
+    (tmp_path / "users.txt").write_text("\n".join(users))
+    monkeypatch.setattr(recommending, "_FEW_USERS", 40)
+    monkeypatch.setattr(audience, "FIRST", 30)
+    streamed = rows(cli("recommend", "--users", tmp_path / "users.txt", "-k", 3).out)
+    key = ("user", "rank", "item")
+    assert [[r[n] for n in key] for r in streamed] == [[r[n] for n in key] for r in everyone]
+
+
+def test_similar_items_and_vectors_and_updates_from_the_command_line(
+    cli: Cli, tmp_path: Path
+) -> None:
+    found = rows(cli("similar", "i0003", "-k", 2, "--titles").out)
+    assert list(found[0]) == ["item", "rank", "similar", "score", "title"]
+    assert [row["item"] for row in found] == ["i0003", "i0003"]
+    written = json.loads(cli("export", "shop", "--vectors", tmp_path / "v").out)
+    assert written["items"] == store.load("ratings").n_items
+    (tmp_path / "events.csv").write_text("user,item\nnobody-yet,i0003\n")
+    assert cli("update", "shop", tmp_path / "events.csv").out == "shop@2\n"
+    assert cli("recommend", "-u", "nobody-yet", "-k", 1).code == 0

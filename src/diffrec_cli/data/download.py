@@ -1,0 +1,316 @@
+"""MovieLens from GroupLens: a rating log and an item table, verified, as ``prepare`` reads them.
+
+The archive is kept beside them. With it the same call works again without a network, and where
+there is none, the archive can be put there by other means.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pyarrow as pa
+
+from diffrec_cli import __version__
+from diffrec_cli.data.tables import AtomicFile, write_stream
+from diffrec_cli.errors import DataError, DownloadError, UsageError
+from diffrec_cli.files import storage_errors
+
+#: Hears of bytes done, and of bytes in all where the server says so.
+Progress = Callable[[int, int | None], None]
+_Movie = tuple[str, str, str]  # id, title, genres
+
+_TIMEOUT = 30.0  # seconds without a byte
+_BLOCK = 64 << 10  # bytes between reports of progress
+_LARGEST = 64 << 20  # bytes of an archive or a member; the largest real one has 24 MB
+_YEAR = re.compile(r"\(([0-9]{4})\)")
+
+# The flags of u.item behind the first, which says that the genres are unknown.
+_GENRES = (
+    *("Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama"),
+    *("Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller"),
+    *("War", "Western"),
+)
+
+#: What zipfile and the item tables' readers raise about content that is not as it should be.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    KeyError,  # no such member
+    ValueError,
+    NotImplementedError,  # an unknown compression
+    RuntimeError,  # a password
+)
+
+
+def movies_of_100k(lines: Iterator[str]) -> Iterator[_Movie]:
+    """Read ``u.item``: id, title, three fields that nobody needs, and 19 genre flags.
+
+    Examples
+    --------
+    >>> flags = "0|0|0|1|1|1|0|0|0|0|0|0|0|0|0|0|0|0|0"
+    >>> list(movies_of_100k(iter([f"1|Toy Story (1995)|01-Jan-1995||http://...|{flags}"])))
+    [('1', 'Toy Story (1995)', "Animation|Children's|Comedy")]
+    """
+    for line in lines:
+        movie, title, _, _, _, _, *flags = line.split("|")
+        genres = [genre for genre, flag in zip(_GENRES, flags, strict=True) if flag == "1"]
+        yield movie, title, "|".join(genres)
+
+
+def movies_of_1m(lines: Iterator[str]) -> Iterator[_Movie]:
+    """Read ``movies.dat``: id, title and genres.
+
+    Examples
+    --------
+    >>> list(movies_of_1m(iter(["1::Toy Story (1995)::Animation|Children's|Comedy"])))
+    [('1', 'Toy Story (1995)', "Animation|Children's|Comedy")]
+    """
+    for line in lines:
+        movie, title, genres = line.split("::")
+        yield movie, title, genres
+
+
+@dataclass(frozen=True)
+class Source:
+    """An archive that is published somewhere.
+
+    Parameters
+    ----------
+    name
+        What the files are called after.
+    url
+        Where the archive is.
+    md5
+        Its checksum, in hexadecimal; MD5 is what GroupLens publishes.
+    log, items
+        Names of its members: the rating log, and the table of movies (in Latin-1).
+    suffix
+        Of the log's file here.
+    movies
+        Reads the lines of the table of movies.
+    """
+
+    name: str
+    url: str
+    md5: str
+    log: str
+    items: str
+    suffix: str
+    movies: Callable[[Iterator[str]], Iterator[_Movie]]
+
+
+SOURCES: Mapping[str, Source] = {
+    source.name: source
+    for source in (
+        Source(
+            name="ml-100k",
+            url="https://files.grouplens.org/datasets/movielens/ml-100k.zip",
+            md5="0e33842e24a9c977be4e0107933c0723",
+            log="ml-100k/u.data",
+            items="ml-100k/u.item",
+            suffix=".tsv",
+            movies=movies_of_100k,
+        ),
+        Source(
+            name="ml-1m",
+            url="https://files.grouplens.org/datasets/movielens/ml-1m.zip",
+            md5="c4d9eecfca2ab87c1945afe126590906",
+            log="ml-1m/ratings.dat",
+            items="ml-1m/movies.dat",
+            suffix=".dat",
+            movies=movies_of_1m,
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """Files of a data set.
+
+    Parameters
+    ----------
+    log
+        The rating log, byte for byte as published.
+    items
+        CSV of id, title, year and genres (with ``|`` between them).
+    reused
+        Whether all of it was there already.
+    """
+
+    log: Path
+    items: Path
+    reused: bool
+
+
+def download(
+    source: Source,
+    directory: str | Path,
+    *,
+    overwrite: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> Downloaded:
+    """Fetch an archive, unless it is there already, and write its log and its item table.
+
+    Parameters
+    ----------
+    source
+        The archive.
+    directory
+        Where NAME.zip, the log and NAME-items.csv go; it is made if needed.
+    overwrite
+        Replace files of these names that have other content.
+    progress
+        Hears of the bytes that arrive.
+
+    Raises
+    ------
+    DownloadError
+        The network or the server is at fault, or what came is not what is published.
+    DataError
+        The archive is not of the form that is known here.
+    UsageError
+        A file of such a name has other content, or the directory cannot be written to.
+    StorageError
+        The disk is full, or fails.
+    """
+    directory = Path(directory)
+    archive = directory / f"{source.name}.zip"
+    log = directory / f"{source.name}{source.suffix}"
+    items = directory / f"{source.name}-items.csv"
+
+    content = _stored(archive, source, overwrite) or _fetch(source, archive, progress)
+    files = {archive: content, **_unpack(content, source, log, items)}
+    missing = [path for path in files if not _holds(path, files[path])]
+    taken = [path for path in missing if path.exists()]
+    if taken and not overwrite:
+        raise UsageError(f"{taken[0]} exists", "give another --dir, or --overwrite to replace it")
+    _make(directory)
+    for path in missing:
+        with storage_errors(path), AtomicFile(path) as file:
+            file.stream.write(files[path])
+    return Downloaded(log, items, reused=not missing)
+
+
+def _stored(archive: Path, source: Source, overwrite: bool) -> bytes | None:
+    """Return the archive that is on the disk; None if it is to be fetched."""
+    if not archive.is_file():
+        return None
+    with storage_errors(archive):
+        content = archive.read_bytes()
+    if _md5(content) == source.md5:
+        return content
+    if overwrite:
+        return None
+    raise UsageError(
+        f"{archive} exists and is not the archive that is published at {source.url}",
+        "remove it, or say --overwrite to fetch it again",
+    )
+
+
+def _fetch(source: Source, archive: Path, progress: Progress) -> bytes:
+    by_hand = f"try again later, or save {source.url} as {archive} and run this again"
+    request = Request(source.url, headers={"User-Agent": f"diffrec-cli/{__version__}"})
+    try:
+        with urlopen(request, timeout=_TIMEOUT) as response:
+            content = _read(response, progress)
+    except HTTPError as error:
+        raise DownloadError(
+            f"{source.url}: the server answered with HTTP status {error.code}", by_hand
+        ) from error
+    except (OSError, HTTPException) as error:
+        reason = getattr(error, "reason", error)  # URLError wraps what happened
+        what = " ".join(str(reason).split()) or type(reason).__name__
+        raise DownloadError(f"{source.url}: cannot be fetched ({what})", by_hand) from error
+    found = _md5(content)
+    if found != source.md5:
+        raise DownloadError(
+            f"{source.url}: {len(content):,} bytes came, with the MD5 checksum {found} instead of "
+            f"{source.md5}; nothing was written",
+            by_hand,
+        )
+    return content
+
+
+def _read(response: Any, progress: Progress) -> bytes:
+    """Read an answer, but no more than one byte above the limit: its checksum will not be right."""
+    length = response.headers.get("Content-Length", "")
+    total = int(length) if length.isdecimal() else None
+    content = bytearray()
+    while len(content) <= _LARGEST and (block := response.read(_BLOCK)):
+        content += block
+        progress(len(content), total)
+    if len(content) != total:  # whoever listens learns that this is the end
+        progress(len(content), len(content))
+    return bytes(content)
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _unpack(content: bytes, source: Source, log: Path, items: Path) -> dict[Path, bytes]:
+    """Return the two files' contents. Nothing of the archive, its paths least, names a file."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            ratings, table = (_member(archive, name) for name in (source.log, source.items))
+        return {log: ratings, items: _item_table(source.movies(_lines(table)))}
+    except _DAMAGE as error:
+        raise DataError(
+            f"{source.url}: not an archive of {source.name} as it is known ({error})",
+            "upgrade diffrec-cli, or unpack it yourself and give the log to `diffrec prepare`",
+        ) from error
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    with archive.open(name) as stream:
+        content = stream.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise ValueError(f"{name} has more than {_LARGEST >> 20} MiB")
+    return content
+
+
+def _lines(content: bytes) -> Iterator[str]:
+    # Not splitlines(): Latin-1 has characters that it takes for ends of lines.
+    lines = (line.rstrip("\r") for line in content.decode("latin-1").split("\n"))
+    return filter(None, lines)
+
+
+def _item_table(movies: Iterator[_Movie]) -> bytes:
+    """Return the CSV of the movies; the year is the last one in the title's parentheses."""
+    ids, titles, genres = zip(*movies, strict=True)
+    years = [(_YEAR.findall(title) or [""])[-1] for title in titles]
+    stream = io.BytesIO()
+    table = pa.table({"id": ids, "title": titles, "year": years, "genres": genres})
+    write_stream(stream, "csv", [table])
+    return stream.getvalue()
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    if not path.is_file() or path.stat().st_size != len(content):
+        return False
+    with storage_errors(path):
+        return path.read_bytes() == content
+
+
+def _make(directory: Path) -> None:
+    with storage_errors(directory):
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            raise UsageError(
+                f"{directory}: no directory can be made there ({error.strerror})",
+                "give another --dir",
+            ) from error
