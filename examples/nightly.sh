@@ -3,20 +3,35 @@
 #
 #   nightly.sh LOG OUT_DIRECTORY
 #
-# The lists in OUT_DIRECTORY are replaced only if the model is good enough.
+# The lists in OUT_DIRECTORY are replaced only if the model is good enough. A job that was killed
+# while it exported goes on there when it is started again, unless the log has changed since.
+#
+#   MINIMUM_RECALL=0.05   Recall@20 on the test part below which nothing is exported (exit code 7)
+#   LISTS=lists.csv       name of the lists; .parquet and .jsonl say their format as well
 set -eu
 
 usage="usage: nightly.sh LOG OUT_DIRECTORY"
 log=${1:?$usage}
 out=${2:?$usage}
 minimum=${MINIMUM_RECALL:-0.05}
+lists=${LISTS:-lists.csv}
 mkdir -p "$out"
+exporting=$out/exporting # holds the model's reference while its lists are written
 
-# Choose the number of epochs and measure on data that the model has not seen.
-checked=$(diffrec fit "$log" --dataset nightly --overwrite --variant t --name nightly-check --no-default -q)
-diffrec eval "$checked" --min "recall@20=$minimum" -q >"$out/metrics.json"
+if [ -f "$exporting" ] && [ -z "$(find "$log" -newer "$exporting")" ]; then
+    model=$(cat "$exporting")
+else
+    # Choose the number of epochs and measure on data that the model has not seen.
+    checked=$(diffrec fit "$log" --dataset nightly --overwrite --variant t --name nightly-check --no-default -q)
+    diffrec eval "$checked" --min "recall@20=$minimum" -q >"$out/metrics.json"
 
-# Learn from every interaction for as many epochs, and export.
-model=$(diffrec fit nightly --variant t --name nightly --refit -q)
-diffrec recommend --model "$model" --all-users -k 50 --out "$out/lists.csv" -q
+    # Learn from every interaction for as many epochs.
+    model=$(diffrec fit nightly --variant t --name nightly --refit -q)
+    echo "$model" >"$exporting.new"
+    mv "$exporting.new" "$exporting"
+fi
+
+# The file appears when it is complete; the same command goes on after a kill.
+diffrec recommend --model "$model" --all-users -k 50 --out "$out/$lists" -q
+rm "$exporting"
 echo "$model"

@@ -49,7 +49,8 @@ def test_stdout_has_the_path_of_the_log_and_stderr_what_to_do_with_it(
     assert outcome.out == f"{log}\n"
     assert outcome.err.splitlines() == [
         f"wrote {log} and {items}",
-        "MovieLens' licence: research only, and the files may not be passed on",
+        "MovieLens' licence: research only, and the files may not be passed on; see README in "
+        f"{directory / 'ml-100k.zip'}",
         f"next: diffrec fit '{log}' --items '{items}'",
     ]
     again = cli("data", "download", "ml-100k", "--dir", directory)

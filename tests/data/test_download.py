@@ -53,7 +53,7 @@ class Site:
     url: str
     content: bytes = b""
     status: int = 200
-    length: int | None = None  # said to be, if it is not that of the content
+    length: int | str | None = None  # said to be, if it is not that of the content
     requests: list[str] = field(default_factory=list)
 
     def publish(self, name: str, content: bytes | None = None) -> Source:
@@ -256,6 +256,12 @@ class TestTheNetwork:
         refusal(DownloadError, lambda: download(source, tmp_path))
         assert names(tmp_path) == []
 
+    @pytest.mark.parametrize("length", ["-1", "many", "9" * 5000])
+    def test_a_length_that_is_none(self, site: Site, tmp_path: Path, length: str) -> None:
+        source = site.publish("ml-1m")
+        site.length = length
+        assert download(source, tmp_path).log.read_bytes() == LOGS["ml-1m"]
+
     def test_no_end(self, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "_LARGEST", 1000)
         source = site.publish("ml-1m", b"0" * 1_000_000)
@@ -306,6 +312,17 @@ def test_no_room_on_the_disk(site: Site, tmp_path: Path, monkeypatch: pytest.Mon
     error = refusal(StorageError, lambda: download(source, tmp_path))
     assert "no space left" in error.what
     assert names(tmp_path) == []
+
+
+def test_a_directory_that_may_not_be_read(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(self: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    source = site.publish("ml-1m")
+    monkeypatch.setattr(Path, "is_file", forbidden)
+    assert "Permission denied" in refusal(StorageError, lambda: download(source, tmp_path)).what
 
 
 def test_a_directory_that_cannot_be_made(site: Site, tmp_path: Path) -> None:

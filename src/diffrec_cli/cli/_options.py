@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli._output import Format, PageFormat
 from diffrec_cli.errors import UsageError
 
@@ -26,7 +27,11 @@ PageFormatOption = Annotated[
 DeviceOption = Annotated[
     str,
     typer.Option(
-        "--device", envvar="DIFFREC_DEVICE", metavar="auto|cuda|mps|cpu", help="Where to compute."
+        "--device",
+        envvar="DIFFREC_DEVICE",
+        metavar="auto|cuda|mps|cpu",
+        help="Where to compute.",
+        autocompletion=completion.device,
     ),
 ]
 PrecisionOption = Annotated[
@@ -36,22 +41,56 @@ PrecisionOption = Annotated[
         envvar="DIFFREC_PRECISION",
         metavar="auto|fp32|bf16",
         help="Arithmetic of matrix products.",
+        autocompletion=completion.precision,
     ),
 ]
 DataArgument = Annotated[
     list[str],
     typer.Argument(
-        metavar="DATA|LOG...", help="A prepared dataset's name, or log files to prepare."
+        metavar="DATA|LOG...",
+        help="A prepared dataset's name, or log files to prepare.",
+        autocompletion=completion.datasets_or_files,
     ),
 ]
 DatasetOption = Annotated[
     str | None,
-    typer.Option("--dataset", help="Name for the prepared log.", rich_help_panel=READING),
+    typer.Option(
+        "--dataset",
+        help="Name for the prepared log.",
+        rich_help_panel=READING,
+        autocompletion=completion.datasets,
+    ),
+]
+DatasetArgument = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="Name of the dataset.", autocompletion=completion.datasets),
 ]
 BudgetOption = Annotated[
     str | None,
     typer.Option(
         "--budget", metavar="DURATION", help="Search 90s, 10m... for each model, at the most."
+    ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        envvar="DIFFREC_MODEL",
+        help=r"NAME or NAME@VERSION. \[default: the last]",
+        autocompletion=completion.models,
+    ),
+]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="NAME or NAME@VERSION.", autocompletion=completion.models),
+]
+OptionalModelArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="MODEL",
+        help=r"NAME or NAME@VERSION. \[default: the last]",
+        autocompletion=completion.models,
     ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -108,15 +147,17 @@ SettingOption = Annotated[
     typer.Option(
         "--setting",
         metavar="clean|noisy|temporal",
-        help="Keep good ratings only, mix others in, or insist on timestamps. [default: clean]",
+        help="Keep good ratings only, mix others in, or insist on timestamps."
+        r" \[default: clean]",
         rich_help_panel=SPLITTING,
+        autocompletion=completion.one_of("clean", "noisy", "temporal"),
     ),
 ]
 MinRatingOption = Annotated[
     float | None,
     typer.Option(
         "--min-rating",
-        help="Lowest rating that counts as liked. [default: 4, on scales up to 5]",
+        help=r"Lowest rating that counts as liked. \[default: 4, on scales up to 5]",
         rich_help_panel=SPLITTING,
     ),
 ]
@@ -125,7 +166,7 @@ RatiosOption = Annotated[
     typer.Option(
         "--ratios",
         metavar="A:B:C",
-        help="Shares of train, valid and test. [default: 7:1:2]",
+        help=r"Shares of train, valid and test. \[default: 7:1:2]",
         rich_help_panel=SPLITTING,
     ),
 ]
@@ -134,8 +175,9 @@ SplitByOption = Annotated[
     typer.Option(
         "--split-by",
         metavar="user|time",
-        help="Cut each user's sequence, or the whole log at two moments. [default: user]",
+        help=r"Cut each user's sequence, or the whole log at two moments. \[default: user]",
         rich_help_panel=SPLITTING,
+        autocompletion=completion.one_of("user", "time"),
     ),
 ]
 NoiseOption = Annotated[
@@ -143,8 +185,9 @@ NoiseOption = Annotated[
     typer.Option(
         "--noise",
         metavar="natural|random",
-        help="Noise of the noisy setting: low ratings, or random items. [default: natural]",
+        help=r"Noise of the noisy setting: low ratings, or random items. \[default: natural]",
         rich_help_panel=SPLITTING,
+        autocompletion=completion.one_of("natural", "random"),
     ),
 ]
 NoiseRatioOption = Annotated[
@@ -159,7 +202,7 @@ MinUserOption = Annotated[
     int | None,
     typer.Option(
         "--min-user-interactions",
-        help="Drop users with fewer. [default: 1]",
+        help=r"Drop users with fewer. \[default: 1]",
         rich_help_panel=SPLITTING,
     ),
 ]
@@ -167,7 +210,7 @@ MinItemOption = Annotated[
     int | None,
     typer.Option(
         "--min-item-interactions",
-        help="Drop items with fewer. [default: 1]",
+        help=r"Drop items with fewer. \[default: 1]",
         rich_help_panel=SPLITTING,
     ),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -11,20 +12,26 @@ from typing import Annotated
 import typer
 
 from diffrec_cli import __version__
+from diffrec_cli.cli import _shells as shells
 from diffrec_cli.cli import (
     compare,
     config,
     data,
     doctor,
     eval,
+    export,
     fit,
     models,
     prepare,
     quickstart,
     recommend,
+    report,
+    similar,
     tune,
+    update,
 )
 from diffrec_cli.cli._config_file import load_defaults
+from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import screen
 from diffrec_cli.errors import DiffrecError
 
@@ -34,20 +41,30 @@ app = typer.Typer(
     name="diffrec",
     help="Top-K recommendations from rating logs with diffusion models"
     " (DiffRec, L-DiffRec, T-DiffRec, LT-DiffRec).",
-    epilog="New here? Run: diffrec quickstart",
+    epilog=examples(
+        "diffrec quickstart  # new here? the whole tour, in a minute",
+        "diffrec fit ratings.csv --variant t",
+        "diffrec recommend --user 42 -k 20",
+        "diffrec --install-completion  # TAB completes commands, models and datasets",
+    ),
     no_args_is_help=True,
+    add_completion=False,  # there are options of our own
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("quickstart")(quickstart.quickstart)
-app.command("prepare")(prepare.prepare)
-app.command("fit")(fit.fit)
-app.command("eval")(eval.evaluate)
-app.command("compare")(compare.compare)
-app.command("tune")(tune.tune)
-app.command("recommend")(recommend.recommend)
-app.command("doctor")(doctor.doctor)
+app.command("quickstart", epilog=quickstart.EXAMPLES)(quickstart.quickstart)
+app.command("prepare", epilog=prepare.EXAMPLES)(prepare.prepare)
+app.command("fit", epilog=fit.EXAMPLES)(fit.fit)
+app.command("eval", epilog=eval.EXAMPLES)(eval.evaluate)
+app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
+app.command("tune", epilog=tune.EXAMPLES)(tune.tune)
+app.command("recommend", epilog=recommend.EXAMPLES)(recommend.recommend)
+app.command("similar", epilog=similar.EXAMPLES)(similar.similar)
+app.command("report", epilog=report.EXAMPLES)(report.report)
+app.command("update", epilog=update.EXAMPLES)(update.update)
+app.command("export", epilog=export.EXAMPLES)(export.export)
+app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 app.add_typer(config.app, name="config")
@@ -56,6 +73,19 @@ app.add_typer(config.app, name="config")
 def _show_version(asked: bool) -> None:
     if asked:
         typer.echo(f"diffrec {__version__}")
+        raise typer.Exit
+
+
+def _show_completion(asked: bool) -> None:
+    if asked:
+        print(shells.script(shells.current()), end="")
+        raise typer.Exit
+
+
+def _install_completion(asked: bool) -> None:
+    if asked:
+        shell = shells.current()
+        screen.say(f"{shell} completes diffrec from its next start on: {shells.install(shell)}")
         raise typer.Exit
 
 
@@ -71,6 +101,24 @@ def options(
     ] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours anywhere.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    install_completion: Annotated[
+        bool,
+        typer.Option(
+            "--install-completion",
+            callback=_install_completion,
+            is_eager=True,
+            help="Make TAB complete diffrec in this shell (bash, zsh, fish).",
+        ),
+    ] = False,
+    show_completion: Annotated[
+        bool,
+        typer.Option(
+            "--show-completion",
+            callback=_show_completion,
+            is_eager=True,
+            help="Print what this shell loads for it.",
+        ),
+    ] = False,
 ) -> None:
     """Take the options of the program itself."""
     context.default_map = load_defaults(context.command)
@@ -93,6 +141,8 @@ def run(arguments: Sequence[str]) -> int:
     debug = "debug" in flags
     terminated = _watch_signals()
     try:
+        if asked := os.environ.get(shells.ASKED):
+            return shells.answer(app, asked)
         code = app(rest, prog_name="diffrec", standalone_mode=False)
         sys.stdout.flush()
         screen.close()

@@ -7,16 +7,31 @@ from typing import Annotated, Any
 
 import typer
 
+from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
+from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, filled, flat, make_table, plus_minus, report, screen
 
 MODELS = "base,t,multivae,itemknn,ease,ease-t,pop"
+
+EXAMPLES = examples(
+    "diffrec compare ratings.csv --models t,ease,ease-t --trials 10",
+    "diffrec compare ratings -m base,t,lt,multivae --budget 10m --seeds 5",
+    "diffrec compare ratings --plot cost.png --format md > compared.md",
+)
 
 
 def compare(
     data: o.DataArgument,
     models: Annotated[
-        str, typer.Option("--models", "-m", metavar="NAME,NAME...", help="What to compare.")
+        str,
+        typer.Option(
+            "--models",
+            "-m",
+            metavar="NAME,NAME...",
+            help="What to compare.",
+            autocompletion=completion.variant_list,
+        ),
     ] = MODELS,
     seeds: Annotated[int, typer.Option("--seeds", help="Final fits of each model.")] = 3,
     trials: Annotated[
@@ -25,7 +40,12 @@ def compare(
     budget: o.BudgetOption = None,
     assign: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting of every model that has it."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting of every model that has it.",
+            autocompletion=completion.settings,
+        ),
     ] = None,
     plot: Annotated[
         Path | None,
@@ -44,8 +64,6 @@ def compare(
     Models: base, l, t, lt (DiffRec); mf, lightgcn, cdae, multidae, multidae++,
     multivae, codigem, acvae; pop, itemknn, userknn, ease, rp3beta, slim, ials.
     With -t behind most read recent interactions with more weight: ease-t.
-
-    Example: diffrec compare ratings.csv --models t,ease,ease-t --trials 10
     """
     from diffrec_cli import workflows
     from diffrec_cli.workflows.plotting import check_plot, draw

@@ -5,12 +5,23 @@ from __future__ import annotations
 import typer
 
 from diffrec_cli.cli import _options as o
+from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, filled, flat, make_table, report
 
-app = typer.Typer(help="Show the configuration file.", no_args_is_help=True)
+app = typer.Typer(
+    help="Show the configuration file.",
+    epilog=examples("diffrec config path", "diffrec config show"),
+    no_args_is_help=True,
+)
 
 
-@app.command("path")
+@app.command(
+    "path",
+    epilog=examples(
+        "diffrec config path",
+        '${EDITOR:-vi} "$(diffrec config path)"',
+    ),
+)
 def path() -> None:
     """Print the path of the configuration file, which need not exist."""
     from diffrec_cli.paths import config_file
@@ -18,7 +29,13 @@ def path() -> None:
     print(config_file())
 
 
-@app.command("show")
+@app.command(
+    "show",
+    epilog=examples(
+        "diffrec config show",
+        "diffrec config show --format json | jq .defaults",
+    ),
+)
 def show(context: typer.Context, form: o.FormatOption = None) -> None:
     """Show the defaults that the configuration file sets, by command."""
     from diffrec_cli.paths import config_file

@@ -1,22 +1,34 @@
-"""``diffrec data``: prepared datasets, and sample logs."""
+"""``diffrec data``: prepared datasets, sample logs and public ones."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
+from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, confirm, filled, flat, make_table, report, screen
 
-app = typer.Typer(help="List, show, remove prepared datasets; make sample logs.",
-                  no_args_is_help=True)  # fmt: skip
+app = typer.Typer(
+    help="List, show, remove prepared datasets; make sample logs; fetch public ones.",
+    epilog=examples("diffrec data ls", "diffrec data show ratings", "diffrec data sample log.csv"),
+    no_args_is_help=True,
+)
 
 COUNTS = ("users", "items", "interactions", "train", "valid", "test")
 
 
-@app.command("ls")
+@app.command(
+    "ls",
+    epilog=examples(
+        "diffrec data ls",
+        "diffrec data ls --format csv > datasets.csv",
+    ),
+)
 def ls(form: o.FormatOption = None) -> None:
     """List prepared datasets."""
     from diffrec_cli.data.store import summaries
@@ -33,9 +45,14 @@ def ls(form: o.FormatOption = None) -> None:
     )
 
 
-@app.command("show")
-def show(name: Annotated[str, typer.Argument(help="Name of the dataset.")],
-         form: o.FormatOption = None) -> None:  # fmt: skip
+@app.command(
+    "show",
+    epilog=examples(
+        "diffrec data show ratings",
+        "diffrec data show ratings --format json | jq .dropped",
+    ),
+)
+def show(name: o.DatasetArgument, form: o.FormatOption = None) -> None:
     """Show a dataset's counts, drops and source."""
     from diffrec_cli.data.dataset import Dataset
     from diffrec_cli.data.store import find
@@ -50,9 +67,14 @@ def show(name: Annotated[str, typer.Argument(help="Name of the dataset.")],
     )
 
 
-@app.command("rm")
-def rm(name: Annotated[str, typer.Argument(help="Name of the dataset.")],
-       yes: o.YesOption = False) -> None:  # fmt: skip
+@app.command(
+    "rm",
+    epilog=examples(
+        "diffrec data rm ratings",
+        "diffrec data rm ratings --yes  # in a script, which cannot answer",
+    ),
+)
+def rm(name: o.DatasetArgument, yes: o.YesOption = False) -> None:
     """Remove a dataset; models fitted on it keep their own copy."""
     from diffrec_cli.data.store import find, remove
 
@@ -62,7 +84,14 @@ def rm(name: Annotated[str, typer.Argument(help="Name of the dataset.")],
     screen.say(f"removed dataset {name}")
 
 
-@app.command("sample")
+@app.command(
+    "sample",
+    epilog=examples(
+        "diffrec data sample log.csv",
+        "diffrec data sample big.csv --users 9000 --items 4000 --interactions 400000",
+        "diffrec data sample log.csv --seed 2 --overwrite",
+    ),
+)
 def sample(
     out: Annotated[Path, typer.Argument(help="The log, a .csv file.")],
     users: Annotated[int, typer.Option("--users", help="Users.")] = 1000,
@@ -81,6 +110,38 @@ def sample(
     log, table = write_sample(out, options, overwrite=overwrite)
     print(log)
     screen.say(f"{interactions:,} ratings in {log}, item table in {table}")
+
+
+@app.command(
+    "download",
+    epilog=examples(
+        "diffrec data download ml-100k --dir data",
+        "log=$(diffrec data download ml-1m --overwrite -q)",
+    ),
+)
+def download(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="ml-100k|ml-1m",
+            help="The data set.",
+            autocompletion=completion.one_of("ml-100k", "ml-1m"),
+        ),
+    ],
+    directory: Annotated[Path, typer.Option("--dir", help="Where to put the files.")] = Path(),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files.")] = False,
+) -> None:
+    """Fetch a MovieLens rating log and its item table from GroupLens.
+
+    The archive is checked against its published checksum, and kept: the next
+    time nothing is fetched.
+    """
+    from diffrec_cli import workflows
+
+    files = workflows.download(name, directory, overwrite=overwrite, listener=screen)
+    print(files.log)
+    log, items = (shlex.quote(str(path)) for path in (files.log, files.items))
+    screen.say(f"next: diffrec fit {log} --items {items}")
 
 
 def _brief(record: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import typer
 
 from diffrec_cli.cli import _options as o
+from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, filled, make_table, report
+
+EXAMPLES = examples(
+    "diffrec doctor",
+    "diffrec doctor --format json | jq '.checks[] | select(.ok | not)'",
+)
 
 
 def doctor(form: o.FormatOption = None) -> None:

@@ -7,24 +7,45 @@ from typing import Annotated, Any
 
 import typer
 
+from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
+from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, filled, flat, make_table, plus_minus, report, screen
 
 _COLUMNS = 4  # metrics that stand beside each other in 80 columns
 
+EXAMPLES = examples(
+    "diffrec eval --baselines pop,ease",
+    "diffrec eval shop shop@1 --intervals --groups",
+    "diffrec eval shop --metrics recall,ndcg,coverage -k 5,10 --format csv",
+    "diffrec eval shop --min recall@20=0.10 || echo 'do not deploy'",
+)
+
 
 def evaluate(
     models: Annotated[
-        list[str] | None, typer.Argument(help="Models, NAME or NAME@VERSION. [default: the last]")
+        list[str] | None,
+        typer.Argument(
+            help=r"Models, NAME or NAME@VERSION. \[default: the last]",
+            autocompletion=completion.models,
+        ),
     ] = None,
     split: Annotated[
-        str, typer.Option("--split", metavar="valid|test", help="What to predict.")
+        str,
+        typer.Option(
+            "--split",
+            metavar="valid|test",
+            help="What to predict.",
+            autocompletion=completion.one_of("valid", "test"),
+        ),
     ] = "test",
     k: Annotated[str, typer.Option("-k", metavar="K,K...", help="Cutoffs.")] = "10,20",
     metrics: Annotated[
         str,
         typer.Option(
-            "--metrics", help="Some of recall, ndcg, precision, mrr, hit, novelty, coverage."
+            "--metrics",
+            help="Some of recall, ndcg, precision, mrr, hit, novelty, coverage.",
+            autocompletion=completion.metrics,
         ),
     ] = "recall,ndcg",
     history: Annotated[
@@ -33,12 +54,15 @@ def evaluate(
             "--history",
             metavar="train|train+valid",
             help="What the model reads when testing; the paper's protocol is train.",
+            autocompletion=completion.one_of("train", "train+valid"),
         ),
     ] = "train",
     baselines: Annotated[
         str,
         typer.Option(
-            "--baselines", help="Also fit and measure some of pop, itemknn, ease, ease-t..."
+            "--baselines",
+            help="Also fit and measure some of pop, itemknn, ease, ease-t...",
+            autocompletion=completion.baseline_list,
         ),
     ] = "",
     per_user: Annotated[
@@ -49,7 +73,12 @@ def evaluate(
     ] = None,
     minimum: Annotated[
         list[str] | None,
-        typer.Option("--min", metavar="METRIC@K=VALUE", help="Exit with 7 below this value."),
+        typer.Option(
+            "--min",
+            metavar="METRIC@K=VALUE",
+            help="Exit with 7 below this value.",
+            autocompletion=completion.minima,
+        ),
     ] = None,
     groups: Annotated[
         bool,
@@ -65,8 +94,6 @@ def evaluate(
     """Rank everything a user has not seen, and compare with what came next.
 
     Several models stand side by side, with the paired difference to the first.
-
-    Example: diffrec eval --baselines pop,ease --min recall@20=0.1
     """
     from diffrec_cli import workflows
     from diffrec_cli.workflows.evaluating import parse_minima

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
 
+from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
+from diffrec_cli.cli._charts import ASCII, BLOCKS, sparkline
+from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, filled, flat, make_table, report, screen
 from diffrec_cli.presets import PRESETS
+
+EXAMPLES = examples(
+    "diffrec fit ratings.csv --items movies.csv --variant lt",
+    "diffrec fit events.tsv.gz --user-col customer --item-col sku --max-time 30m",
+    "diffrec fit ratings -v t --set lr=1e-3 --set dims=600 --name shop",
+    "diffrec fit ratings -v t --name shop --refit",
+)
 
 
 def fit(
@@ -22,11 +33,17 @@ def fit(
             metavar="base|l|t|lt|...",
             help="DiffRec, latent (large catalogues), temporal (tastes drift), or both;"
             " or another model, see compare --help.",
+            autocompletion=completion.variants,
         ),
     ] = "base",
     name: Annotated[
         str | None,
-        typer.Option("--name", "-n", help="Name of the model. [default: DATASET-VARIANT]"),
+        typer.Option(
+            "--name",
+            "-n",
+            help=r"Name of the model. \[default: DATASET-VARIANT]",
+            autocompletion=completion.model_names,
+        ),
     ] = None,
     device: o.DeviceOption = "auto",
     precision: o.PrecisionOption = "auto",
@@ -37,6 +54,7 @@ def fit(
             metavar="NAME",
             help=f"Named settings: {', '.join(PRESETS)}.",
             rich_help_panel=o.TRAINING,
+            autocompletion=completion.presets,
         ),
     ] = "auto",
     assign: Annotated[
@@ -45,13 +63,14 @@ def fit(
             "--set",
             metavar="KEY=VALUE",
             help="One setting, such as lr=1e-3 or dims=200,600; may be repeated.",
+            autocompletion=completion.settings,
             rich_help_panel=o.TRAINING,
         ),
     ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
-            "--seed", envvar="DIFFREC_SEED", help="Seed. [default: 1]", rich_help_panel=o.TRAINING
+            "--seed", envvar="DIFFREC_SEED", help=r"Seed. \[default: 1]", rich_help_panel=o.TRAINING
         ),
     ] = None,
     epochs: Annotated[
@@ -77,6 +96,7 @@ def fit(
             metavar="svd|lightgcn|FILE.npy",
             help="What the latent variants cluster items by.",
             rich_help_panel=o.TRAINING,
+            autocompletion=completion.one_of("svd", "lightgcn"),
         ),
     ] = None,
     max_time: Annotated[
@@ -129,7 +149,7 @@ def fit(
     split_seed: Annotated[
         int | None,
         typer.Option(
-            "--split-seed", help="Seed of the noise. [default: 1]", rich_help_panel=o.SPLITTING
+            "--split-seed", help=r"Seed of the noise. \[default: 1]", rich_help_panel=o.SPLITTING
         ),
     ] = None,
     no_default: Annotated[
@@ -143,8 +163,6 @@ def fit(
     """Train a model, choose its epoch on the valid part, and store it as the new default.
 
     Prints the model's reference. Ctrl-C keeps the best so far; --resume goes on.
-
-    Example: diffrec fit ratings.csv --variant lt --items movies.csv
     """
     from diffrec_cli import workflows
 
@@ -190,17 +208,38 @@ def show_fitted(fitted: Any, form: str) -> None:
         if fitted.model is not None:
             print(fitted.model)
         return
-    report(form, payload=result, rows=[flat(result)], table=lambda: _table(result))
+    report(form, payload=result, rows=[flat(result)], table=lambda: _table(result, _curve(fitted)))
 
 
-def _table(result: dict[str, Any]) -> Any:
+def _table(result: dict[str, Any], curve: str) -> Any:
     table = make_table("model", result["model"] or "none (dry run)")
     keys = ("variant", "dataset", "epoch", "stopped", "device", "precision", "path")
     rows = [(key, result[key]) for key in keys if key in result]
     metrics = [(f"valid {name}", f"{v:.4f}") for name, v in result.get("valid", {}).items()]
     seconds = [("seconds", f"{result['seconds']:.1f}")] if "seconds" in result else []
     parameters = [("parameters", f"{result['parameters']:,}")]
-    return filled(table, [*rows[:3], *metrics, *seconds, *parameters, *rows[3:]])
+    curves = [("curve", curve)] if curve else []
+    return filled(table, [*rows[:3], *metrics, *curves, *seconds, *parameters, *rows[3:]])
+
+
+def _curve(fitted: Any) -> str:
+    """Return how valid Recall@20 went, in blocks; nothing unless it was measured twice."""
+    if len(fitted.curve) < 2:
+        return ""
+    facts = fitted.training
+    blocks = BLOCKS if _can_print(BLOCKS) else ASCII
+    ends = (fitted.curve[0], facts.valid["recall@20"])
+    first, kept = (f"{value:.4f}".removeprefix("0") for value in ends)
+    line = sparkline(fitted.curve, blocks=blocks)
+    return f"{line}  {first} to {kept} (epoch {facts.epoch} of {facts.epochs})"
+
+
+def _can_print(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _say_how_to_resume(fitted: Any) -> None:

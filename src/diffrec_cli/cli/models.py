@@ -7,20 +7,28 @@ from typing import Annotated, Any
 
 import typer
 
+from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
+from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, confirm, filled, flat, make_table, report, screen
 from diffrec_cli.errors import UsageError
 
-app = typer.Typer(help="List, show, rename, remove, export, import and verify models.",
-                  no_args_is_help=True)  # fmt: skip
+app = typer.Typer(
+    help="List, show, rename, remove, export, import and verify models.",
+    epilog=examples(
+        "diffrec models ls", "diffrec models show shop", "diffrec models default shop@1"
+    ),
+    no_args_is_help=True,
+)
 
-OptionalReference = Annotated[
-    str | None, typer.Argument(metavar="MODEL", help="NAME or NAME@VERSION. [default: the last]")
-]
-Reference = Annotated[str, typer.Argument(metavar="MODEL", help="NAME or NAME@VERSION.")]
 
-
-@app.command("ls")
+@app.command(
+    "ls",
+    epilog=examples(
+        "diffrec models ls",
+        "diffrec models ls --format jsonl | jq -r 'select(.default).name'",
+    ),
+)
 def ls(form: o.FormatOption = None) -> None:
     """List models; a star marks the default."""
     from diffrec_cli.registry.store import list_models
@@ -39,12 +47,15 @@ def ls(form: o.FormatOption = None) -> None:
         screen.say("no models yet: make one with `diffrec fit`")
 
 
-@app.command("show")
+@app.command(
+    "show",
+    epilog=examples(
+        "diffrec models show",
+        "diffrec models show shop@1 --format json | jq .config",
+    ),
+)
 def show(
-    reference: Annotated[
-        str | None,
-        typer.Argument(metavar="MODEL", help="NAME or NAME@VERSION. [default: the last]"),
-    ] = None,
+    reference: o.OptionalModelArgument = None,
     form: o.FormatOption = None,
 ) -> None:
     """Show everything that is known about a model."""
@@ -60,8 +71,14 @@ def show(
     )
 
 
-@app.command("rm")
-def rm(reference: Reference, yes: o.YesOption = False) -> None:
+@app.command(
+    "rm",
+    epilog=examples(
+        "diffrec models rm shop@1",
+        "diffrec models rm shop --yes  # every version, without a question",
+    ),
+)
+def rm(reference: o.ModelArgument, yes: o.YesOption = False) -> None:
     """Remove a version of a model, or with NAME alone all of them."""
     from diffrec_cli.registry.store import covered_by, list_models, remove
 
@@ -73,9 +90,17 @@ def rm(reference: Reference, yes: o.YesOption = False) -> None:
         screen.say(f"the default model is now {after[0]}")
 
 
-@app.command("mv")
+@app.command(
+    "mv",
+    epilog=examples(
+        "diffrec models mv ratings-t shop",
+        "diffrec models mv shop shop-2024",
+    ),
+)
 def mv(
-    old: Annotated[str, typer.Argument(help="Name of the model.")],
+    old: Annotated[
+        str, typer.Argument(help="Name of the model.", autocompletion=completion.model_names)
+    ],
     new: Annotated[str, typer.Argument(help="Its new name.")],
 ) -> None:
     """Give a model, with all its versions, another name."""
@@ -85,10 +110,21 @@ def mv(
     screen.say(f"renamed {old} to {new}")
 
 
-@app.command("default")
+@app.command(
+    "default",
+    epilog=examples(
+        "diffrec models default",
+        "diffrec models default shop@1  # back to an earlier version",
+    ),
+)
 def default(
     reference: Annotated[
-        str | None, typer.Argument(metavar="MODEL", help="The new default. [default: show it]")
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            help=r"The new default. \[default: show it]",
+            autocompletion=completion.models,
+        ),
     ] = None,
 ) -> None:
     """Show or set the model that is meant when none is named."""
@@ -99,9 +135,16 @@ def default(
     print(resolve(None).record.reference)
 
 
-@app.command("export")
+@app.command(
+    "export",
+    epilog=examples(
+        "diffrec models export",
+        "diffrec models export shop@1 backup/",
+        "diffrec models export shop shop.tar --overwrite",
+    ),
+)
 def export(
-    reference: OptionalReference = None,
+    reference: o.OptionalModelArgument = None,
     out: Annotated[
         Path, typer.Argument(help="The archive, or a directory: NAME-VERSION.tar there.")
     ] = Path(),
@@ -115,7 +158,13 @@ def export(
     print(export(reference, out, overwrite=overwrite))
 
 
-@app.command("import")
+@app.command(
+    "import",
+    epilog=examples(
+        "diffrec models import shop-1.tar",
+        "diffrec models import shop-1.tar --name shop-copy",
+    ),
+)
 def import_(
     archive: Annotated[Path, typer.Argument(help="What `models export` wrote.")],
     name: Annotated[str | None, typer.Option("--name", "-n", help="Another name.")] = None,
@@ -126,9 +175,15 @@ def import_(
     print(import_(archive, name).record.reference)
 
 
-@app.command("verify")
+@app.command(
+    "verify",
+    epilog=examples(
+        "diffrec models verify",
+        "diffrec models verify shop@1 --format csv",
+    ),
+)
 def verify(
-    reference: OptionalReference = None,
+    reference: o.OptionalModelArgument = None,
     form: o.FormatOption = None,
 ) -> None:
     """Check every file of a model against its recorded hash."""

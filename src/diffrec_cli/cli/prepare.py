@@ -6,8 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
+from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
+from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, filled, flat, make_table, report, screen
+
+EXAMPLES = examples(
+    "diffrec prepare ratings.csv --items movies.csv --name movies",
+    "diffrec prepare ratings.dat --sep :: --no-header --dry-run",
+    "diffrec prepare events.parquet --split-by time --min-user-interactions 5",
+    "zcat likes-*.csv.gz | diffrec prepare - --name likes --overwrite",
+)
 
 
 def prepare(
@@ -20,7 +29,13 @@ def prepare(
         ),
     ],
     name: Annotated[
-        str | None, typer.Option("--name", "-n", help="Name of the dataset. [default: the file's]")
+        str | None,
+        typer.Option(
+            "--name",
+            "-n",
+            help=r"Name of the dataset. \[default: the file's]",
+            autocompletion=completion.datasets,
+        ),
     ] = None,
     user_col: o.UserColOption = None,
     item_col: o.ItemColOption = None,
@@ -44,7 +59,7 @@ def prepare(
         typer.Option(
             "--seed",
             envvar="DIFFREC_SEED",
-            help="Seed of the noise. [default: 1]",
+            help=r"Seed of the noise. \[default: 1]",
             rich_help_panel=o.SPLITTING,
         ),
     ] = None,
@@ -58,8 +73,6 @@ def prepare(
 
     Reads CSV, TSV, ;, |, :: and gzip, Parquet, RecBole .inter, and the DiffRec
     authors' .npy lists. Ids stay as they are written.
-
-    Example: diffrec prepare ratings.csv --items movies.csv --name movies
     """
     from diffrec_cli import workflows
 

@@ -6,13 +6,27 @@ from typing import Annotated, Any
 
 import typer
 
+from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
+from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, flat, report, screen
+
+EXAMPLES = examples(
+    "diffrec quickstart",
+    "diffrec quickstart --variant lt --device cpu",
+)
 
 
 def quickstart(
     variant: Annotated[
-        str, typer.Option("--variant", "-v", metavar="base|l|t|lt", help="Which model.")
+        str,
+        typer.Option(
+            "--variant",
+            "-v",
+            metavar="base|l|t|lt",
+            help="Which model.",
+            autocompletion=completion.diffrec_variants,
+        ),
     ] = "t",
     device: o.DeviceOption = "auto",
     form: o.FormatOption = None,

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
+from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import Format, chosen, filled, make_table, print_renderable, screen
 from diffrec_cli.errors import UsageError
 
 WHO, WHAT = "For whom", "Which items"
 
+EXAMPLES = examples(
+    "diffrec recommend --user 42 -k 10 --titles --why",
+    "diffrec recommend --users - --format jsonl < users.txt | jq -r .item",
+    "diffrec recommend --all-users --out lists.parquet  # goes on after a kill",
+    "diffrec recommend --all-users --shard 2/4 --events today.csv --out 2.parquet",
+    "diffrec recommend -u 42 --where 'year >= 1990' --diversity 0.3",
+    "diffrec recommend --history newcomers.csv -k 5 --titles",
+)
+
 
 def recommend(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            envvar="DIFFREC_MODEL",
-            help="NAME or NAME@VERSION. [default: the last]",
-        ),
-    ] = None,
+    model: o.ModelOption = None,
     user: Annotated[
         list[str] | None,
         typer.Option("--user", "-u", metavar="ID", help="A user; repeatable.", rich_help_panel=WHO),
@@ -32,12 +36,21 @@ def recommend(
     users: Annotated[
         str | None,
         typer.Option(
-            "--users", metavar="FILE|-", help="A file of users, one a line.", rich_help_panel=WHO
+            "--users",
+            metavar="FILE|-",
+            help="A file of users, one a line, answered as they arrive.",
+            rich_help_panel=WHO,
         ),
     ] = None,
     all_users: Annotated[
-        bool, typer.Option("--all-users", help="Every known user.", rich_help_panel=WHO)
+        bool, typer.Option("--all-users", help="Every known user, by id.", rich_help_panel=WHO)
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard", metavar="I/N", help="Of all users the I-th of N parts.", rich_help_panel=WHO
+        ),
+    ] = None,
     history: Annotated[
         str | None,
         typer.Option(
@@ -56,6 +69,15 @@ def recommend(
             rich_help_panel=WHO,
         ),
     ] = None,
+    events: Annotated[
+        Path | None,
+        typer.Option(
+            "--events",
+            metavar="FILE",
+            help="What happened since: user,item[,time], newest in the users' histories.",
+            rich_help_panel=WHO,
+        ),
+    ] = None,
     on_unknown: Annotated[
         str,
         typer.Option(
@@ -63,6 +85,7 @@ def recommend(
             metavar="error|skip|popular",
             help="What to do about unknown users.",
             rich_help_panel=WHO,
+            autocompletion=completion.one_of("error", "skip", "popular"),
         ),
     ] = "error",
     k: Annotated[int, typer.Option("-k", help="Length of a list.", rich_help_panel=WHAT)] = 20,
@@ -78,7 +101,43 @@ def recommend(
         Path | None,
         typer.Option("--block", help="File of items: none of these.", rich_help_panel=WHAT),
     ] = None,
+    block_for: Annotated[
+        Path | None,
+        typer.Option(
+            "--block-for", help="File of user,item: not this for him.", rich_help_panel=WHAT
+        ),
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            "--where",
+            metavar="CONDITION",
+            help="Over the item table: 'year >= 1990 and genre contains Comedy'.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    dislike: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dislike",
+            metavar="ITEM",
+            help="Away from this and its like; repeatable.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    diversity: Annotated[
+        float,
+        typer.Option(
+            "--diversity",
+            help="0 to 1: how much it counts that items are unlike.",
+            rich_help_panel=WHAT,
+        ),
+    ] = 0.0,
     titles: Annotated[bool, typer.Option("--titles", "-t", help="Add the items' titles.")] = False,
+    why: Annotated[
+        bool,
+        typer.Option("--why", help="Add the items of the history that raised each score most."),
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="FILE.csv, .jsonl or .parquet; - is stdout."),
@@ -89,37 +148,43 @@ def recommend(
 ) -> None:
     """Print the top items of users: user, rank, item, score.
 
-    Known users enter with their whole history; what they have is left out.
-
-    Example: diffrec recommend --user 42 -k 20 --titles
+    Known users enter with their whole history; what they have is left out. A file appears
+    when it is complete; an export of all users that was killed goes on with the same command.
     """
     from diffrec_cli import workflows
     from diffrec_cli.data.tables import check_target
 
-    to_file = out is not None and str(out) != "-"
-    if out is not None and to_file:
-        _check_out(check_target(out), form)
-    lists = workflows.recommend(
-        model,
-        users=user or [],
-        users_file=users,
-        all_users=all_users,
-        history=history,
-        like=like or [],
-        k=k,
-        include_seen=include_seen,
-        allow=allow,
-        block=block,
-        on_unknown=on_unknown,
-        titles=titles,
-        device=device,
-        precision=precision,
-        listener=screen,
-    )
-    if out is not None and to_file:
-        _write_file(lists, out)
-    else:
-        _print(lists, chosen(form, piped="csv"))
+    options: dict[str, Any] = {
+        "users": user or [],
+        "users_file": users,
+        "all_users": all_users,
+        "shard": shard,
+        "history": history,
+        "like": like or [],
+        "dislike": dislike or [],
+        "events": events,
+        "k": k,
+        "include_seen": include_seen,
+        "allow": allow,
+        "block": block,
+        "block_for": block_for,
+        "where": where,
+        "diversity": diversity,
+        "on_unknown": on_unknown,
+        "titles": titles,
+        "why": why,
+        "device": device,
+        "precision": precision,
+    }
+    if out is None or str(out) == "-":
+        lists = workflows.recommend(model, listener=screen, **options)
+        print_lists(chosen(form, piped="csv"), lists.model, lists.tables)
+        return
+    _check_out(check_target(out), form)
+    exported = workflows.export_lists(out, model, listener=screen, **options)
+    screen.close()
+    number = "" if exported.users is None else f"{exported.users:,} "
+    screen.say(f"{number}lists of {exported.model} in {out}")
 
 
 def _check_out(by_name: str, asked: Format | None) -> None:
@@ -130,38 +195,31 @@ def _check_out(by_name: str, asked: Format | None) -> None:
         )
 
 
-def _write_file(lists: Any, out: Path) -> None:
-    from diffrec_cli.data.tables import write_file
-
-    write_file(out, lists.tables)
-    screen.close()
-    screen.say(f"{lists.users:,} lists of {lists.model} in {out}")
-
-
-def _print(lists: Any, form: str) -> None:
+def print_lists(form: str, model: str, tables: Iterable[Any], key: str = "recommendations") -> None:
+    """Print lists as they come; a JSON document has them under `key`."""
     if form == Format.table:
-        for table in lists.tables:
+        for table in tables:
             screen.close()  # a bar and a table do not share a line
             print_renderable(lists_table(table))
     elif form == Format.json:
-        _print_json(lists)
+        _print_json(model, tables, key)
     else:
         from diffrec_cli.data.tables import write_stream
 
-        write_stream(sys.stdout.buffer, form, lists.tables)
+        write_stream(sys.stdout.buffer, form, tables)
 
 
-def _print_json(lists: Any) -> None:
+def _print_json(model: str, tables: Iterable[Any], key: str) -> None:
     """Print one JSON document, list by list, so that a long one needs no memory."""
     import json
 
     from diffrec_cli.cli._output import SCHEMA_VERSION
 
-    head = {"schema_version": SCHEMA_VERSION, "model": lists.model}
+    head = {"schema_version": SCHEMA_VERSION, "model": model}
     write = sys.stdout.write
-    write(json.dumps(head)[:-1] + ', "recommendations": [')
+    write(f'{json.dumps(head)[:-1]}, "{key}": [')
     separator = "\n"
-    for table in lists.tables:
+    for table in tables:
         for row in table.to_pylist():
             write(separator + json.dumps(row, ensure_ascii=False))
             separator = ",\n"
@@ -172,8 +230,13 @@ def lists_table(table: Any) -> Any:
     """Return lists as a table for people."""
     columns = {"rank": ">rank", "score": ">score"}
     rendered = make_table(*(columns.get(name, name) for name in table.column_names))
-    rows = (
-        [f"{value:.4f}" if name == "score" else value for name, value in row.items()]
-        for row in table.to_pylist()
-    )
+    rows = ([_cell(name, value) for name, value in row.items()] for row in table.to_pylist())
     return filled(rendered, rows)
+
+
+def _cell(name: str, value: Any) -> Any:
+    if name == "score":
+        return f"{value:.4f}"
+    if name == "because":
+        return "; ".join(reason.get("title", reason["item"]) for reason in value)
+    return value

@@ -6,14 +6,29 @@ from typing import Annotated, Any
 
 import typer
 
+from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
+from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, filled, flat, make_table, report, screen
+
+EXAMPLES = examples(
+    "diffrec tune ratings.csv --variant t --trials 30 --write-preset mine",
+    "diffrec tune ratings -v lt --budget 2h --jobs 2 --set epochs=200",
+    "diffrec fit ratings -v t --preset mine",
+)
 
 
 def tune(
     data: o.DataArgument,
     variant: Annotated[
-        str, typer.Option("--variant", "-v", metavar="NAME", help="base, l, t, lt, multivae, ...")
+        str,
+        typer.Option(
+            "--variant",
+            "-v",
+            metavar="NAME",
+            help="base, l, t, lt, multivae, ...",
+            autocompletion=completion.variants,
+        ),
     ] = "base",
     trials: Annotated[
         int, typer.Option("--trials", help="Trials in all, earlier sittings' included.")
@@ -24,7 +39,12 @@ def tune(
     ] = 1,
     assign: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting that is not searched for."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting that is not searched for.",
+            autocompletion=completion.settings,
+        ),
     ] = None,
     write_preset: Annotated[
         str | None,
@@ -40,8 +60,6 @@ def tune(
     The model's own settings are the first trial; bad ones are given up early.
     The same command goes on where it ended.
     Needs Optuna: pip install 'diffrec-cli\[tune]'
-
-    Example: diffrec tune ratings.csv --variant t --trials 30 --write-preset mine
     """
     from diffrec_cli import workflows
 

@@ -142,6 +142,8 @@ class Downloaded:
 
     Parameters
     ----------
+    archive
+        What was fetched; its README has the licence.
     log
         The rating log, byte for byte as published.
     items
@@ -150,6 +152,7 @@ class Downloaded:
         Whether all of it was there already.
     """
 
+    archive: Path
     log: Path
     items: Path
     reused: bool
@@ -201,14 +204,14 @@ def download(
     for path in missing:
         with storage_errors(path), AtomicFile(path) as file:
             file.stream.write(files[path])
-    return Downloaded(log, items, reused=not missing)
+    return Downloaded(archive, log, items, reused=not missing)
 
 
 def _stored(archive: Path, source: Source, overwrite: bool) -> bytes | None:
     """Return the archive that is on the disk; None if it is to be fetched."""
-    if not archive.is_file():
-        return None
-    with storage_errors(archive):
+    with storage_errors(archive):  # looking into a directory may be forbidden as well
+        if not archive.is_file():
+            return None
         content = archive.read_bytes()
     if _md5(content) == source.md5:
         return content
@@ -246,8 +249,7 @@ def _fetch(source: Source, archive: Path, progress: Progress) -> bytes:
 
 def _read(response: Any, progress: Progress) -> bytes:
     """Read an answer, but no more than one byte above the limit: its checksum will not be right."""
-    length = response.headers.get("Content-Length", "")
-    total = int(length) if length.isdecimal() else None
+    total = response.length  # None where the header is missing, or no number
     content = bytearray()
     while len(content) <= _LARGEST and (block := response.read(_BLOCK)):
         content += block

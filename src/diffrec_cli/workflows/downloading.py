@@ -48,5 +48,6 @@ def download(
     )
     verb = "reused" if files.reused else "wrote"
     listener(Note(f"{verb} {files.log} and {files.items}"))
-    listener(Note("MovieLens' licence: research only, and the files may not be passed on"))
+    terms = f"research only, and the files may not be passed on; see README in {files.archive}"
+    listener(Note(f"MovieLens' licence: {terms}"))
     return files

@@ -20,6 +20,7 @@ from diffrec_cli.training.devices import (
     device_name,
     memory_errors,
 )
+from diffrec_cli.training.loop import SELECTION_METRIC
 from diffrec_cli.workflows.events import Listener, Plan, silent
 from diffrec_cli.workflows.learning import Learned, learn
 from diffrec_cli.workflows.planning import Job, plan, plan_line
@@ -46,6 +47,8 @@ class Fitted:
         Number of trained parameters (the plan's is an estimate for the latent variants).
     interruption
         What interrupted the fit, if anything did: the best so far was published all the same.
+    curve
+        Recall@20 on the valid part, of each epoch after which it was measured.
     """
 
     model: str | None
@@ -54,6 +57,7 @@ class Fitted:
     training: TrainingFacts | None = None
     parameters: int = 0
     interruption: BaseException | None = None
+    curve: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -176,7 +180,13 @@ def fit(
         training=artifact.record.training,
         parameters=artifact.record.parameters,
         interruption=learned.interruption,
+        curve=_valid_curve(artifact),
     )
+
+
+def _valid_curve(artifact: Artifact) -> tuple[float, ...]:
+    values = (entry.get(SELECTION_METRIC) for entry in artifact.epoch_log())
+    return tuple(value for value in values if value is not None)
 
 
 def _publish(job: Job, learned: Learned, run: Path) -> Artifact:

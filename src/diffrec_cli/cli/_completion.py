@@ -1,0 +1,133 @@
+"""What a shell offers for a half-typed word: names of models, datasets, settings and so on.
+
+A completion runs at every press of the Tab key, so it reads directories and nothing else; what
+cannot be read gives no names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import typer
+
+from diffrec_cli.config import VARIANTS, closed_forms, variant_names
+from diffrec_cli.errors import DiffrecError
+from diffrec_cli.paths import datasets_dir, is_name, presets_dir
+from diffrec_cli.presets import PRESETS, auto
+
+Names = Callable[[], list[str]]
+
+#: What ``--metrics`` takes; written out, because where they are computed NumPy is imported.
+METRICS = ("recall", "ndcg", "precision", "mrr", "hit", "novelty", "coverage")
+#: What ``--device`` and ``--precision`` take, whatever this machine has.
+DEVICES = ("auto", "cuda", "mps", "cpu")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+def models() -> list[str]:
+    """Return what can be a model's reference: every NAME, and every NAME@VERSION."""
+    keys = _model_keys()
+    return [*dict.fromkeys(name for name, _ in keys), *(f"{name}@{n}" for name, n in keys)]
+
+
+def model_names() -> list[str]:
+    """Return the name of every model."""
+    return list(dict.fromkeys(name for name, _ in _model_keys()))
+
+
+def datasets() -> list[str]:
+    """Return the name of every prepared dataset."""
+    return [path.name for path in _entries(datasets_dir) if is_name(path.name)]
+
+
+def datasets_or_files(incomplete: str) -> list[str]:
+    """Return datasets, and the files that go on the same way.
+
+    Without a dataset that fits there is nothing: then the shell offers its files itself,
+    which it does better.
+    """
+    fitting = [name for name in datasets() if name.startswith(incomplete)]
+    return [*fitting, *_files(incomplete)] if fitting else []
+
+
+def presets() -> list[str]:
+    """Return the name of every preset, the user's own included."""
+    own = [path.stem for path in _entries(presets_dir) if path.suffix == ".json"]
+    return [*PRESETS, *own]
+
+
+def variants() -> list[str]:
+    """Return the name of every model that can be fitted."""
+    return variant_names()
+
+
+def baselines() -> list[str]:
+    """Return the name of every model that is fitted at once, without epochs."""
+    return closed_forms()
+
+
+def one_of(*words: str) -> Names:
+    """Return a completer of words that are known beforehand."""
+    return lambda: list(words)
+
+
+def several(names: Names) -> Callable[[str], list[str]]:
+    """Return a completer of a list separated by commas, which names nothing twice.
+
+    Examples
+    --------
+    >>> several(one_of("pop", "ease", "slim"))("pop,s")
+    ['pop,ease', 'pop,slim']
+    """
+
+    def complete(incomplete: str) -> list[str]:
+        head, comma, _ = incomplete.rpartition(",")
+        taken = head.split(",")
+        return [f"{head}{comma}{name}" for name in names() if name not in taken]
+
+    return complete
+
+
+def minima() -> list[str]:
+    """Return how ``METRIC@K=VALUE`` may begin, at the usual cut-offs."""
+    return [f"{metric}@{k}=" for metric in METRICS for k in (10, 20)]
+
+
+def settings(context: typer.Context) -> list[str]:
+    """Return how ``KEY=VALUE`` may begin, for the models that the command line names."""
+    given = context.params.get("variant") or context.params.get("models") or "base"
+    named = set(given.split(",")).intersection(variant_names())
+    return sorted({f"{key}=" for name in named for key in auto(name, users=1).values()})
+
+
+device, precision = one_of(*DEVICES), one_of(*PRECISIONS)
+metrics = several(one_of(*METRICS))
+variant_list, baseline_list = several(variants), several(baselines)
+diffrec_variants = one_of(*VARIANTS)
+
+
+def _model_keys() -> list[tuple[str, int]]:
+    from diffrec_cli.registry.references import all_keys
+
+    try:
+        return all_keys()
+    except (DiffrecError, OSError, RuntimeError):
+        return []
+
+
+def _entries(directory: Callable[[], Path]) -> list[Path]:
+    """Return what is in a directory of the state; nothing if that cannot be said."""
+    try:
+        return sorted(directory().iterdir())
+    except (OSError, RuntimeError):  # RuntimeError: DIFFREC_HOME is ~ of nobody
+        return []
+
+
+def _files(start: str) -> list[str]:
+    """Return the paths that begin so, directories with a slash behind."""
+    head, slash, tail = start.rpartition("/")
+    entries = _entries(lambda: Path(head + slash))
+    found = [path for path in entries if path.name.startswith(tail) and path.name.isprintable()]
+    shown = [path for path in found if tail or not path.name.startswith(".")]
+    return [f"{head}{slash}{path.name}{'/' if path.is_dir() else ''}" for path in shown]

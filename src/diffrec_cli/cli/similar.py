@@ -1,0 +1,34 @@
+"""``diffrec similar``: items that are like an item."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from diffrec_cli.cli import _options as o
+from diffrec_cli.cli._help import examples
+from diffrec_cli.cli._output import chosen
+from diffrec_cli.cli.recommend import print_lists
+
+EXAMPLES = examples(
+    "diffrec similar 318 -k 10 --titles",
+    "diffrec similar 318 527 --model shop@2 --format jsonl",
+)
+
+
+def similar(
+    items: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Ids of items.")],
+    model: o.ModelOption = None,
+    k: Annotated[int, typer.Option("-k", help="Items for each.")] = 20,
+    titles: Annotated[bool, typer.Option("--titles", "-t", help="Add the titles.")] = False,
+    form: o.FormatOption = None,
+) -> None:
+    """Print the items that a model takes for most like an item.
+
+    Likeness is the cosine between what single items change in the model's hidden vector.
+    """
+    from diffrec_cli import workflows
+
+    found = workflows.similar(items, model, k=k, titles=titles)
+    print_lists(chosen(form, piped="csv"), found.model, [found.table], key="similar")

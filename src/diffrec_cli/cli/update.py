@@ -1,0 +1,46 @@
+"""``diffrec update``: fresh events into a model, without training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from diffrec_cli.cli import _options as o
+from diffrec_cli.cli._help import examples
+from diffrec_cli.cli._output import chosen, filled, make_table, report
+
+EXAMPLES = examples(
+    "diffrec update shop today.csv",
+    "model=$(diffrec update shop today.csv)",
+    "psql -c 'copy likes to stdout csv header' | diffrec update shop -",
+)
+
+
+def update(
+    model: o.ModelArgument,
+    events: Annotated[
+        str, typer.Argument(metavar="EVENTS|-", help="A log of what happened: user,item[,time].")
+    ],
+    form: o.FormatOption = None,
+) -> None:
+    """Store a model with fresh events in its users' histories, as its next version.
+
+    Nothing is trained: lists change because histories do. Prints the new version's reference.
+    """
+    from diffrec_cli import workflows
+    from diffrec_cli.cli._output import screen
+
+    updated = workflows.update(model, events, listener=screen)
+    screen.close()
+    result = updated.to_dict()
+    form_chosen = chosen(form, piped="reference")
+    if form_chosen == "reference":
+        print(updated.model)
+        return
+    report(form_chosen, payload=result, rows=[result], table=lambda: _table(result))
+
+
+def _table(result: dict[str, Any]) -> Any:
+    (_, reference), *rows = result.items()
+    return filled(make_table("model", reference), rows)
