@@ -148,8 +148,9 @@ def recommend(
 ) -> None:
     """Print the top items of users: user, rank, item, score.
 
-    Known users enter with their whole history; what they have is left out. A file appears
-    when it is complete; an export of all users that was killed goes on with the same command.
+    Known users enter with their whole history; what they have is left out.
+    A file appears when it is complete; an export of all users that was killed
+    goes on with the same command.
     """
     from diffrec_cli import workflows
     from diffrec_cli.data.tables import check_target
