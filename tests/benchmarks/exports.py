@@ -22,6 +22,7 @@ from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.models.build import build_model, parameter_count, stored_weights
 from diffrec_cli.registry import store as registry
 from diffrec_cli.registry.record import ModelRecord, TrainingFacts
+from diffrec_cli.workflows.audience import CHUNK
 from tests.benchmarks.measure import run_process
 from tests.benchmarks.processes import DIFFREC, MB
 from tests.benchmarks.sizes import YELP, settings
@@ -47,25 +48,23 @@ def memory(user_counts: list[int]) -> Iterator[Row]:
 
 
 def kills(users: int, times: int = 3) -> Iterator[Row]:
-    """Kill an export at random moments, let it go on, and compare the file with another's."""
+    """Kill an export again and again, let it go on, and compare the file with another's."""
     with tempfile.TemporaryDirectory() as home:
         env = _environment(home)
         publish("all", users)
-        for suffix in ("parquet", "csv"):
-            whole, killed = Path(home) / f"whole.{suffix}", Path(home) / f"killed.{suffix}"
-            seconds, _ = run_process(_export("all", whole), env)
-            moments = [
-                _kill(_export("all", killed), env, seconds / (times + 1)) for _ in range(times)
-            ]
-            run_process(_export("all", killed), env)
-            yield {
-                "file": suffix,
-                "users": users,
-                "killed after, s": " ".join(f"{moment:.1f}" for moment in moments),
-                "sha256": _hash(whole)[:16],
-                "of the killed one": _hash(killed)[:16],
-                "the same bytes": whole.read_bytes() == killed.read_bytes(),
-            }
+        whole, killed = Path(home) / "whole.parquet", Path(home) / "killed.parquet"
+        run_process(_export("all", whole), env)
+        again = _export("all", killed)
+        parts = [-(-users // CHUNK) * (kill + 1) // (times + 1) for kill in range(times)]
+        found = [_kill(again, env, killed.with_name(f"{killed.name}.partial"), n) for n in parts]
+        run_process(again, env)
+        yield {
+            "users": users,
+            "killed at so many parts": " ".join(map(str, found)),
+            "sha256 of an undisturbed run's file": _hash(whole)[:16],
+            "of the killed one's": _hash(killed)[:16],
+            "the same bytes": whole.read_bytes() == killed.read_bytes(),
+        }
 
 
 def publish(name: str, users: int) -> None:
@@ -107,15 +106,16 @@ def _export(model: str, out: Path) -> list[str]:
     return [*DIFFREC, "recommend", *options]
 
 
-def _kill(command: list[str], env: dict[str, str], about: float) -> float:
-    """Start a command and kill it after about so many seconds; return after how many."""
-    started = time.perf_counter()
+def _kill(command: list[str], env: dict[str, str], parts: Path, n: int) -> int:
+    """Kill a command while it makes the part after the n-th; return how many there are."""
     with subprocess.Popen(command, env={**os.environ, **env}) as process:
-        time.sleep(about * random.uniform(0.6, 1.4))
+        while len(list(parts.glob("*.parquet"))) < n and process.poll() is None:
+            time.sleep(0.05)
+        time.sleep(random.uniform(0, 0.5))
         process.send_signal(signal.SIGKILL)
     if process.returncode != -signal.SIGKILL:
         raise RuntimeError(f"the export was over before it could be killed ({process.returncode})")
-    return time.perf_counter() - started
+    return len(list(parts.glob("*.parquet")))
 
 
 def _hash(path: Path) -> str:

@@ -78,8 +78,7 @@ p { margin: .5rem 0; max-width: 44rem; }
 .cards, .columns { display: grid; gap: 1.1rem; margin: 1rem 0;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); }
 .columns { grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
-  gap: 1.8rem 2.6rem; align-items: end; }
-.columns.top { align-items: start; }
+  gap: 1.8rem 2.6rem; align-items: start; }
 .card { background: var(--sheet); border: 1px solid var(--rule); border-radius: 10px;
   padding: 1rem 1.1rem; min-width: 0; }
 .card p { margin: 0; font-size: .94rem; }
@@ -262,16 +261,17 @@ def _epochs_chart(report: Report, title: str, names: Mapping[str, str]) -> str:
         mark=float(epoch),
         mark_name=f"epoch {epoch}",
     )
-    entries = list(zip("ab", names.values(), strict=False))
-    legend = _legend(*entries) if len(entries) > 1 else ""
+    # One line has a legend too: beside a chart with two, its plot then stands as high.
+    legend = _legend(*zip("ab", names.values(), strict=False))
     told = [_told(names[key], points, epoch) for key, points in curves.items()]
-    return _figure(title, legend, chart, f"{', '.join(told)}.")
+    caption = f"From epoch {lines[0].points[0][0]:g} to {epoch}: {', '.join(told)}."
+    return _figure(title, legend, chart, caption)
 
 
 def _told(name: str, points: tuple[tuple[float, float], ...], epoch: int) -> str:
     """Return the first value of a curve and that of the chosen epoch in words."""
     (_, first), chosen = points[0], dict(points).get(float(epoch), points[-1][1])
-    return f"{name} {first:.3g} to {chosen:.3g}"
+    return f"{name} {first:.4g} to {chosen:.4g}"
 
 
 # Accuracy --------------------------------------------------------------------------------
@@ -392,7 +392,7 @@ def _reach(report: Report) -> str:
     body = (
         f"<p>Of {reach.items:,} items, the lists of all {reach.users:,} users hold {shares}."
         f" {_spread(reach.recommended)}</p>\n"
-        f'<div class="columns top">\n{_figure("Who takes the places", legend, chart, caption)}'
+        f'<div class="columns">\n{_figure("Who takes the places", legend, chart, caption)}'
         f"<div>{_scroll(filled(table, rows), 'Concentration', numbers=True)}</div>\n</div>\n"
     )
     return _section("Reach into the catalogue", body)
