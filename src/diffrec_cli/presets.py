@@ -12,15 +12,18 @@ from typing import Any
 
 from diffrec_cli.config import (
     RECENT,
+    SMOOTHING,
     VARIANTS,
     DenoiserConfig,
     DiffusionConfig,
     FitConfig,
     LatentConfig,
+    SmoothingConfig,
     TemporalConfig,
     TrainingConfig,
     comparator_class,
     full_name,
+    is_diffrec,
 )
 from diffrec_cli.errors import UsageError
 from diffrec_cli.files import dump_json, read_record, storage_errors, write_atomically
@@ -195,8 +198,10 @@ def auto(variant: str, users: int) -> FitConfig:
     from. In the latent space many users pay for a wider denoiser and for a log-variance that is
     free; few are better served by the weighted loss.
     """
-    if variant not in VARIANTS:
+    if not is_diffrec(variant):
         return _comparator(full_name(variant), users)
+    if variant.endswith(SMOOTHING):
+        return _smoothing(variant.removesuffix(SMOOTHING), users)
     large = users >= LARGE
     training = TrainingConfig(lr=3e-4, batch_size=_batch_size(users, updates=60), ema_decay=0.99)
     temporal = TemporalConfig() if variant in ("t", "lt") else None
@@ -218,6 +223,15 @@ def auto(variant: str, users: int) -> FitConfig:
             denoiser_lr=1e-3,
         ),
         temporal=temporal,
+    )
+
+
+def _smoothing(variant: str, users: int) -> FitConfig:
+    """Return the settings of a variant whose corruption smooths over the item graph."""
+    return FitConfig(
+        training=TrainingConfig(lr=1e-3, batch_size=_batch_size(users, updates=60), ema_decay=0.99),
+        temporal=TemporalConfig() if variant == "t" else None,
+        smoothing=SmoothingConfig(),
     )
 
 

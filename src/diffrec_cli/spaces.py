@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from diffrec_cli.config import RECENT, VARIANTS, FitConfig
+from diffrec_cli.config import RECENT, SMOOTHING, VARIANTS, FitConfig
 from diffrec_cli.errors import ConfigError
 
 Space = Mapping[str, tuple[Any, ...]]
@@ -37,6 +37,14 @@ _NEIGHBOURS: Space = {"neighbours": (20, 50, 100, 200, 500), "shrink": (0.0, 1.0
 _SPACES: dict[str, Space] = {
     "base": {**_LR, "dims": ((300,), (200, 600), (1000,)), **_DIFFUSION},
     "l": {**_LR, "C": (1, 2, 3, 4, 5), **_DIFFUSION},
+    "smoothing": {
+        "lr": (3e-4, 1e-3, 3e-3),
+        **_DROPOUT,
+        "dim": (64, 128, 200, 400),
+        "rank": (64, 128, 256, 512),
+        "a": (1.0, 1.5, 2.0),
+        "T": (1, 2, 3),
+    },
     "mf": _EMBEDDING,
     "lightgcn": {**_EMBEDDING, "layers": (1, 2, 3)},
     "cdae": {**_AUTOENCODER, "activation": ("sigmoid", "relu", "tanh")},
@@ -75,6 +83,9 @@ def space(variant: str) -> Space:
     if variant in VARIANTS:
         own = _SPACES["l" if "l" in variant else "base"]
         return {**own, **_TEMPORAL} if "t" in variant else own
+    if variant.endswith(SMOOTHING):
+        own = _SPACES["smoothing"]
+        return {**own, **_TEMPORAL} if variant == f"t{SMOOTHING}" else own
     own = _SPACES[variant.removesuffix(RECENT)]
     return {**own, **_TEMPORAL} if variant.endswith(RECENT) else own
 

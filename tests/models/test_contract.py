@@ -180,6 +180,16 @@ class TestLTDiffRec(ModelContract):
     values = QUICK | LATENT
 
 
+class TestSmoothing(ModelContract):
+    variant = "base+smoothing"
+    values = TRAINED | {"dim": 8, "rank": 8, "ema_decay": 0.9}
+
+
+class TestTemporalSmoothing(ModelContract):
+    variant = "t+smoothing"
+    values = TRAINED | {"dim": 8, "rank": 8, "ema_decay": 0.9}
+
+
 class UserContract(ModelContract):
     """A model with a vector for each user: a stranger with the same history is close to it."""
 

@@ -36,6 +36,15 @@ def fit(
             autocompletion=completion.variants,
         ),
     ] = "base",
+    corruption: Annotated[
+        str,
+        typer.Option(
+            "--corruption",
+            metavar="gaussian|smoothing",
+            help="How the diffusion corrupts histories; smoothing goes with base and t.",
+            autocompletion=completion.one_of("gaussian", "smoothing"),
+        ),
+    ] = "gaussian",
     name: Annotated[
         str | None,
         typer.Option(
@@ -177,6 +186,7 @@ def fit(
     fitted = workflows.fit(
         list(data),
         variant=o.variant(variant),
+        corruption=corruption,
         name=name,
         preset=preset,
         values=values | o.assignments(assign or []),

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from diffrec_cli.config.comparators import COMPARATORS, Comparator
 from diffrec_cli.config.fit import (
+    CORRUPTIONS,
     RECENT,
+    SMOOTHING,
     VARIANTS,
     FitConfig,
+    as_file_name,
     closed_forms,
     comparator_class,
+    corrupted,
     full_name,
+    is_diffrec,
     variant_names,
 )
 from diffrec_cli.config.groups import (
@@ -21,6 +26,7 @@ from diffrec_cli.config.groups import (
     DenoiserConfig,
     DiffusionConfig,
     LatentConfig,
+    SmoothingConfig,
     TemporalConfig,
     TrainingConfig,
 )
@@ -28,8 +34,10 @@ from diffrec_cli.config.options import ReadOptions, SplitOptions
 
 __all__ = [
     "COMPARATORS",
+    "CORRUPTIONS",
     "MAX_STEPS",
     "RECENT",
+    "SMOOTHING",
     "VARIANTS",
     "Comparator",
     "DenoiserConfig",
@@ -37,11 +45,15 @@ __all__ = [
     "FitConfig",
     "LatentConfig",
     "ReadOptions",
+    "SmoothingConfig",
     "SplitOptions",
     "TemporalConfig",
     "TrainingConfig",
+    "as_file_name",
     "closed_forms",
     "comparator_class",
+    "corrupted",
     "full_name",
+    "is_diffrec",
     "variant_names",
 ]

@@ -13,6 +13,7 @@ from diffrec_cli.config.groups import (
     DenoiserConfig,
     DiffusionConfig,
     LatentConfig,
+    SmoothingConfig,
     TemporalConfig,
     TrainingConfig,
 )
@@ -21,6 +22,10 @@ from diffrec_cli.errors import ConfigError
 
 #: The variants of DiffRec.
 VARIANTS = ("base", "l", "t", "lt")
+#: What corrupts histories.
+CORRUPTIONS = ("gaussian", "smoothing")
+#: Ends the name of a variant whose corruption is smoothing.
+SMOOTHING = "+smoothing"
 #: Ends the name of a model that is no DiffRec when its input is weighted by order.
 RECENT = "-t"
 
@@ -30,9 +35,10 @@ class FitConfig:
     """Everything that decides what a fit computes.
 
     A variant is a composition: with :class:`LatentConfig` the diffusion runs in the
-    latent space, with :class:`TemporalConfig` the input is weighted by order. With a
-    :class:`Comparator` it is that model instead of DiffRec, and only the groups that the
-    model reads mean anything.
+    latent space, with :class:`TemporalConfig` the input is weighted by order, with
+    :class:`SmoothingConfig` histories are corrupted by smoothing and have a denoiser of
+    that kind. With a :class:`Comparator` it is that model instead of DiffRec, and only the
+    groups that the model reads mean anything.
     """
 
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
@@ -40,6 +46,7 @@ class FitConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     latent: LatentConfig | None = None
     temporal: TemporalConfig | None = None
+    smoothing: SmoothingConfig | None = None
     comparator: Comparator | None = None
 
     def __post_init__(self) -> None:
@@ -50,12 +57,17 @@ class FitConfig:
 
     @property
     def variant(self) -> str:
-        """``base``, ``l``, ``t`` or ``lt``; or a comparator's name, ``-t`` added if temporal."""
+        """Name of the variant, or of the comparator.
+
+        ``base``, ``l``, ``t`` or ``lt``, with ``+smoothing`` behind it if it smooths; a
+        comparator's ends in ``-t`` if its input is weighted by order.
+        """
         if self.comparator is not None:
             return self.comparator.model + (RECENT if self.temporal is not None else "")
         if self.latent is not None:
             return "l" if self.temporal is None else "lt"
-        return "base" if self.temporal is None else "t"
+        variant = "base" if self.temporal is None else "t"
+        return variant if self.smoothing is None else variant + SMOOTHING
 
     @property
     def trains(self) -> bool:
@@ -75,7 +87,9 @@ class FitConfig:
     def _groups(self) -> list[str]:
         """Return the names of the groups of settings that mean something, in order."""
         if self.comparator is None:
-            return [name for name in _GROUPS if getattr(self, name) is not None]
+            unread = () if self.smoothing is None else ("diffusion", "denoiser")
+            names = [name for name in _GROUPS if name not in unread]
+            return [name for name in names if getattr(self, name) is not None]
         given = [*self.comparator.groups, "temporal", "comparator"]
         return [name for name in given if getattr(self, name) is not None]
 
@@ -166,7 +180,13 @@ class FitConfig:
 def variant_names() -> list[str]:
     """Return the name of every model that can be fitted, recency-weighted ones included."""
     recent = [f"{name}{RECENT}" for name, kind in COMPARATORS.items() if kind.weighted]
-    return [*VARIANTS, *COMPARATORS, *recent, *_SHORT]
+    smooth = [f"{name}{SMOOTHING}" for name in ("base", "t")]
+    return [*VARIANTS, *smooth, *COMPARATORS, *recent, *_SHORT]
+
+
+def is_diffrec(variant: str) -> bool:
+    """Tell whether a name is of DiffRec, whatever its corruption."""
+    return variant.removesuffix(SMOOTHING) in VARIANTS
 
 
 def full_name(variant: str) -> str:
@@ -174,12 +194,49 @@ def full_name(variant: str) -> str:
     return _SHORT.get(variant, variant)
 
 
+def corrupted(variant: str, corruption: str) -> str:
+    """Return the name of a variant with this corruption.
+
+    Raises
+    ------
+    ConfigError
+        There is no such corruption, or the variant does not go with it.
+
+    Examples
+    --------
+    >>> corrupted("t", "smoothing")
+    't+smoothing'
+    """
+    if corruption not in CORRUPTIONS:
+        raise ConfigError(
+            f"--corruption {corruption}: unknown", f"one of: {', '.join(CORRUPTIONS)}"
+        )
+    if corruption == "gaussian" or variant.endswith(SMOOTHING):
+        return variant
+    if f"{variant}{SMOOTHING}" not in variant_names():
+        raise ConfigError(
+            f"--corruption {corruption}: not with variant {variant}", "use --variant base or t"
+        )
+    return variant + SMOOTHING
+
+
+def as_file_name(variant: str) -> str:
+    """Return the name of a model as it may stand in the name of a file.
+
+    Examples
+    --------
+    >>> as_file_name("multidae++"), as_file_name("t+smoothing")
+    ('multidaepp', 't-smoothing')
+    """
+    return variant.replace(SMOOTHING, SMOOTHING.replace("+", "-")).replace("+", "p")
+
+
 def closed_forms() -> list[str]:
     """Return the names of the models that have no epochs."""
     return [
         name
         for name in variant_names()
-        if name not in VARIANTS and "training" not in comparator_class(name).groups
+        if not is_diffrec(name) and "training" not in comparator_class(name).groups
     ]
 
 
@@ -198,13 +255,20 @@ _GROUPS: dict[str, type[Any]] = {
     "diffusion": DiffusionConfig,
     "denoiser": DenoiserConfig,
     "latent": LatentConfig,
+    "smoothing": SmoothingConfig,
     "temporal": TemporalConfig,
     "training": TrainingConfig,
 }
 
 
 _SHORT = {"pop": "popularity"}
-_GROUP_VARIANTS = {"latent": "l or lt", "temporal": "t or lt"}
+_GROUP_VARIANTS = {
+    "latent": "l or lt",
+    "temporal": "t or lt",
+    "smoothing": "base+smoothing",
+    "diffusion": "base",
+    "denoiser": "base",
+}
 
 
 def _has(group: type[Any], key: str) -> str | None:

@@ -66,6 +66,37 @@ class DiffusionConfig:
 
 
 @dataclass(frozen=True)
+class SmoothingConfig:
+    """Corruption by smoothing on the item graph, and the denoiser that goes with it."""
+
+    T: int = 3
+    """Steps."""
+    a: float = 1.5
+    """How far x_T lies on the way to the smoothed history: 1 is there, above goes beyond."""
+    rho: float = 0.5
+    """Share of what a step back keeps of x_t besides the prediction."""
+    rank: int = 256
+    """Eigenvectors of the graph that smoothing reads."""
+    dim: int = 200
+    """Size of an item's embedding."""
+    dropout: float = 0.5
+    """Dropout on the history that the denoiser reads in training."""
+    reads_z: bool = True
+    """Whether the denoiser reads x_t; without it, the history alone."""
+    reads_c: bool = True
+    """Whether the history and its smoothed self are added behind the item product."""
+
+    def __post_init__(self) -> None:
+        """Check every field and name the one that is wrong."""
+        check(1 <= self.T <= MAX_STEPS, "T", self.T, f"1 to {MAX_STEPS}")
+        check(self.a >= 0, "a", self.a, "0 or more")
+        check(0 <= self.rho <= 1, "rho", self.rho, "0 to 1")
+        check(self.rank >= 1, "rank", self.rank, "1 or more")
+        check(self.dim >= 1, "dim", self.dim, "1 or more")
+        check(0 <= self.dropout < 1, "dropout", self.dropout, "0 or more and below 1")
+
+
+@dataclass(frozen=True)
 class DenoiserConfig:
     """The MLP that predicts x_0 (or epsilon) from x_t and t."""
 

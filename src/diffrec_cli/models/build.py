@@ -14,6 +14,7 @@ from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.models.comparators.build import build_comparator
 from diffrec_cli.models.diffrec import DiffRec
 from diffrec_cli.models.latent import LatentDiffRec
+from diffrec_cli.models.smoothing import SmoothDiffRec
 from diffrec_cli.models.trainable import Trainable
 
 
@@ -34,13 +35,17 @@ def build_model(
     of_item
         (|I|,) group of each item; only and always for the latent variants.
     train
-        The interactions; only and always for comparators.
+        The interactions; always for comparators and smoothing.
     """
     generator = torch.Generator().manual_seed(config.training.seed)
     if config.comparator is not None:
         if train is None:
             raise ValueError("a comparator needs the interactions")
         return build_comparator(config, train, n_items, generator)
+    if config.smoothing is not None:
+        if train is None:
+            raise ValueError("smoothing needs the interactions")
+        return SmoothDiffRec(config.smoothing, train, n_items, generator)
     if config.latent is None:
         return DiffRec(config, n_items, generator)
     if of_item is None:

@@ -21,6 +21,7 @@ from diffrec_cli.diffusion.reverse import shares
 from diffrec_cli.models.backend import Backend
 from diffrec_cli.models.collapsed import CollapsedDenoiser
 from diffrec_cli.models.output import Head, Output
+from diffrec_cli.models.smooth_scoring import SmoothScorer
 from diffrec_cli.models.vae import GroupVAE
 
 Array = Any  # np.ndarray or torch.Tensor
@@ -67,6 +68,8 @@ def build_scorer(config: FitConfig, weights: Mapping[str, Any], backend: Backend
         from diffrec_cli.models.comparators.build import comparator_scorer
 
         return comparator_scorer(config.comparator, weights, backend)
+    if config.smoothing is not None:
+        return SmoothScorer(config.smoothing, weights, backend)
     if config.latent is None:
         return DiffRecScorer(config, weights, backend)
     return LatentScorer(config, weights, backend)

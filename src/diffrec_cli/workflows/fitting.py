@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diffrec_cli.config import ReadOptions, SplitOptions
+from diffrec_cli.config import ReadOptions, SplitOptions, as_file_name, corrupted
 from diffrec_cli.presets import own_preset as find_preset
 from diffrec_cli.registry import store as registry
 from diffrec_cli.registry.artifact import Artifact
@@ -82,6 +82,7 @@ def fit(
     data: str | Path | Sequence[str | Path],
     *,
     variant: str = "base",
+    corruption: str = "gaussian",
     name: str | None = None,
     preset: str = "auto",
     values: Mapping[str, Any] | None = None,
@@ -107,6 +108,8 @@ def fit(
         Name of a prepared dataset, or log files to prepare on the way.
     variant
         ``base``, ``l``, ``t`` or ``lt``.
+    corruption
+        ``gaussian``, or ``smoothing`` for ``base`` and ``t``.
     name
         Name of the model; by default ``DATASET-VARIANT``.
     preset, values
@@ -137,6 +140,7 @@ def fit(
     chosen_precision = choose_precision(precision, chosen_device)
     if name is not None:
         check_model_name(name)
+    variant = corrupted(variant, corruption)
     find_preset(preset, variant, users=1)  # a mistyped name must not cost a preparation
     dataset = dataset_of(
         data,
@@ -152,7 +156,7 @@ def fit(
     if config.temporal is not None:
         dataset.require_order(variant)
     job = Job(
-        name=check_model_name(name or f"{dataset.name}-{variant.replace('+', 'p')}"),
+        name=check_model_name(name or f"{dataset.name}-{as_file_name(variant)}"),
         dataset=dataset,
         config=config,
         preset=preset,

@@ -21,7 +21,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from diffrec_cli.config import FitConfig, full_name, variant_names
+from diffrec_cli.config import FitConfig, as_file_name, full_name, variant_names
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import DiffrecError, LockedError, MissingExtraError, UsageError
 from diffrec_cli.files import storage_errors
@@ -220,7 +220,7 @@ def _journal(dataset: Dataset, config: FitConfig) -> Path:
         directory.mkdir(parents=True, exist_ok=True)
     searched = [dataset.content_hash, config.to_dict()]
     key = hashlib.sha256(json.dumps(searched, sort_keys=True).encode()).hexdigest()[:16]
-    return directory / f"{config.variant.replace('+', 'p')}-{key}.journal"
+    return directory / f"{as_file_name(config.variant)}-{key}.journal"
 
 
 @contextmanager

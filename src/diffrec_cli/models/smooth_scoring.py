@@ -1,0 +1,91 @@
+"""Inference of DiffRec with smoothing, on NumPy or torch.
+
+Everything between the history and the last step is linear, and a step reads no more of x_t than
+E^T x_t. So the reverse process runs in as many numbers as E and the graph's eigenvectors have
+columns, and only its end is as wide as the catalogue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec_cli.config import SmoothingConfig
+from diffrec_cli.data.sequences import Rows
+from diffrec_cli.diffusion.smoothing import Smoothing
+from diffrec_cli.models.backend import Backend
+from diffrec_cli.models.output import Head, Output
+
+Array = Any  # np.ndarray or torch.Tensor
+
+
+class SmoothScorer:
+    """Scores of the predicted x_0, but for what is copied of the history.
+
+    An item that the user has gets no more for that: it is masked anyway, or asked for with the
+    others on equal terms.
+
+    Parameters
+    ----------
+    config
+        The settings that the model was trained with.
+    weights
+        ``V`` (|I|, d + r), E beside Q; ``b`` (|I|,); ``values`` (r,); ``mix`` (T + 1, 4); ``kappa``
+        (1,); ``EV`` (d, d + r) = E^T V; ``bV`` (d + r,) = b^T V.
+    backend
+        Where to compute.
+    """
+
+    def __init__(
+        self, config: SmoothingConfig, weights: Mapping[str, Any], backend: Backend
+    ) -> None:
+        def load(name: str) -> Array:
+            return backend.asarray(weights[name])
+
+        self.backend, self.xp = backend, backend.xp
+        self.smoothing = Smoothing(config)
+        self.V, self.values = load("V"), load("values")
+        self.EV, self.bV = load("EV"), load("bV")
+        self.d = int(self.EV.shape[0])
+        self.mix = np.asarray(backend.host(load("mix")), np.float64)  # (T + 1, 4)
+        self.kappa = float(backend.host(load("kappa"))[0])
+        self.output = Output(backend, [Head(self.V, load("b"), slice(None))])
+        self.n_items = self.output.n_items
+
+    def hidden(self, rows: Rows) -> Array:
+        """Return what V weighs in the scores, (B, d + r)."""
+        x = self.backend.bag(rows, self.V)  # V^T x, (B, d + r)
+        history = x[:, : self.d] / self.backend.asarray(lengths(rows))
+        low = x[:, self.d :] * self.values  # Q^T A x, (B, r)
+        signal, smooth = self.smoothing.forward[-1].tolist()
+        z = signal * x[:, : self.d] + smooth * self._of_smooth(low)  # E^T x_T
+        for t in range(self.smoothing.T, 0, -1):
+            w_z, w_c, w_copy, w_smooth = self.mix[t].tolist()
+            h = w_z / self.kappa * z + w_c * history
+            if t > 1:
+                p = h @ self.EV + w_copy * x + w_smooth * self._smoothed(low) + self.bV  # V^T p
+                of_p, of_smooth_p, of_z = self.smoothing.back[t].tolist()
+                smooth_p = self._of_smooth(p[:, self.d :] * self.values)  # E^T A p
+                z = of_p * p[:, : self.d] + of_smooth_p * smooth_p + of_z * z
+        return self.xp.concatenate([h, w_smooth * low], 1)
+
+    def scores(self, rows: Rows) -> Array:
+        """Return the scores of all items, (B, |I|)."""
+        return self.output.all_scores(self.hidden(rows))
+
+    def _of_smooth(self, low: Array) -> Array:
+        """Return E^T y of y = Q low, (B, r) -> (B, d)."""
+        return low @ self.EV[:, self.d :].T
+
+    def _smoothed(self, low: Array) -> Array:
+        """Return V^T y of y = Q low, (B, r) -> (B, d + r): Q's columns are orthonormal."""
+        return self.xp.concatenate([self._of_smooth(low), low], 1)
+
+
+def lengths(rows: Rows) -> NDArray[np.float32]:
+    """Return the sum of the values of each row, at least 1, (B, 1)."""
+    sums = np.bincount(rows.rows, rows.values, len(rows))
+    return np.maximum(sums, 1.0).astype(np.float32)[:, None]

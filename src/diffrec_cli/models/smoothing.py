@@ -1,0 +1,115 @@
+"""DiffRec whose corruption smooths histories over the item graph, while it learns.
+
+The denoiser is told what the history says: from what is left of it under dropout, c, and from the
+smoothed x_t it predicts
+
+    h = w_z E^T x_t / kappa + w_c E^T c / |c|_1
+    x_0 = E h + w_copy c + w_smooth A c + b
+
+with weights of each step t, item embeddings E and a bias. The source's networks of a few units in
+the places of these weights stall in copying the history (see ``SmoothingConfig``).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from diffrec_cli.config import SmoothingConfig
+from diffrec_cli.data.sequences import Rows, Sequences
+from diffrec_cli.diffusion.importance import StepSampler
+from diffrec_cli.diffusion.smoothing import Smoothing
+from diffrec_cli.models.backend import TorchBackend
+from diffrec_cli.models.denoiser import xavier
+from diffrec_cli.models.likelihood import square
+from diffrec_cli.models.randomness import sparse_dropout
+from diffrec_cli.models.smooth_scoring import lengths
+from diffrec_cli.models.spectrum import item_spectrum
+from diffrec_cli.models.trainable import Draws, Trainable
+
+#: Columns of the weights of a step.
+W_Z, W_C, W_COPY, W_SMOOTH = range(4)
+
+
+class SmoothDiffRec(Trainable):
+    """DiffRec with smoothing.
+
+    Parameters
+    ----------
+    config
+        Its settings.
+    train
+        The interactions that make the graph.
+    n_items
+        |I|.
+    generator
+        Source of the initial weights, on the CPU.
+    """
+
+    kappa: Tensor
+    forward_table: Tensor
+    reads: Tensor
+
+    def __init__(
+        self, config: SmoothingConfig, train: Sequences, n_items: int, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.config, self.n_items = config, n_items
+        self.E = xavier(n_items, config.dim, n_items + config.dim, generator)
+        start = torch.tensor([1.0, 1.0, 0.0, 1.0])
+        self.mix = nn.Parameter(start.repeat(config.T + 1, 1))
+        self.b = nn.Parameter(torch.zeros(n_items))
+        mean_length = train.size / max(1, len(train))
+        self.register_buffer("kappa", torch.tensor([max(1.0, mean_length)]))
+        forward = torch.from_numpy(Smoothing(config).forward).float()
+        self.register_buffer("forward_table", forward, persistent=False)
+        reads = torch.tensor([config.reads_z, True, config.reads_c, config.reads_c])
+        self.register_buffer("reads", reads.float(), persistent=False)
+        self.sampler = StepSampler(config.T, by_importance=False)
+        self._train = train
+        self._basis: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def basis(self) -> tuple[Tensor, Tensor]:
+        """Q (|I|, r) and the eigenvalues (r,) on the model's device; made at first use."""
+        if self._basis is None:
+            spectrum = item_spectrum(self._train, self.n_items, self.config.rank)
+            device = self.E.device
+            self._basis = (
+                torch.from_numpy(spectrum.Q).to(device),
+                torch.from_numpy(spectrum.values).to(device),
+            )
+        return self._basis
+
+    def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
+        """Return the squared error of the predicted history, averaged over users and items."""
+        Q, values = self.basis
+        t, _ = self.sampler.draw(len(rows), draws.device)
+        signal, smooth = self.forward_table[t].T[:, :, None]  # (B, 1) each
+        w = (self.mix * self.reads)[t]  # (B, 4)
+        x = backend.bag(rows, self.E)  # E^T x, (B, d)
+        x_smooth = (backend.bag(rows, Q) * values) @ (Q.T @ self.E)  # E^T A x
+        z = signal * x + smooth * x_smooth
+        c = sparse_dropout(rows, self.config.dropout, draws.host)
+        history = backend.bag(c, self.E) / backend.asarray(lengths(c))
+        h = w[:, [W_Z]] * z / self.kappa + w[:, [W_C]] * history
+        seen = w[:, [W_SMOOTH]] * backend.bag(c, Q) * values
+        predicted = torch.cat([h, seen], 1) @ torch.cat([self.E, Q], 1).T + self.b  # (B, |I|)
+        predicted = predicted + w[:, [W_COPY]] * backend.dense(c, self.n_items)
+        return square(predicted, rows, backend) / self.n_items
+
+    @torch.no_grad()
+    def scoring_weights(self) -> dict[str, Tensor]:
+        """Return what :class:`~.smooth_scoring.SmoothScorer` reads, products with E included."""
+        Q, values = self.basis
+        E, b = self.E.detach(), self.b.detach()
+        V = torch.cat([E, Q], 1)
+        return {
+            "V": V,
+            "b": b,
+            "values": values,
+            "mix": self.mix.detach() * self.reads,
+            "kappa": self.kappa,
+            "EV": E.T @ V,
+            "bV": b @ V,
+        }
