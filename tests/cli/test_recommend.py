@@ -225,6 +225,19 @@ def test_a_disliked_item_is_in_no_list_and_moves_the_others(cli: Cli) -> None:
     assert all(scores.get(row["item"]) != row["score"] for row in away)
 
 
+def test_liked_items_move_the_lists_of_users_the_more_the_stronger(cli: Cli) -> None:
+    def scores(*options: object) -> dict[str, float]:
+        lists = rows(cli("recommend", "-u", "u0001", "-k", 60, "--include-seen", *options).out)
+        return {row["item"]: float(row["score"]) for row in lists}
+
+    plain, once = scores(), scores("--like", "i0003")
+    half, none = (scores("--like", "i0003", "--strength", s) for s in (0.5, 0))
+    assert none == plain
+    for item, score in plain.items():
+        assert half[item] - score == pytest.approx((once[item] - score) / 2, abs=1e-3)
+    assert once != plain
+
+
 def test_diverse_lists_begin_alike_and_have_k_items(cli: Cli) -> None:
     free = [r["item"] for r in rows(cli("recommend", "-u", "u0001", "-k", 8).out)]
     mixed = [

@@ -6,13 +6,14 @@ import pytest
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.evaluation.ranking import rank
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
-from diffrec_cli.models.guidance import away_from
+from diffrec_cli.models.guidance import guided
 from diffrec_cli.models.output import Head, Output
 
 rng = np.random.default_rng(3)
 V = rng.standard_normal((9, 4)).astype(np.float32)
 b = rng.standard_normal(9).astype(np.float32)
 OF_COLUMNS = np.array([0, 3, 4, 8, 1, 2, 5, 6, 7])  # two groups of items
+NONE = np.empty(0, np.int64)
 BACKENDS = {"numpy": NumpyBackend(), "torch": TorchBackend("cpu")}
 
 
@@ -78,25 +79,33 @@ def test_shifted_scores_are_higher_by_the_offset(name: str) -> None:
 @pytest.mark.parametrize("linear", [True, False])
 def test_scores_lose_what_the_items_would_add_for_somebody_unknown(linear: bool) -> None:
     scorer = Summing(BACKENDS["numpy"], linear)
-    guided = away_from(scorer, np.array([2, 6]), strength=0.5)
+    moved = guided(scorer, NONE, np.array([2, 6]), strength=0.5)
     user, having, nothing = (scorer.scores(histories(x))[0] for x in ([1, 4], [2, 6], []))
     expected = user - 0.5 * (having - nothing)
-    np.testing.assert_allclose(guided.scores(histories([1, 4]))[0], expected, rtol=1e-4)
-    assert hasattr(guided, "output") == linear
+    np.testing.assert_allclose(moved.scores(histories([1, 4]))[0], expected, rtol=1e-4)
+    assert hasattr(moved, "output") == linear
 
 
 def test_ranking_block_by_block_sees_the_same_scores() -> None:
-    guided = away_from(Summing(BACKENDS["torch"]), np.array([3]))
+    moved = guided(Summing(BACKENDS["torch"]), np.array([5]), np.array([3]))
     rows = histories([1, 4], [0])
     from diffrec_cli.data.sequences import Sequences
 
-    (lists,) = rank(guided, Sequences(rows.indptr, rows.items), 9, items_per_block=2)
-    scores = guided.scores(rows).numpy()
+    (lists,) = rank(moved, Sequences(rows.indptr, rows.items), 9, items_per_block=2)
+    scores = moved.scores(rows).numpy()
     np.testing.assert_array_equal(lists.items, np.argsort(-scores, axis=1, kind="stable"))
     np.testing.assert_allclose(lists.scores, -np.sort(-scores, axis=1), rtol=1e-4)
 
 
 def test_without_strength_nothing_moves() -> None:
     scorer = Summing(BACKENDS["numpy"])
-    guided = away_from(scorer, np.array([2]), strength=0.0)
-    np.testing.assert_array_equal(guided.scores(histories([1])), scorer.scores(histories([1])))
+    moved = guided(scorer, np.array([1]), np.array([2]), strength=0.0)
+    np.testing.assert_array_equal(moved.scores(histories([1])), scorer.scores(histories([1])))
+
+
+def test_towards_is_the_opposite_of_away() -> None:
+    scorer, items, user = Summing(BACKENDS["numpy"]), np.array([2, 6]), histories([1, 4])
+    plain = scorer.scores(user)
+    there = guided(scorer, items, NONE).scores(user)
+    back = guided(scorer, NONE, items).scores(user)
+    np.testing.assert_allclose(there - plain, plain - back, rtol=1e-3, atol=1e-5)

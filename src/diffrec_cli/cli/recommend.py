@@ -65,7 +65,7 @@ def recommend(
         typer.Option(
             "--like",
             metavar="ITEM",
-            help="Someone who likes this; repeatable.",
+            help="Someone who likes this; with users, towards this. Repeatable.",
             rich_help_panel=WHO,
         ),
     ] = None,
@@ -125,6 +125,14 @@ def recommend(
             rich_help_panel=WHAT,
         ),
     ] = None,
+    strength: Annotated[
+        float,
+        typer.Option(
+            "--strength",
+            help="How strongly lists move towards --like and away from --dislike.",
+            rich_help_panel=WHAT,
+        ),
+    ] = 1.0,
     diversity: Annotated[
         float,
         typer.Option(
@@ -163,6 +171,7 @@ def recommend(
         "history": history,
         "like": like or [],
         "dislike": dislike or [],
+        "strength": strength,
         "events": events,
         "k": k,
         "include_seen": include_seen,

@@ -1,4 +1,4 @@
-"""Scores that are moved away from chosen items, without training again."""
+"""Scores that are moved towards chosen items and away from others, without training again."""
 
 from __future__ import annotations
 
@@ -11,36 +11,39 @@ from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.scoring import LinearScorer, Scorer
 
 Array = Any  # np.ndarray or torch.Tensor
+Items = NDArray[np.int64]
 
 
-def away_from(
-    scorer: Scorer, items: NDArray[np.int64], *, weight: float = 1.0, strength: float = 1.0
+def guided(
+    scorer: Scorer, towards: Items, away: Items, *, weight: float = 1.0, strength: float = 1.0
 ) -> Scorer:
-    """Return a scorer that holds against an item what it shares with these.
+    """Return a scorer that favours what goes with some items and holds back what goes with others.
 
     What someone who has these items alone would gain over someone of whom nothing is known is
-    taken from every score, `strength` times; it is the same for all users, so a linear layer
-    keeps it in its bias.
+    added to every score, or taken from it, `strength` times. It is the same for all users, so
+    where scores are a linear layer its bias holds it.
 
     Parameters
     ----------
     scorer
         The model.
-    items
-        (n,) distinct items.
+    towards, away
+        (n,) and (m,) distinct items.
     weight
         What stands for an interaction in the model's input.
     strength
         How strongly; 0 changes nothing.
     """
+    both = np.concatenate([towards, away])
     rows = Rows(
-        np.full(2, -1),
-        np.array([0, len(items), len(items)]),
-        items.astype(np.int32),
-        np.full(len(items), weight, np.float32),
+        np.full(3, -1),
+        np.array([0, len(towards), len(both), len(both)]),
+        both.astype(np.int32),
+        np.full(len(both), weight, np.float32),
     )
-    having, nothing = scorer.backend.host(scorer.scores(rows))
-    offset = (-strength * (having - nothing)).astype(np.float32)
+    with_towards, with_away, nothing = scorer.backend.host(scorer.scores(rows))
+    gain = (with_towards - nothing) - (with_away - nothing)
+    offset = (strength * gain).astype(np.float32)
     if isinstance(scorer, LinearScorer) and scorer.output is not None:
         return _ShiftedLinear(scorer, offset)
     return _Shifted(scorer, offset)

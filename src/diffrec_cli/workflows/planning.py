@@ -110,7 +110,9 @@ def _parameters(config: FitConfig, dataset: Dataset) -> int:
 
 def _memory(config: FitConfig, dataset: Dataset, parameters: int) -> int:
     """Estimate the peak: copies of the weights, dense batches, a block of scores, the log."""
-    others = BATCH_BYTES + 40 * dataset.known.size + 400 * 2**20  # the last is torch itself
+    others = (
+        BATCH_BYTES + 40 * sum(part.size for part in dataset.parts.values()) + 400 * 2**20
+    )  # the last is torch itself
     if not config.trains:
         return fitting_memory(config, dataset.n_items) + others
     batch = min(dataset.n_users, config.training.batch_size)

@@ -21,7 +21,7 @@ from diffrec_cli.evaluation.diversity import candidates, diversified
 from diffrec_cli.evaluation.ranking import Ranked, rank
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
 from diffrec_cli.models.baselines.popularity import PopularityScorer
-from diffrec_cli.models.guidance import away_from
+from diffrec_cli.models.guidance import guided
 from diffrec_cli.models.scoring import Scorer
 from diffrec_cli.models.vectors import ItemVectors, has_vectors
 from diffrec_cli.registry import store as registry
@@ -99,6 +99,8 @@ class Style:
         Whether it may hold what the user has already.
     diversity
         How much unlikeness of its items counts, 0 to 1.
+    strength
+        How strongly lists are moved towards and away from items.
     titles, why
         Whether titles, and the items of the history that raised a score most, are added.
     precision
@@ -108,6 +110,7 @@ class Style:
     k: int
     include_seen: bool
     diversity: float
+    strength: float
     titles: bool
     why: bool
     precision: str
@@ -123,6 +126,7 @@ def recommend(
     history: str | Path | None = None,
     like: Sequence[str] = (),
     dislike: Sequence[str] = (),
+    strength: float = 1.0,
     events: str | Path | None = None,
     k: int = 20,
     include_seen: bool = False,
@@ -156,9 +160,12 @@ def recommend(
         A file of histories of users that the model need not know: ``user,item[,time]`` with a
         header, or one item a line (``-`` is stdin).
     like
-        Items of one history, given by hand.
+        Items of one history, given by hand; for users who are asked for otherwise, items that
+        their lists are moved towards.
     dislike
         Items that lists are moved away from; they are in none.
+    strength
+        How strongly lists are moved, see :func:`~diffrec_cli.models.guidance.guided`.
     events
         A file ``user,item[,time]`` of what happened since: appended to the histories of known
         users, and all there is of new ones.
@@ -195,7 +202,7 @@ def recommend(
     UsageError
         Options contradict each other, or k is larger than the catalogue.
     """
-    style = Style(k, include_seen, diversity, titles, why, ranking_precision(precision))
+    style = Style(k, include_seen, diversity, strength, titles, why, ranking_precision(precision))
     _check_who(users, users_file, all_users, shard, history, like, events, on_unknown)
     artifact = registry.resolve(model)
     reference, dataset = artifact.record.reference, artifact.dataset()
@@ -210,6 +217,8 @@ def recommend(
     else:
         given = audience.named(users) if users else strangers(dataset, history, like, listener)
         total, requests = len(given), iter([given])
+    named = bool(users) or users_file is not None or all_users or history is not None
+    liked = known_index(dataset, like if named else (), "--like", reference)
     disliked = known_index(dataset, dislike, "--dislike", reference)
     limits = restriction(
         dataset,
@@ -221,7 +230,7 @@ def recommend(
         k=k,
         listener=listener,
     )
-    server = _Server(artifact, dataset, style, limits, disliked, device, total)
+    server = _Server(artifact, dataset, style, limits, liked, disliked, device, total)
     return Recommendations(
         model=reference,
         users=total,
@@ -241,8 +250,8 @@ def _check_who(
     events: str | Path | None,
     on_unknown: str,
 ) -> None:
-    given = [bool(users), users_file is not None, all_users, history is not None, bool(like)]
-    if sum(given) != 1:
+    given = [bool(users), users_file is not None, all_users, history is not None]
+    if sum(given) > 1 or (sum(given) == 0 and not like):
         raise UsageError(
             "give one of --user, --users, --all-users, --history and --like"
             + (", not several" if sum(given) > 1 else ""),
@@ -250,7 +259,7 @@ def _check_who(
         )
     if shard is not None and not all_users:
         raise UsageError(f"--shard {shard}: only with --all-users", "leave --shard out")
-    if events is not None and (history is not None or like):
+    if events is not None and (history is not None or sum(given) == 0):
         raise UsageError(
             "--events: for known users, who have no --history or --like",
             "put the events into the history",
@@ -267,6 +276,8 @@ def _check_style(style: Style, dataset: Dataset, reference: str) -> None:
             f"-k {style.k} is larger than the catalogue of {dataset.n_items} items",
             f"use -k {dataset.n_items} or less",
         )
+    if not 0 <= style.strength < np.inf:
+        raise UsageError(f"--strength {style.strength:g}: not 0 or more", "for example 0.5")
     if not 0 <= style.diversity <= 1:
         raise UsageError(f"--diversity {style.diversity:g}: not 0 to 1", "for example 0.3")
     dataset.require_titles(style.titles, reference)
@@ -306,8 +317,10 @@ class _Server:
     ----------
     artifact, dataset
         The model, and what it learned from.
-    style, limits, disliked
-        What the lists are like, what they may not hold, and items that they are moved away from.
+    style, limits
+        What the lists are like, and what they may not hold.
+    liked, disliked
+        Items that they are moved towards, and away from.
     device
         Where to compute.
     total
@@ -320,12 +333,14 @@ class _Server:
         dataset: Dataset,
         style: Style,
         limits: Restriction,
+        liked: NDArray[np.int64],
         disliked: NDArray[np.int64],
         device: str,
         total: int | None,
     ) -> None:
         self.artifact, self.dataset, self.config = artifact, dataset, artifact.config()
-        self.style, self.limits, self.disliked = style, limits, disliked
+        self.style, self.limits = style, limits
+        self.liked, self.disliked = liked, disliked
         self.asked, self.total = device, total
         self.served = 0
         self._engine: _Engine | None = None
@@ -399,8 +414,9 @@ class _Server:
                 "use a model that has, such as base, l, t or lt",
             )
         vectors = ItemVectors(scorer, weight) if has_vectors(scorer) else None
-        if len(self.disliked):
-            scorer = away_from(scorer, self.disliked, weight=weight)
+        if len(self.liked) or len(self.disliked):
+            strength = self.style.strength
+            scorer = guided(scorer, self.liked, self.disliked, weight=weight, strength=strength)
         return _Engine(device, scorer, vectors)
 
 
@@ -413,7 +429,7 @@ class _Engine:
     device
         Torch's name of it, or :data:`_NUMPY`.
     scorer
-        The model, moved away from what is disliked.
+        The model, moved towards what is liked and away from what is disliked.
     vectors
         Of its items, if it has some.
     """
