@@ -213,3 +213,14 @@ def test_bf16_trains(cli: Cli, fitted: Path) -> None:
         cli("fit", "ratings", "--precision", "bf16", "--format", "json", *QUICK).out
     )
     assert result["precision"] == "bf16"
+
+
+@pytest.mark.parametrize("variant", ["base", "t"])
+def test_smoothing_is_a_corruption_of_its_own(cli: Cli, fitted: Path, variant: str) -> None:
+    options = ["--epochs", "2", "--set", "dim=8", "--set", "rank=16"]
+    outcome = cli("fit", "ratings", "-v", variant, "--corruption", "smoothing", *options)
+    assert outcome.out == f"ratings-{variant}-smoothing@1\n"
+    assert f"variant {variant}+smoothing" in outcome.err
+    again = cli("fit", "ratings", "-v", f"{variant}+smoothing", *options)
+    assert again.out == f"ratings-{variant}-smoothing@2\n"
+    assert cli("recommend", "-u", "u0001", "-k", 3, "--why").code == 0
