@@ -65,6 +65,15 @@ DatasetArgument = Annotated[
     str,
     typer.Argument(metavar="NAME", help="Name of the dataset.", autocompletion=completion.datasets),
 ]
+SplitOption = Annotated[
+    str,
+    typer.Option(
+        "--split",
+        metavar="valid|test",
+        help="What is to be predicted.",
+        autocompletion=completion.one_of("valid", "test"),
+    ),
+]
 BudgetOption = Annotated[
     str | None,
     typer.Option(

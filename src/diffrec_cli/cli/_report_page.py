@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffrec_cli.cli._charts import Bars, Line, bar_chart, line_chart
@@ -53,90 +54,10 @@ _ENDINGS = {
     "diverged": "divergence",
 }
 
-_STYLE = """
-:root { color-scheme: light dark;
-  --ground: #fcfcfa; --sheet: #ffffff; --ink: #1d2430; --soft: #5b6573; --rule: #e2e4e6;
-  --a: #2b6294; --b: #b0602a; --c: #a3abb5; }
-@media (prefers-color-scheme: dark) { :root {
-  --ground: #14171c; --sheet: #1b1f26; --ink: #e4e7eb; --soft: #a2abb7; --rule: #313842;
-  --a: #7db2e3; --b: #e0a06a; --c: #69737f; } }
-* { box-sizing: border-box; }
-html { -webkit-text-size-adjust: 100%; }
-body { margin: 0; background: var(--ground); color: var(--ink);
-  font: 17px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
-  font-variant-numeric: tabular-nums; }
-main { max-width: 66rem; margin: 0 auto; padding: 2.2rem 1.1rem 4rem; }
-header p, .note, figcaption, .scroll + p { color: var(--soft); }
-h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 .3rem; letter-spacing: -.015em;
-  overflow-wrap: anywhere; }
-h2 { font-size: 1.3rem; line-height: 1.3; margin: 3.2rem 0 .9rem; padding-top: 1.1rem;
-  border-top: 1px solid var(--rule); letter-spacing: -.01em; }
-h3 { font-size: 1.02rem; margin: 0 0 .5rem; overflow-wrap: anywhere; }
-p { margin: .5rem 0; max-width: 44rem; }
-.note, figcaption { font-size: .94rem; }
-.kind { font-size: .94rem; margin: 0 0 .5rem; }
-.cards, .columns { display: grid; gap: 1.1rem; margin: 1rem 0;
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); }
-.columns { grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
-  gap: 1.8rem 2.6rem; align-items: start; }
-.card { background: var(--sheet); border: 1px solid var(--rule); border-radius: 10px;
-  padding: 1rem 1.1rem; min-width: 0; }
-.card p { margin: 0; font-size: .94rem; }
-.card .big { font-size: 2.3rem; line-height: 1.15; letter-spacing: -.02em; color: var(--a); }
-.soft { color: var(--soft); }
-dl { display: grid; gap: .9rem 1.6rem; margin: 1.3rem 0;
-  grid-template-columns: repeat(auto-fit, minmax(max(8.6rem, 20%), 1fr)); }
-dt { font-size: .94rem; color: var(--soft); }
-dd { margin: 0; overflow-wrap: anywhere; }
-figure { margin: 0; min-width: 0; }
-figcaption { margin-top: .3rem; }
-.chart { display: block; overflow: visible; }
-.chart text { font-size: 15px; fill: var(--ink); }
-.chart .axis { fill: var(--soft); }
-.chart .grid { stroke: var(--rule); }
-.chart .mark { stroke: var(--soft); stroke-dasharray: 2 3; }
-.line { fill: none; stroke-width: 2.2; stroke-linejoin: round; vector-effect: non-scaling-stroke; }
-.line.a { stroke: var(--a); } .line.b { stroke: var(--b); stroke-dasharray: 7 4; }
-.line.c { stroke: var(--c); }
-.dot { stroke: var(--ground); stroke-width: 1.5; }
-.dot.a, .bar.a { fill: var(--a); } .dot.b, .bar.b { fill: var(--b); }
-.dot.c, .bar.c { fill: var(--c); }
-.legend { list-style: none; padding: 0; margin: 0 0 .6rem; display: flex; flex-wrap: wrap;
-  gap: .2rem 1.3rem; font-size: .94rem; }
-.legend li::before { content: ""; display: inline-block; width: 1.1rem; height: .24rem;
-  border-radius: 2px; margin-right: .5rem; vertical-align: middle; background: var(--a); }
-.legend .b::before { background: var(--b); } .legend .c::before { background: var(--c); }
-.scroll { overflow-x: auto; margin: .9rem 0 .4rem; }
-table { border-collapse: collapse; font-size: .94rem; line-height: 1.4; }
-th { font-weight: 600; text-align: left; color: var(--soft); }
-th, td { padding: .38rem 1.1rem .38rem 0; border-bottom: 1px solid var(--rule);
-  vertical-align: bottom; }
-td { white-space: nowrap; }
-th:last-child, td:last-child { padding-right: .2rem; }
-.numbers th:not(:first-child), .numbers td:not(:first-child) { text-align: right; }
-.numbers th:first-child, .numbers td:first-child { position: sticky; left: 0;
-  background: var(--ground); }
-.card ol, .card ul { list-style: none; margin: 0; padding: 0; counter-reset: place; }
-.card li { display: flex; margin: .1rem 0; overflow-wrap: anywhere; min-width: 0; }
-.card bdi { min-width: 0; }
-.card ol li::before { counter-increment: place; content: counter(place); flex: 0 0 1.3rem;
-  margin-right: .7rem; text-align: right; color: var(--soft); }
-.card ol, .card ul { font-size: .97rem; }
-.card h4 { font-size: .94rem; font-weight: 400; color: var(--soft); margin: .8rem 0 .25rem; }
-pre { background: var(--sheet); border: 1px solid var(--rule); border-radius: 10px;
-  padding: .8rem 1rem; margin: .9rem 0; white-space: pre-wrap; overflow-wrap: anywhere; }
-pre, code { font: .95rem/1.55 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
-code { overflow-wrap: anywhere; }
-:focus-visible { outline: 2px solid var(--a); outline-offset: 2px; }
-@media print {
-  :root { color-scheme: light; --ground: #fff; --sheet: #fff; --ink: #000; --soft: #444;
-    --rule: #ccc; --a: #2b6294; --b: #b0602a; --c: #a3abb5; }
-  body { font-size: 15px; } main { max-width: none; padding: 0; }
-  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-  .card, figure, tr, pre { break-inside: avoid; } h2, h3 { break-after: avoid; }
-  .scroll { overflow: visible; }
-}
-"""
+
+def _style() -> str:
+    """Return the style sheet, which lies beside this module."""
+    return (Path(__file__).parent / "report.css").read_text("utf-8")
 
 
 def page(report: Report) -> str:
@@ -159,7 +80,8 @@ def page(report: Report) -> str:
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="color-scheme" content="light dark">
 <title>{escape(report.record.reference)}: report</title>
-<style>{_STYLE}</style>
+<style>
+{_style()}</style>
 </head>
 <body>
 <main>

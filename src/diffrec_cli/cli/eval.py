@@ -30,15 +30,7 @@ def evaluate(
             autocompletion=completion.models,
         ),
     ] = None,
-    split: Annotated[
-        str,
-        typer.Option(
-            "--split",
-            metavar="valid|test",
-            help="What to predict.",
-            autocompletion=completion.one_of("valid", "test"),
-        ),
-    ] = "test",
+    split: o.SplitOption = "test",
     k: Annotated[str, typer.Option("-k", metavar="K,K...", help="Cutoffs.")] = "10,20",
     metrics: Annotated[
         str,

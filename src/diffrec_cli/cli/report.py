@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import screen
@@ -40,15 +39,7 @@ def report(
             help=r"Whose lists are shown; may be repeated. \[default: three users]",
         ),
     ] = None,
-    split: Annotated[
-        str,
-        typer.Option(
-            "--split",
-            metavar="valid|test",
-            help="What accuracy is measured on.",
-            autocompletion=completion.one_of("valid", "test"),
-        ),
-    ] = "test",
+    split: o.SplitOption = "test",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file.")] = False,
     device: o.DeviceOption = "auto",
 ) -> None:
