@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from diffrec_cli.data import store
 from tests.cli.conftest import Cli, Outcome
 
 GOOD = "user,item,rating,timestamp\n" + "".join(
@@ -368,3 +369,58 @@ def test_a_file_of_users_metrics_that_cannot_be_written_is_refused_first(
     out = tmp_path / "users.csv"
     assert cli("eval", "--per-user", out).code == 0
     assert out.read_text().startswith("model,user,recall@10")
+
+
+@pytest.mark.usefixtures("fitted")
+class TestLists:
+    """What can be wrong with what lists, likenesses, updates and vectors are asked for."""
+
+    @pytest.mark.parametrize(
+        ("options", "code", "word"),
+        [
+            (["--all-users", "--shard", "0/2"], 2, "--shard 0/2"),
+            (["--all-users", "--shard", "3/2"], 2, "--shard 3/2"),
+            (["-u", "u0001", "--shard", "1/2"], 2, "--all-users"),
+            (["-u", "u0001", "--diversity", "2"], 2, "--diversity 2"),
+            (["-u", "u0001", "--strength", "-1"], 2, "--strength -1"),
+            (["-u", "u0001", "--dislike", "nothing"], 4, "'nothing'"),
+            (["-u", "u0001", "--like", "nothing"], 4, "'nothing'"),
+            (["-u", "u0001", "--where", "year >"], 2, "--where"),
+            (["-u", "u0001", "--where", "colour = red"], 2, "colour"),
+            (["-u", "u0001", "--where", "title = nothing"], 2, "leave no item"),
+            (["--users", "-", "--block", "-"], 2, "stdin"),
+            (["-u", "u0001", "--events", "nowhere.csv"], 3, "nowhere.csv"),
+            (["-u", "u0001", "--block-for", "nowhere.csv"], 3, "nowhere.csv"),
+            (["-u", "\udcff"], 4, "xff"),
+            (["-u", "u0001", "--out", "."], 2, "directory"),
+        ],
+    )
+    def test_recommend(self, cli: Cli, options: list[str], code: int, word: str) -> None:
+        refused(cli("recommend", *options), code, word)
+
+    def test_disliking_everything_leaves_no_item(self, cli: Cli) -> None:
+        dataset = store.load("ratings")
+        ids = dataset.item_ids.at(range(dataset.n_items))
+        options = [text for item in ids for text in ("--dislike", item)]
+        refused(cli("recommend", "-u", "u0001", "-k", 1, *options), 2, "--dislike leave no item")
+
+    def test_users_who_are_blocked_for_nothing_are_named(self, cli: Cli, tmp_path: Path) -> None:
+        (tmp_path / "block.csv").write_text("user,item\ntypo,i0003\n")
+        options = ["-u", "u0001", "-k", 1, "--block-for", tmp_path / "block.csv"]
+        outcome = cli("recommend", *options)
+        assert outcome.code == 0
+        assert "1 users are unknown: 'typo'" in outcome.err
+
+    @pytest.mark.parametrize(
+        ("command", "code", "word"),
+        [
+            (["similar", "nothing"], 4, "'nothing'"),
+            (["similar", "i0003", "-k", "0"], 2, "-k 0"),
+            (["update", "nobody", "events.csv"], 4, "nobody"),
+            (["update", "shop", "nowhere.csv"], 3, "nowhere.csv"),
+            (["export", "shop", "--vectors", "."], 2, "exists"),
+            (["export", "nobody", "--vectors", "v"], 4, "nobody"),
+        ],
+    )
+    def test_others(self, cli: Cli, command: list[str], code: int, word: str) -> None:
+        refused(cli(*command), code, word)

@@ -7,7 +7,7 @@ import pytest
 
 from diffrec_cli import workflows
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.errors import DataError, NotFoundError, UsageError
+from diffrec_cli.errors import DataError, LockedError, NotFoundError, UsageError
 from diffrec_cli.registry import store as registry
 from diffrec_cli.workflows.events import Event, Note
 from tests.workflows.conftest import Fit
@@ -137,6 +137,71 @@ def test_an_update_of_another_version_leaves_the_default_alone(fit: Fit, log: Pa
     old, new = fit("t"), fit("base")
     workflows.update(old, log)
     assert registry.resolve(None).record.reference == new
+
+
+def test_events_change_the_lists_of_a_model_of_user_vectors(fit: Fit, log: Path) -> None:
+    model = fit("mf", dim=8)
+    options = {"users": ["u7"], "k": 40, "include_seen": True}
+    before = workflows.recommend(model, **options).table()
+    after = workflows.recommend(model, events=log, **options).table()
+    assert scores(before) != scores(after)
+    updated = workflows.update(model, log).model
+    assert scores(workflows.recommend(updated, **options).table()) == scores(after)
+
+
+def test_everyone_includes_who_came_with_the_events(shop: str, log: Path) -> None:
+    lists = workflows.recommend(shop, all_users=True, events=log, k=2)
+    assert lists.users == 61
+    table = lists.table()
+    users = table["user"].to_pylist()
+    assert users == sorted(users)
+    alone = workflows.recommend(shop, users=["new"], events=log, k=2).table()
+    mine = [row["item"] for row in table.to_pylist() if row["user"] == "new"]
+    assert mine == items(alone)
+
+
+def test_of_whom_no_item_is_known_nothing_is_known(shop: str, tmp_path: Path) -> None:
+    log = tmp_path / "odd.csv"
+    log.write_text("user,item\nodd,nothing\nnew,i01\n")
+    with pytest.raises(NotFoundError, match="'odd'"):
+        workflows.recommend(shop, users=["odd"], events=log)
+    updated = workflows.update(shop, log)
+    assert (updated.users, updated.new_users) == (1, 1)
+
+
+@pytest.mark.parametrize("text", ["", "user,item,time\n", "user,item\nu7,nothing\n"])
+def test_a_quiet_night_is_told_and_goes_on(shop: str, tmp_path: Path, text: str) -> None:
+    log, notes = tmp_path / "quiet.csv", []
+    log.write_text(text)
+    lists = workflows.recommend(shop, users=["u7"], events=log, k=5, listener=notes.append)
+    assert lists.table().equals(workflows.recommend(shop, users=["u7"], k=5).table())
+    assert any("no events of items that are known" in n.text for n in notes if isinstance(n, Note))
+    with pytest.raises(DataError, match="nothing that"):
+        workflows.update(shop, log)
+
+
+def test_an_update_does_not_lose_another(
+    shop: str, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from diffrec_cli.workflows import updating
+
+    read_events = updating.read_events
+
+    def read_while_another_updates(*arguments):
+        monkeypatch.setattr(updating, "read_events", read_events)
+        workflows.update(shop, log)
+        return read_events(*arguments)
+
+    monkeypatch.setattr(updating, "read_events", read_while_another_updates)
+    with pytest.raises(LockedError, match="in the meantime"):
+        workflows.update(shop, log)
+    assert len(registry.list_models()) == 2
+
+
+def test_a_damaged_default_does_not_keep_another_model_from_an_update(fit: Fit, log: Path) -> None:
+    model, default = fit("t"), fit("base")
+    (registry.resolve(default).path / "model.json").write_text("{")
+    assert workflows.update(model, log).before == model
 
 
 def test_nothing_new_is_no_update(shop: str, checkerboard: Dataset, tmp_path: Path) -> None:

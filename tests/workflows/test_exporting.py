@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from diffrec_cli import workflows
+from diffrec_cli.data.tables import AtomicFile
 from diffrec_cli.errors import CorruptError, LockedError
 from diffrec_cli.files import locked
 from diffrec_cli.workflows import audience
@@ -158,3 +160,31 @@ def test_a_real_kill_leaves_nothing_under_the_final_name(shop: str, tmp_path: Pa
     assert not out.exists()
     export(out, shop)
     assert out.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no named pipes")
+def test_what_came_through_a_pipe_is_never_the_same_again(shop: str, tmp_path: Path) -> None:
+    pipe, out = tmp_path / "pipe", tmp_path / "lists.csv"
+    os.mkfifo(pipe)
+
+    def send(text: str) -> None:
+        threading.Thread(target=pipe.write_text, args=(text,)).start()
+
+    send("i00\n")
+    with pytest.raises(Killed):
+        export(out, shop, kill_after(2), block=pipe)
+    send("i01\n")
+    export(out, shop, block=pipe)
+    assert ",i01," not in out.read_text()
+    assert ",i00," in out.read_text()
+
+
+def test_a_file_that_two_write_at_once_is_the_last_ones(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    with AtomicFile(path) as first:
+        first.stream.write(b"first")
+        with AtomicFile(path) as second:
+            second.stream.write(b"second")
+        assert path.read_bytes() == b"second"
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.glob("*x.csv")) == [path]

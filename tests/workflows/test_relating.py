@@ -73,3 +73,8 @@ def test_scores_that_are_no_inner_products_have_no_vectors(fit: Fit, tmp_path: P
     with pytest.raises(UsageError, match="no inner products"):
         workflows.export_vectors(fit("itemknn"), tmp_path / "v", device="cpu")
     assert not (tmp_path / "v").exists()
+
+
+def test_a_model_that_reads_no_history_finds_all_items_alike(fit: Fit) -> None:
+    with pytest.raises(UsageError, match="all items are alike"):
+        workflows.similar(["i04"], fit("popularity"))

@@ -70,6 +70,11 @@ class FitConfig:
         return variant if self.smoothing is None else variant + SMOOTHING
 
     @property
+    def newest_weight(self) -> float:
+        """What stands for the newest interaction in the input."""
+        return 1.0 if self.temporal is None else self.temporal.w_max
+
+    @property
     def trains(self) -> bool:
         """Whether there are epochs: a closed form has none."""
         return "training" in self._groups()

@@ -130,7 +130,7 @@ class Dataset:
         """Return all that is known of some users; the others' interactions are not touched."""
         return Sequences.concatenate(*(part.take(users) for part in self.parts.values()))
 
-    @property
+    @cached_property
     def popularity(self) -> NDArray[np.int64]:
         """(|I|,) how many users are known to have each item."""
         counts = [np.bincount(p.items, minlength=self.n_items) for p in self.parts.values()]

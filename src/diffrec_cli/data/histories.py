@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
@@ -123,7 +123,7 @@ def read_histories(
     min_rating
         Leave out rows of a lower rating, if the log has ratings.
     of_users
-        Refuse a file of one item a line.
+        Refuse a file of one item a line; take one that is empty but for a header.
 
     Returns
     -------
@@ -135,6 +135,8 @@ def read_histories(
         The file cannot be read as either.
     """
     with open_source(path, stdin=sys.stdin.buffer) as source, damage(source):
+        if of_users and not source.is_parquet and not _has_rows(source):
+            return Histories([], np.zeros(0, np.int64), np.zeros(0, np.int32), IdMap([]))
         options = ReadOptions() if source.is_parquet else _log_options(source)
         if options is not None:
             return _from_log(source, options, min_rating)
@@ -157,10 +159,14 @@ def one_history(label: str, items: Sequence[str]) -> Histories:
     """
     codes = {item: code for code, item in enumerate(dict.fromkeys(items))}
     item = np.fromiter((codes[item] for item in items), np.int32, len(items))
-    # Arguments may hold bytes that are no text (as surrogates): those can only be named.
-    names = [item.encode("utf-8", "surrogateescape") for item in codes]
-    ids = IdMap([name.decode("utf-8", "backslashreplace") for name in names])
+    ids = IdMap(printable(codes))
     return Histories([label], np.zeros(len(items), np.int64), item, ids)
+
+
+def printable(ids: Iterable[str]) -> list[str]:
+    """Return ids as they can be named: arguments may hold bytes that are no text, as surrogates."""
+    encoded = (text.encode("utf-8", "surrogateescape") for text in ids)
+    return [text.decode("utf-8", "backslashreplace") for text in encoded]
 
 
 def _from_log(source: Source, options: ReadOptions, min_rating: float | None) -> Histories:
@@ -199,6 +205,17 @@ def _log_options(source: Source) -> ReadOptions | None:
             times = {"user_col": "1", "item_col": "2", "time_col": "3"} if len(fields) == 3 else {}
             return ReadOptions(header=False, sep=sep, **times)
     return None
+
+
+def _has_rows(source: Source) -> bool:
+    """Return whether there is anything in a text file besides a header."""
+    source.refuse_binary()
+    with source.stream() as stream:
+        lines = (line for line in stream if line.strip(b"\r\n\xef\xbb\xbf"))
+        first = next(lines, b"").removeprefix(b"\xef\xbb\xbf")
+        found = (_fields(first, sep) for sep in _SEPARATORS)
+        is_head = any(is_header(fields, ReadOptions()) for fields in found if len(fields) > 1)
+        return next(lines, None) is not None if is_head else bool(first)
 
 
 def _every_line_has(source: Source, sep: str, fields: int) -> bool:

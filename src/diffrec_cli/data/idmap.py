@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -37,14 +38,27 @@ class IdMap:
         if isinstance(array, pa.ChunkedArray):
             array = array.combine_chunks()
         self.array = array.cast(pa.string())
+        self._asked = False
 
     def __len__(self) -> int:
         return len(self.array)
 
     def indices(self, ids: Sequence[str]) -> NDArray[np.int64]:
-        """Return the index of each id, -1 where it is unknown."""
+        """Return the index of each id, -1 where it is unknown.
+
+        Arrow hashes all ids anew for every call; whoever asks again, user by user, gets a map that
+        is kept.
+        """
+        if self._asked:
+            known = self._places
+            return np.fromiter((known.get(i, -1) for i in ids), np.int64, len(ids))
+        self._asked = True
         found = pc.index_in(strings(ids), value_set=self.array)
         return to_numpy(pc.fill_null(found, _NOT_FOUND)).astype(np.int64)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {text: place for place, text in enumerate(self.array.to_pylist())}
 
     def at(self, indices: Any) -> list[str]:
         """Return the ids at these indices."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -44,8 +45,10 @@ def check_target(path: Path) -> str:
     Raises
     ------
     UsageError
-        Its name ends in nothing that is known, or its directory is not there.
+        Its name ends in nothing that is known, it is a directory, or its own is not there.
     """
+    if path.is_dir():
+        raise UsageError(f"{path} is a directory", "give a file")
     if not path.absolute().parent.is_dir():
         raise UsageError(f"{path}: there is no such directory", "make it, or give another file")
     return format_of(path)
@@ -153,7 +156,8 @@ class AtomicFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.temporary = path.with_name(f"{INCOMING_PREFIX}{path.name}")
+        # A name of its own: two processes may write the same file, and the last one wins.
+        self.temporary = path.with_name(f"{INCOMING_PREFIX}{secrets.token_hex(6)}-{path.name}")
 
     def __enter__(self) -> Self:
         """Open the temporary file beside the final one.
@@ -183,13 +187,14 @@ class AtomicFile:
     ) -> None:
         """Rename it into place, or remove it after an error."""
         self.stream.close()
-        if kind is None:
-            sync(self.temporary)
-            self.temporary.replace(self.path)
-            sync(self.path.absolute().parent)
-        else:
+        try:
+            if kind is None:
+                sync(self.temporary)
+                self.temporary.replace(self.path)
+                sync(self.path.absolute().parent)
+        finally:
             with suppress(OSError):
-                self.temporary.unlink()
+                self.temporary.unlink(missing_ok=True)
 
 
 def write_file(path: Path, tables: Iterable[pa.Table]) -> None:

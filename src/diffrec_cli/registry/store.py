@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffrec_cli.errors import NotFoundError, StorageError, UsageError
+from diffrec_cli.errors import LockedError, NotFoundError, StorageError, UsageError
 from diffrec_cli.files import (
     directory_size,
     dump_json,
@@ -96,6 +96,7 @@ def publish(
     epoch_log: Iterable[Mapping[str, Any]],
     *,
     make_default: bool = True,
+    after: int | None = None,
     timeout: float = LOCK_TIMEOUT,
 ) -> Artifact:
     """Store a model as the next version of its name.
@@ -112,6 +113,8 @@ def publish(
         One entry an epoch.
     make_default
         Whether it is meant from now on when no model is named.
+    after
+        The latest version that it was made with the knowledge of; ``None`` does not matter.
     timeout
         Seconds to wait for the lock.
 
@@ -124,7 +127,7 @@ def publish(
     UsageError
         The name cannot be one.
     LockedError
-        Another process holds the registry.
+        Another process holds the registry, or has stored a version since `after`.
     StorageError
         The registry cannot be written or the disk is full.
     """
@@ -138,7 +141,17 @@ def publish(
             packages=record.packages or package_versions(),
             files=files,
         )
-        return _install(directory, filled, make_default=make_default, timeout=timeout)
+        return _install(directory, filled, make_default=make_default, after=after, timeout=timeout)
+
+
+def latest_version(name: str) -> int:
+    """Return the highest version under a name, 0 if there is none."""
+    return max(versions_of(name), default=0)
+
+
+def is_default(artifact: Artifact) -> bool:
+    """Tell whether a model is meant when none is named."""
+    return _default() == (artifact.record.name, artifact.record.version)
 
 
 def resolve(reference: str | None = None) -> Artifact:
@@ -334,12 +347,23 @@ def _staging() -> Iterator[Path]:
 
 
 def _install(
-    directory: Path, record: ModelRecord, *, make_default: bool, timeout: float
+    directory: Path,
+    record: ModelRecord,
+    *,
+    make_default: bool,
+    after: int | None = None,
+    timeout: float,
 ) -> Artifact:
     """Rename a complete directory of :func:`_staging` into its place as the next version."""
     sync_tree(directory)  # before the lock: this is what takes long
     with _changing(timeout):
-        version = max(versions_of(record.name), default=0) + 1
+        latest = latest_version(record.name)
+        if after is not None and latest != after:
+            raise LockedError(
+                f"{record.name}@{latest} was stored in the meantime by another process",
+                "run the same command again: it then begins with that version",
+            )
+        version = latest + 1
         numbered = dataclasses.replace(record, version=version).to_dict()
         (directory / RECORD).write_bytes(dump_json(numbered))
         sync(directory / RECORD)

@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from diffrec_cli.data.arrow import numbers, strings, to_numpy
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.data.histories import Histories, one_history, read_histories, stream_ids
+from diffrec_cli.data.histories import (
+    Histories,
+    one_history,
+    printable,
+    read_histories,
+    stream_ids,
+)
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import NotFoundError, UsageError
@@ -109,8 +116,12 @@ class Audience:
         histories = Sequences.concatenate(
             self.dataset.known_of(users), self.events.of_known.take(users)
         )
-        # Whoever came with an update is in the data, but the model has not learned from him.
-        learned_from = self.dataset.train.take(users).lengths > 0
+        # Whoever came with an update is in the data, but the model has not learned from him; and
+        # what it has learned about a user is out of date when there is news of him.
+        fresh = self.events.of_known.take(users).lengths
+        if self.dataset.fresh is not None:
+            fresh = fresh + self.dataset.fresh.take(users).lengths
+        learned_from = (self.dataset.train.take(users).lengths > 0) & (fresh == 0)
         return Request(
             self.dataset.user_ids.array.take(numbers(users)),
             np.where(learned_from, users, -1),
@@ -125,7 +136,7 @@ class Audience:
         known = self.at(np.maximum(indices, 0))
         nobody = len(self.events.newcomers)  # the empty row
         return Request(
-            strings(ids),
+            strings(printable(ids)),
             np.where(old, known.users, -1),
             Sequences.concatenate(
                 known.histories.keep(old[known.histories.rows]),
@@ -135,18 +146,37 @@ class Audience:
         )
 
     def everyone(self, shard: tuple[int, int] = (1, 1)) -> tuple[int, Iterator[Request]]:
-        """Return how many known users a shard has, and they, sorted by id, a chunk at a time.
+        """Return how many users a shard has, and they, sorted by id, a chunk at a time.
 
-        Ids are compared byte by byte, as ``LC_ALL=C sort`` does.
+        They are those of the dataset and those who came with the events. Ids are compared byte by
+        byte, as ``LC_ALL=C sort`` does.
         """
-        order = to_numpy(pc.sort_indices(self.dataset.user_ids.array))
+        ids = pa.concat_arrays([self.dataset.user_ids.array, self.events.newcomers.array])
+        order = to_numpy(pc.sort_indices(ids)).astype(np.int64)
         number, shards = shard
         start, stop = (len(order) * part // shards for part in (number - 1, number))
         chunks = (
-            self.at(order[first : min(first + CHUNK, stop)].astype(np.int64))
+            self._mixed(order[first : min(first + CHUNK, stop)])
             for first in range(start, max(stop, start + 1), CHUNK)  # nobody is a chunk, too
         )
         return stop - start, chunks
+
+    def _mixed(self, places: NDArray[np.int64]) -> Request:
+        """Return users by their indices in the dataset, and newcomers by those behind it."""
+        if not len(self.events.newcomers):
+            return self.at(places)
+        new = places - self.dataset.n_users
+        known = self.at(np.where(new < 0, places, 0))
+        newcomers = self.events.of_newcomers.take(
+            np.where(new < 0, len(self.events.newcomers), new)
+        )
+        labels = pa.concat_arrays([self.dataset.user_ids.array, self.events.newcomers.array])
+        return Request(
+            labels.take(numbers(places)),
+            np.where(new < 0, known.users, -1),
+            Sequences.concatenate(known.histories.keep((new < 0)[known.histories.rows]), newcomers),
+            np.zeros(len(places), bool),
+        )
 
     def streamed(self, path: str | Path) -> Iterator[Request]:
         """Yield the users whose ids are in a file, as they arrive."""
@@ -162,12 +192,12 @@ def read_events(dataset: Dataset, path: str | Path, listener: Listener) -> Event
     Raises
     ------
     DataError
-        The file is no such log.
-    NotFoundError
-        None of its items is known.
+        The file is no such log; one without rows is.
     """
     given = read_histories(path, min_rating=liked_from(dataset), of_users=True)
-    users, items = known_items(dataset, given, listener)
+    users, items = known_items(dataset, given, f"{path}: ", listener)
+    if not len(users):
+        listener(Note(f"{path}: no events of items that are known"))
     indices = dataset.user_ids.indices(given.labels)
     known = indices >= 0
     old = known[users]
@@ -176,8 +206,10 @@ def read_events(dataset: Dataset, path: str | Path, listener: Listener) -> Event
     if not fresh.all():
         repeated = int((~fresh).sum())
         listener(Note(f"{path}: {repeated:,} events are known already"))
-    places = np.cumsum(~known) - 1  # of each label among the newcomers
-    newcomers = [label for label, is_old in zip(given.labels, known, strict=True) if not is_old]
+    # Of whom no item is known, nothing is known.
+    new = ~known & (np.bincount(users, minlength=len(known)) > 0)
+    places = np.cumsum(new) - 1  # of each label among the newcomers
+    newcomers = [label for label, is_new in zip(given.labels, new, strict=True) if is_new]
     return Events(
         of_known.keep(fresh),
         IdMap(newcomers),
@@ -193,7 +225,11 @@ def strangers(
         given = one_history("like", like)
     else:
         given = read_histories(history, min_rating=liked_from(dataset))
-    users, items = known_items(dataset, given, listener)
+    users, items = known_items(dataset, given, "", listener)
+    if not len(users):
+        raise NotFoundError(
+            "no item of the history is known to the model", "item ids are as written in the log"
+        )
     histories = Sequences.from_rows(users, items, len(given.labels))
     nobody = np.full(len(given.labels), -1)
     return Request(strings(given.labels), nobody, histories, histories.lengths == 0)
@@ -206,16 +242,11 @@ def liked_from(dataset: Dataset) -> float | None:
 
 
 def known_items(
-    dataset: Dataset, given: Histories, listener: Listener
+    dataset: Dataset, given: Histories, where: str, listener: Listener
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the user and the item of each entry, by user; what is unknown is named, not dropped.
 
-    A repeated item of a user counts once, where it stands first.
-
-    Raises
-    ------
-    NotFoundError
-        No item is known.
+    A repeated item of a user counts once, where it stands first. `where` begins the notes.
     """
     for note in given.notes:
         listener(Note(note))
@@ -226,12 +257,8 @@ def known_items(
         codes = given.item[unknown]
         appearance = np.sort(np.unique(codes, return_index=True)[1])
         names = some(given.item_ids.at(codes[appearance]))
-        if unknown.all():
-            raise NotFoundError(
-                f"unknown item {names}: no item of the history is known to the model",
-                "item ids are as written in the log",
-            )
-        listener(Note(f"{int(unknown.sum()):,} items of the history are unknown: {names}"))
+        what = "events are of unknown items" if where else "items of the history are unknown"
+        listener(Note(f"{where}{int(unknown.sum()):,} {what}: {names}"))
     keys = given.user[~unknown] * dataset.n_items + indices[~unknown]
     first = np.sort(np.unique(keys, return_index=True)[1])
     users, items = np.divmod(keys[first], dataset.n_items)

@@ -7,7 +7,7 @@ import json
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,11 +93,13 @@ def _write_in_parts(
     out: Path, lists: Recommendations, fingerprint: str, listener: Listener
 ) -> None:
     directory = out.with_name(f"{out.name}.partial")
-    with storage_errors(directory), locked(directory, timeout=0):
-        _keep_if_same(directory, fingerprint, listener)
+    with ExitStack() as stack:
+        with storage_errors(directory):
+            stack.enter_context(locked(directory, timeout=0))
+            _keep_if_same(directory, fingerprint, listener)
         parts = _make(directory, lists, listener)
         write_file(out, _read(parts, listener))
-    shutil.rmtree(directory, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _keep_if_same(directory: Path, fingerprint: str, listener: Listener) -> None:
@@ -127,7 +129,9 @@ def _make(directory: Path, lists: Recommendations, listener: Listener) -> list[P
             if reused:
                 listener(Note(f"going on after {reused:,} users of an interrupted export"))
                 reused = 0
-            write_atomically(part, _parquet(pa.concat_tables(lists.serve(request))))
+            content = _parquet(pa.concat_tables(lists.serve(request)))
+            with storage_errors(part):
+                write_atomically(part, content)
         listener(Step("recommending", done, lists.users))
         parts.append(part)
     return parts
@@ -168,7 +172,7 @@ def _fingerprint(model: str, options: Mapping[str, Any]) -> str:
 
 
 def _said(option: str, value: Any) -> Any:
-    """Return an option's value; of a file its content, of stdin what never comes again."""
+    """Return an option's value; of a file its content, of a pipe what never comes again."""
     if option not in _FILE_OPTIONS or value is None:
         return value
-    return secrets.token_hex() if str(value) == "-" else sha256_file(Path(value))
+    return sha256_file(Path(value)) if Path(value).is_file() else secrets.token_hex()

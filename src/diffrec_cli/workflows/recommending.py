@@ -158,6 +158,7 @@ def recommend(
     """
     style = Style(k, include_seen, diversity, strength, titles, why, ranking_precision(precision))
     _check_who(users, users_file, all_users, shard, history, like, events, on_unknown)
+    _check_stdin(users_file, history, events, allow, block, block_for)
     artifact = registry.resolve(model)
     reference, dataset = artifact.record.reference, artifact.dataset()
     _check_style(style, dataset, reference)
@@ -169,7 +170,8 @@ def recommend(
     elif users_file is not None:
         total, requests = None, audience.streamed(users_file)
     else:
-        given = audience.named(users) if users else strangers(dataset, history, like, listener)
+        ids = list(dict.fromkeys(users))
+        given = audience.named(ids) if ids else strangers(dataset, history, like, listener)
         total, requests = len(given), iter([given])
     named = bool(users) or users_file is not None or all_users or history is not None
     liked = known_index(dataset, like if named else (), "--like", reference)
@@ -220,6 +222,12 @@ def _check_who(
         )
     if on_unknown not in ON_UNKNOWN:
         raise UsageError(f"--on-unknown {on_unknown}: unknown", f"one of: {', '.join(ON_UNKNOWN)}")
+
+
+def _check_stdin(*files: str | Path | None) -> None:
+    """Refuse to read more than one file from stdin."""
+    if sum(str(file) == "-" for file in files) > 1:
+        raise UsageError("several options ask for stdin (-)", "give all but one of them a file")
 
 
 def _check_style(style: Style, dataset: Dataset, reference: str) -> None:

@@ -71,7 +71,7 @@ def similar(
     NotFoundError
         The model, or an item, is unknown.
     UsageError
-        k is below 1, or there are no titles.
+        k is below 1, there are no titles, or the model tells no items apart.
     """
     artifact = registry.resolve(model)
     dataset, config = artifact.dataset(), artifact.config()
@@ -81,7 +81,12 @@ def similar(
     asked = known_index(dataset, items, "ITEM", artifact.record.reference)
     backend = NumpyBackend()
     scorer = load_scorer(artifact, config, dataset, backend)
-    likeness = _likeness(scorer, asked, _weight(config))  # (n, |I|)
+    likeness = _likeness(scorer, asked, config.newest_weight)  # (n, |I|)
+    if (likeness == likeness[:, :1]).all():
+        raise UsageError(
+            f"{artifact.record.reference}: to {config.variant} all items are alike",
+            "use a model that reads histories, such as base, l, t, lt or itemknn",
+        )
     itself = Mask(np.arange(len(asked)), asked, np.empty(0, np.int64))
     found, scores = from_scores(likeness, itself, min(k, dataset.n_items), backend)
     row, place = np.nonzero(found >= 0)
@@ -113,11 +118,6 @@ def _likeness(scorer: Scorer, items: NDArray[np.int64], weight: float) -> NDArra
     scores = scorer.backend.host(scorer.scores(rows))
     added: NDArray[np.float32] = scores[:n] - scores[n]
     return added
-
-
-def _weight(config: FitConfig) -> float:
-    """Return what stands for an interaction in the input: the newest where order counts."""
-    return 1.0 if config.temporal is None else config.temporal.w_max
 
 
 @dataclass(frozen=True)

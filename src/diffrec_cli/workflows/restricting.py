@@ -92,8 +92,13 @@ def restriction(
         excluded |= ~select_items(where, dataset.item_table)
     excluded[more] = True
     remaining = int((~excluded).sum())
-    options = [("--allow", allow), ("--block", block), ("--where", where)]
-    names = " and ".join(option for option, value in options if value is not None)
+    given = {
+        "--allow": allow is not None,
+        "--block": block is not None,
+        "--where": where is not None,
+        "--dislike": len(more) > 0,
+    }
+    names = " and ".join(option for option, is_given in given.items() if is_given)
     if remaining == 0:
         raise UsageError(f"{names} leave no item", "check the ids or the condition")
     if remaining < k and names:
@@ -105,12 +110,16 @@ def restriction(
 def _blocked_for(
     dataset: Dataset, path: str | Path | None, listener: Listener
 ) -> tuple[IdMap, Sequences]:
-    """Read the blocks of single users."""
+    """Read the blocks of single users; they may be of people that the model does not know."""
     if path is None:
         return IdMap([]), Sequences(np.zeros(2, np.int64), np.zeros(0, np.int32))
     given = read_histories(path, of_users=True)
     items = dataset.item_ids.indices(given.item_ids.array.to_pylist())
     _tell_unknown("--block-for", path, given.item_ids.at(np.flatnonzero(items < 0)), listener)
+    strangers = dataset.user_ids.indices(given.labels) < 0
+    if strangers.any():
+        names = some([given.labels[i] for i in np.flatnonzero(strangers)])
+        listener(Note(f"--block-for {path}: {int(strangers.sum()):,} users are unknown: {names}"))
     known = items[given.item] >= 0
     rows = Sequences.from_rows(given.user[known], items[given.item[known]], len(given.labels) + 1)
     return IdMap(given.labels), rows

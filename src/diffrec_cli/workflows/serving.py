@@ -113,9 +113,8 @@ class Server:
         """Rank for these users; those of whom nothing is known get what is popular."""
         style, scorer = self.style, engine.scorer
         if request.unknown.any():
-            scorer = _PopularForUnknown(
-                scorer, PopularityScorer({"counts": self.dataset.popularity})
-            )
+            popularity = PopularityScorer({"counts": self.dataset.popularity})
+            scorer = _PopularForUnknown(scorer, popularity)
         vectors = engine.vectors if style.diversity > 0 else None
         batches = rank(
             scorer,
@@ -158,13 +157,21 @@ class Server:
         device = _NUMPY if few else _choose_device(self.asked)
         backend = NumpyBackend() if few else TorchBackend(device)
         scorer = load_scorer(self.artifact, self.config, self.dataset, backend)
-        weight = 1.0 if self.config.temporal is None else self.config.temporal.w_max
-        if self.style.diversity > 0 and not has_vectors(scorer):
+        weight = self.config.newest_weight
+        vectors = None
+        if self.style.diversity > 0:
+            if not has_vectors(scorer):
+                raise UsageError(
+                    f"--diversity: {self.config.variant} has no vectors by which items are alike",
+                    "use a model that has, such as base, l, t or lt",
+                )
+            vectors = ItemVectors(scorer, weight)
+        if self.style.why and getattr(scorer, "looks_users_up", False):
             raise UsageError(
-                f"--diversity: {self.config.variant} has no vectors by which items are alike",
-                "use a model that has, such as base, l, t or lt",
+                f"--why: {self.config.variant} has a vector for each user it knows, whatever his"
+                " history",
+                "use a model that reads histories, such as base, l, t, lt or ease",
             )
-        vectors = ItemVectors(scorer, weight) if has_vectors(scorer) else None
         if len(self.liked) or len(self.disliked):
             strength = self.style.strength
             scorer = guided(scorer, self.liked, self.disliked, weight=weight, strength=strength)
@@ -182,7 +189,7 @@ class _Engine:
     scorer
         The model, moved towards what is liked and away from what is disliked.
     vectors
-        Of its items, if it has some.
+        Of its items, if lists are to be diverse.
     """
 
     device: str

@@ -74,9 +74,12 @@ def update(model: str | None, events: str | Path, *, listener: Listener = silent
     DataError
         The file is no such log, or has nothing new.
     NotFoundError
-        The model, or every item in the log, is unknown.
+        The model is unknown.
+    LockedError
+        Another process has stored a version of it in the meantime.
     """
     artifact = registry.resolve(model)
+    latest = registry.latest_version(artifact.record.name)
     record, dataset = artifact.record, artifact.dataset()
     happened = read_events(dataset, events, listener)
     added = happened.of_known.size + happened.of_newcomers.size
@@ -85,13 +88,13 @@ def update(model: str | None, events: str | Path, *, listener: Listener = silent
             f"{events}: nothing that {record.reference} does not know", "give newer events"
         )
     grown = _grown(dataset, happened, {"file": str(events), "events": added})
-    was_default = registry.resolve(None).record.reference == record.reference
     published = registry.publish(
         replace(record, packages={}, files={}),
         artifact.weights(),
         grown,
         artifact.epoch_log(),
-        make_default=was_default,
+        make_default=registry.is_default(artifact),
+        after=latest,
     )
     known = int(np.count_nonzero(happened.of_known.lengths))
     new = len(happened.newcomers)

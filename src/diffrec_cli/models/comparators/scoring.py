@@ -84,6 +84,11 @@ class FactorScorer:
         bias = backend.asarray(np.zeros(self.n_items, np.float32))
         self.output = Output(backend, [Head(V, bias, slice(None))])
 
+    @property
+    def looks_users_up(self) -> bool:
+        """Whether known users have vectors that do not hang on their histories."""
+        return self.users is not None
+
     def hidden(self, rows: Rows) -> Array:
         """Return the vector of each user, (B, d)."""
         if self.users is None:
