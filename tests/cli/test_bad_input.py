@@ -398,6 +398,11 @@ class TestLists:
     def test_recommend(self, cli: Cli, options: list[str], code: int, word: str) -> None:
         refused(cli("recommend", *options), code, word)
 
+    def test_a_history_of_low_ratings_alone(self, cli: Cli, tmp_path: Path) -> None:
+        (tmp_path / "low.csv").write_text("user,item,rating\nann,i0003,1\nann,i0005,2\n")
+        outcome = cli("recommend", "--history", tmp_path / "low.csv")
+        refused(outcome, 3, "low.csv", "below 4")
+
     def test_disliking_everything_leaves_no_item(self, cli: Cli) -> None:
         dataset = store.load("ratings")
         ids = dataset.item_ids.at(range(dataset.n_items))

@@ -23,7 +23,7 @@ from diffrec_cli.data.histories import (
 )
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.sequences import Sequences
-from diffrec_cli.errors import NotFoundError, UsageError
+from diffrec_cli.errors import DataError, NotFoundError, UsageError
 from diffrec_cli.workflows.events import Listener, Note
 
 #: Users that are ranked, and written, at a time.
@@ -225,10 +225,17 @@ def strangers(
         given = one_history("like", like)
     else:
         given = read_histories(history, min_rating=liked_from(dataset))
+    if not len(given.item):
+        raise DataError(
+            f"{history}: every rating is below {liked_from(dataset):g}, from where on items count",
+            "give what is liked, or leave the ratings out",
+        )
     users, items = known_items(dataset, given, "", listener)
     if not len(users):
+        names = some(given.item_ids.array.to_pylist())
         raise NotFoundError(
-            "no item of the history is known to the model", "item ids are as written in the log"
+            f"unknown item {names}: no item of the history is known to the model",
+            "item ids are as written in the log",
         )
     histories = Sequences.from_rows(users, items, len(given.labels))
     nobody = np.full(len(given.labels), -1)
