@@ -75,7 +75,7 @@ class SmoothingConfig:
     """How far x_T lies on the way to the smoothed history: 1 is there, above goes beyond."""
     rho: float = 0.5
     """Share of what a step back keeps of x_t besides the prediction."""
-    rank: int = 256
+    rank: int = 128
     """Eigenvectors of the graph that smoothing reads."""
     dim: int = 200
     """Size of an item's embedding."""
@@ -83,8 +83,8 @@ class SmoothingConfig:
     """Dropout on the history that the denoiser reads in training."""
     reads_z: bool = True
     """Whether the denoiser reads x_t; without it, the history alone."""
-    reads_c: bool = True
-    """Whether the history and its smoothed self are added behind the item product."""
+    adds_smooth: bool = True
+    """Whether the smoothed history is added behind the item product."""
 
     def __post_init__(self) -> None:
         """Check every field and name the one that is wrong."""

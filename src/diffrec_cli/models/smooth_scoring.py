@@ -23,17 +23,14 @@ Array = Any  # np.ndarray or torch.Tensor
 
 
 class SmoothScorer:
-    """Scores of the predicted x_0, but for what is copied of the history.
-
-    An item that the user has gets no more for that: it is masked anyway, or asked for with the
-    others on equal terms.
+    """Scores: x_0 at the end of the reverse process.
 
     Parameters
     ----------
     config
         The settings that the model was trained with.
     weights
-        ``V`` (|I|, d + r), E beside Q; ``b`` (|I|,); ``values`` (r,); ``mix`` (T + 1, 4); ``kappa``
+        ``V`` (|I|, d + r), E beside Q; ``b`` (|I|,); ``values`` (r,); ``mix`` (T + 1, 3); ``kappa``
         (1,); ``EV`` (d, d + r) = E^T V; ``bV`` (d + r,) = b^T V.
     backend
         Where to compute.
@@ -50,7 +47,7 @@ class SmoothScorer:
         self.V, self.values = load("V"), load("values")
         self.EV, self.bV = load("EV"), load("bV")
         self.d = int(self.EV.shape[0])
-        self.mix = np.asarray(backend.host(load("mix")), np.float64)  # (T + 1, 4)
+        self.mix = np.asarray(backend.host(load("mix")), np.float64)  # (T + 1, 3)
         self.kappa = float(backend.host(load("kappa"))[0])
         self.output = Output(backend, [Head(self.V, load("b"), slice(None))])
         self.n_items = self.output.n_items
@@ -63,10 +60,10 @@ class SmoothScorer:
         signal, smooth = self.smoothing.forward[-1].tolist()
         z = signal * x[:, : self.d] + smooth * self._of_smooth(low)  # E^T x_T
         for t in range(self.smoothing.T, 0, -1):
-            w_z, w_c, w_copy, w_smooth = self.mix[t].tolist()
+            w_z, w_c, w_smooth = self.mix[t].tolist()
             h = w_z / self.kappa * z + w_c * history
             if t > 1:
-                p = h @ self.EV + w_copy * x + w_smooth * self._smoothed(low) + self.bV  # V^T p
+                p = h @ self.EV + w_smooth * self._smoothed(low) + self.bV  # V^T p
                 of_p, of_smooth_p, of_z = self.smoothing.back[t].tolist()
                 smooth_p = self._of_smooth(p[:, self.d :] * self.values)  # E^T A p
                 z = of_p * p[:, : self.d] + of_smooth_p * smooth_p + of_z * z

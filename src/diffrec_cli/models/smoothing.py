@@ -4,10 +4,11 @@ The denoiser is told what the history says: from what is left of it under dropou
 smoothed x_t it predicts
 
     h = w_z E^T x_t / kappa + w_c E^T c / |c|_1
-    x_0 = E h + w_copy c + w_smooth A c + b
+    x_0 = E h + w_smooth A c + b
 
-with weights of each step t, item embeddings E and a bias. The source's networks of a few units in
-the places of these weights stall in copying the history (see ``SmoothingConfig``).
+with weights of each step t, item embeddings E and a bias. The source has networks of a few units in
+the places of these weights, which can stall in copying the history: here nothing can copy it. A
+weight for c itself took valid NDCG@20 from .1067 to .1027 on MovieLens-1M (seed 1).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from diffrec_cli.models.spectrum import item_spectrum
 from diffrec_cli.models.trainable import Draws, Trainable
 
 #: Columns of the weights of a step.
-W_Z, W_C, W_COPY, W_SMOOTH = range(4)
+W_Z, W_C, W_SMOOTH = range(3)
 
 
 class SmoothDiffRec(Trainable):
@@ -56,14 +57,13 @@ class SmoothDiffRec(Trainable):
         super().__init__()
         self.config, self.n_items = config, n_items
         self.E = xavier(n_items, config.dim, n_items + config.dim, generator)
-        start = torch.tensor([1.0, 1.0, 0.0, 1.0])
-        self.mix = nn.Parameter(start.repeat(config.T + 1, 1))
+        self.mix = nn.Parameter(torch.ones(config.T + 1, 3))
         self.b = nn.Parameter(torch.zeros(n_items))
         mean_length = train.size / max(1, len(train))
         self.register_buffer("kappa", torch.tensor([max(1.0, mean_length)]))
         forward = torch.from_numpy(Smoothing(config).forward).float()
         self.register_buffer("forward_table", forward, persistent=False)
-        reads = torch.tensor([config.reads_z, True, config.reads_c, config.reads_c])
+        reads = torch.tensor([config.reads_z, True, config.adds_smooth])
         self.register_buffer("reads", reads.float(), persistent=False)
         self.sampler = StepSampler(config.T, by_importance=False)
         self._train = train
@@ -86,7 +86,7 @@ class SmoothDiffRec(Trainable):
         Q, values = self.basis
         t, _ = self.sampler.draw(len(rows), draws.device)
         signal, smooth = self.forward_table[t].T[:, :, None]  # (B, 1) each
-        w = (self.mix * self.reads)[t]  # (B, 4)
+        w = (self.mix * self.reads)[t]  # (B, 3)
         x = backend.bag(rows, self.E)  # E^T x, (B, d)
         x_smooth = (backend.bag(rows, Q) * values) @ (Q.T @ self.E)  # E^T A x
         z = signal * x + smooth * x_smooth
@@ -95,7 +95,6 @@ class SmoothDiffRec(Trainable):
         h = w[:, [W_Z]] * z / self.kappa + w[:, [W_C]] * history
         seen = w[:, [W_SMOOTH]] * backend.bag(c, Q) * values
         predicted = torch.cat([h, seen], 1) @ torch.cat([self.E, Q], 1).T + self.b  # (B, |I|)
-        predicted = predicted + w[:, [W_COPY]] * backend.dense(c, self.n_items)
         return square(predicted, rows, backend) / self.n_items
 
     @torch.no_grad()
