@@ -30,8 +30,7 @@ class Smoothing:
         (T + 1, 2): x_t = forward[t, 0] x_0 + forward[t, 1] A x_0.
     back
         (T + 1, 3): x_{t-1} = back[t, 0] p + back[t, 1] A p + back[t, 2] x_t for the predicted x_0
-        p, which is ``F(p, t - 1) + rho (x_t - F(p, t))``; entry 0 unused. The last step is p itself
-        but for rho: its coefficients are of x_0 as it is read off, (1, 0, 0).
+        p, which is ``F(p, t - 1) + rho (x_t - F(p, t))``; entry 0 unused. The last step ends in p.
 
     Examples
     --------
