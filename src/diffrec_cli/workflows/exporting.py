@@ -25,6 +25,7 @@ from diffrec_cli.files import (
     read_record,
     sha256_file,
     storage_errors,
+    sweep_incoming,
     write_atomically,
 )
 from diffrec_cli.registry import store as registry
@@ -97,6 +98,7 @@ def _write_in_parts(
         with storage_errors(directory):
             stack.enter_context(locked(directory, timeout=0))
             _keep_if_same(directory, fingerprint, listener)
+            sweep_incoming(out.absolute().parent)  # what kills left of earlier exports
         parts = _make(directory, lists, listener)
         write_file(out, _read(parts, listener))
         shutil.rmtree(directory, ignore_errors=True)
