@@ -70,7 +70,7 @@ def test_a_step_back_is_equation_10(
     gaussian, d = both(schedule, T=T, prediction=prediction, first_beta=first_beta)
     x_t, predicted = np.random.default_rng(T).normal(size=(2, 4))
     for t in range(1, T + 1):
-        stepped = gaussian.back[t, 0] * predicted + gaussian.back[t, 1] * x_t
+        stepped = gaussian.step_back(predicted, x_t, t)
         expected = d.mu(d.x_hat(predicted, x_t, t), x_t, t)
         np.testing.assert_allclose(stepped, expected, rtol=1e-9, atol=1e-12)
 

@@ -52,6 +52,8 @@ CONFIGS = {
     "one step": SmoothingConfig(T=1, dim=5, rank=ITEMS),
     "many steps, far": SmoothingConfig(T=6, a=2.5, rho=0.2, dim=3, rank=ITEMS),
     "part of the spectrum": SmoothingConfig(dim=5, rank=4),
+    "shown interactions count like any": SmoothingConfig(dim=5, rank=ITEMS, kept_weight=1.0),
+    "shown interactions count for nothing": SmoothingConfig(dim=5, rank=ITEMS, kept_weight=0.0),
     "without x_t": SmoothingConfig(dim=5, rank=ITEMS, reads_z=False),
     "without the history behind the product": SmoothingConfig(dim=5, rank=ITEMS, adds_smooth=False),
 }
@@ -109,7 +111,7 @@ def test_scores_are_those_of_the_reverse_process_step_by_step(name, weighted, ba
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_the_loss_is_the_squared_error_of_the_prediction(name, monkeypatch) -> None:
+def test_the_loss_is_the_squared_error_and_less_of_what_was_shown(name, monkeypatch) -> None:
     config = CONFIGS[name]
     _, model, weights = trained(config)
     A = matrix(config)
@@ -134,8 +136,9 @@ def test_the_loss_is_the_squared_error_of_the_prediction(name, monkeypatch) -> N
     row = rows.rows[kept]
     c[row, rows.items[kept]] = rows.values[kept] / (1 - config.dropout)
     z = np.stack([smoothed(config, x[i : i + 1], A, steps[i])[0] for i in range(len(x))])
+    weight = np.where(c > 0, config.kept_weight, 1.0)
     errors = [
-        ((predict(config, weights, z[[i]], c[[i]], A, steps[i]) - x[[i]]) ** 2).mean()
+        (weight[i] * (predict(config, weights, z[[i]], c[[i]], A, steps[i]) - x[[i]]) ** 2).mean()
         for i in range(len(x))
     ]
     draws = Draws(torch.Generator().manual_seed(1), np.random.default_rng(1))

@@ -81,6 +81,9 @@ class SmoothingConfig:
     """Size of an item's embedding."""
     dropout: float = 0.5
     """Dropout on the history that the denoiser reads in training."""
+    kept_weight: float = 0.5
+    """Weight of the errors where dropout left an interaction, 1 being that of all others: the less,
+    the less pays copying."""
     reads_z: bool = True
     """Whether the denoiser reads x_t; without it, the history alone."""
     adds_smooth: bool = True
@@ -94,6 +97,7 @@ class SmoothingConfig:
         check(self.rank >= 1, "rank", self.rank, "1 or more")
         check(self.dim >= 1, "dim", self.dim, "1 or more")
         check(0 <= self.dropout < 1, "dropout", self.dropout, "0 or more and below 1")
+        check(0 <= self.kept_weight <= 1, "kept_weight", self.kept_weight, "0 to 1")
 
 
 @dataclass(frozen=True)

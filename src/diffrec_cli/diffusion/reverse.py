@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec_cli.diffusion.corruption import Corruption
+
 Array = Any  # np.ndarray or torch.Tensor: only operators are used, so the lines serve both
 
 
@@ -24,7 +26,7 @@ def shares(back: NDArray[np.float64]) -> NDArray[np.float64]:
     Parameters
     ----------
     back
-        (T + 1, 2) coefficients of the step back, see :class:`~.gaussian.Gaussian`.
+        (T + 1, 2) coefficients of the step back, see :class:`~.corruption.Corruption`.
 
     Returns
     -------
@@ -82,7 +84,7 @@ def collapsed_reverse(
 
 
 def stepwise_reverse(
-    back: NDArray[np.float64],
+    corruption: Corruption,
     x_T: Array,
     predict: Callable[[Array, int], Array],
 ) -> Array:
@@ -90,14 +92,14 @@ def stepwise_reverse(
 
     Parameters
     ----------
-    back
-        (T + 1, 2) coefficients of the step back.
+    corruption
+        What is reversed; one whose step back needs no more than prediction and x_t.
     x_T
         (B, D) start.
     predict
         The denoiser's prediction, (B, D), t -> (B, D).
     """
     x_t = x_T
-    for t in range(len(back) - 1, 0, -1):
-        x_t = float(back[t, 0]) * predict(x_t, t) + float(back[t, 1]) * x_t
+    for t in range(corruption.T, 0, -1):
+        x_t = corruption.step_back(predict(x_t, t), x_t, t)
     return x_t

@@ -7,30 +7,22 @@ Diffusion Model for Collaborative Filtering", SIGIR 2024).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from diffrec_cli.config import SmoothingConfig
+from diffrec_cli.config import SmoothingConfig
+from diffrec_cli.diffusion.corruption import Corruption
 
 
-class Smoothing:
-    """The corruption and the step back.
+class Smoothing(Corruption):
+    """Smoothing; what it mixes into x is ``A x``.
+
+    The step back is ``x_{t-1} = F(p, t - 1) + rho (x_t - F(p, t))`` for the predicted x_0 p, and
+    the last one ends in p itself. All steps weigh the same.
 
     Parameters
     ----------
     config
         Steps, strength and rho.
-
-    Attributes
-    ----------
-    forward
-        (T + 1, 2): x_t = forward[t, 0] x_0 + forward[t, 1] A x_0.
-    back
-        (T + 1, 3): x_{t-1} = back[t, 0] p + back[t, 1] A p + back[t, 2] x_t for the predicted x_0
-        p, which is ``F(p, t - 1) + rho (x_t - F(p, t))``; entry 0 unused. The last step ends in p.
 
     Examples
     --------
@@ -40,12 +32,10 @@ class Smoothing:
     """
 
     def __init__(self, config: SmoothingConfig) -> None:
-        self.T = config.T
         share = config.a * np.arange(config.T + 1) / config.T
-        self.forward: NDArray[np.float64] = np.stack([1.0 - share, share], axis=1)
-        before = np.concatenate([self.forward[:1], self.forward[:-1]])  # F at t - 1
-        rho = np.full((config.T + 1, 1), config.rho)
-        self.back: NDArray[np.float64] = np.concatenate(
-            [before - config.rho * self.forward, rho], axis=1
-        )
-        self.back[1] = 1.0, 0.0, 0.0
+        forward = np.stack([1.0 - share, share], axis=1)
+        before = np.concatenate([forward[:1], forward[:-1]])  # F at t - 1
+        of_p, of_smooth_p = (before - config.rho * forward).T
+        back = np.stack([of_p, np.full(config.T + 1, config.rho), of_smooth_p], axis=1)
+        back[1] = 1.0, 0.0, 0.0
+        super().__init__(forward, back, np.ones(config.T + 1), T_prime=config.T)

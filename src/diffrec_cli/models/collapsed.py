@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec_cli.diffusion.corruption import Corruption
 from diffrec_cli.diffusion.reverse import collapsed_reverse, stepwise_reverse
 from diffrec_cli.models.backend import Backend
 
@@ -69,9 +70,9 @@ class CollapsedDenoiser:
         """Return the first layer's product of x_t = g V^T + gamma b, (B, H) -> (B, H_1)."""
         return self.backend.affine(g, self.WV, gamma * self.bW)
 
-    def reverse_normalized(self, back: NDArray[np.float64], x_T: Array) -> Array:
+    def reverse_normalized(self, corruption: Corruption, x_T: Array) -> Array:
         """Run the reverse process from x_T (B, D) with the input of every step normalised."""
-        return stepwise_reverse(back, x_T, self._predict_normalized)
+        return stepwise_reverse(corruption, x_T, self._predict_normalized)
 
     def _predict_normalized(self, x_t: Array, t: int) -> Array:
         norm = self.xp.sqrt((x_t * x_t).sum(-1))[:, None]  # (B, 1)

@@ -35,6 +35,13 @@ def square(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
     return scores.square().sum() / len(scores) - 2 * _at(scores, rows, backend) + length
 
 
+def square_at(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
+    """Return ``sum_i (x_i - scores_i)^2`` over the entries of x alone, averaged over users."""
+    errors = wide(scores.view(-1)[_places(scores, rows, backend)]) - backend.asarray(rows.values)
+    total: Tensor = errors.square().sum()
+    return total / len(scores)
+
+
 def sample(mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Tensor:
     """Draw a code, mean + sigma eps, (B, z)."""
     return mean + (0.5 * log_variance).exp() * normal_like(mean, generator)
@@ -48,6 +55,12 @@ def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 def _at(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
     """Return ``sum_i x_i scores_i``, averaged over users."""
-    place = backend.asarray(rows.rows * scores.shape[1] + rows.items)
-    found: Tensor = (scores.view(-1)[place] * backend.asarray(rows.values)).sum()
+    at = scores.view(-1)[_places(scores, rows, backend)]
+    found: Tensor = (at * backend.asarray(rows.values)).sum()
     return found / len(scores)
+
+
+def _places(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
+    """Return where the entries of the rows are in the scores, read row by row, (nnz,)."""
+    places: Tensor = backend.asarray(rows.rows * scores.shape[1] + rows.items)
+    return places

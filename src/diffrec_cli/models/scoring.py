@@ -136,7 +136,7 @@ class DiffRecScorer(DiffusionScorer):
     def scores(self, rows: Rows) -> Array:
         """Return x_0 of the reverse process, (B, |I|)."""
         if self.normalized:
-            return self.denoiser.reverse_normalized(self.gaussian.back, self._start(rows))
+            return self.denoiser.reverse_normalized(self.gaussian, self._start(rows))
         scores = self._expansion.all_scores(self.hidden(rows))
         return scores if self.delta == 0 else scores + self.delta * self._start(rows)
 
@@ -156,11 +156,11 @@ class LatentScorer(DiffusionScorer):
 
     def hidden(self, rows: Rows) -> Array:
         """Return z_0 of the reverse process, (B, z)."""
-        back, denoiser = self.gaussian.back, self.denoiser
+        denoiser = self.denoiser
         z_T = self.noised(self.vae.encode(rows)[0], rows)
         if self.normalized:
-            return denoiser.reverse_normalized(back, z_T)
-        g = denoiser.reverse(back, z_T @ denoiser.W_in)
+            return denoiser.reverse_normalized(self.gaussian, z_T)
+        g = denoiser.reverse(self.gaussian.back, z_T @ denoiser.W_in)
         return g @ denoiser.V.T + self.gamma * denoiser.b_out + self.delta * z_T
 
     def scores(self, rows: Rows) -> Array:

@@ -57,16 +57,14 @@ class SmoothScorer:
         x = self.backend.bag(rows, self.V)  # V^T x, (B, d + r)
         history = x[:, : self.d] / self.backend.asarray(lengths(rows))
         low = x[:, self.d :] * self.values  # Q^T A x, (B, r)
-        signal, smooth = self.smoothing.forward[-1].tolist()
-        z = signal * x[:, : self.d] + smooth * self._of_smooth(low)  # E^T x_T
+        z = self.smoothing.start(x[:, : self.d], self._of_smooth(low))  # E^T x_T
         for t in range(self.smoothing.T, 0, -1):
             w_z, w_c, w_smooth = self.mix[t].tolist()
             h = w_z / self.kappa * z + w_c * history
             if t > 1:
                 p = h @ self.EV + w_smooth * self._smoothed(low) + self.bV  # V^T p
-                of_p, of_smooth_p, of_z = self.smoothing.back[t].tolist()
                 smooth_p = self._of_smooth(p[:, self.d :] * self.values)  # E^T A p
-                z = of_p * p[:, : self.d] + of_smooth_p * smooth_p + of_z * z
+                z = self.smoothing.step_back(p[:, : self.d], z, t, smooth_p)
         return self.xp.concatenate([h, w_smooth * low], 1)
 
     def scores(self, rows: Rows) -> Array:
