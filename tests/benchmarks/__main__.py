@@ -1,8 +1,8 @@
 """Run the benchmarks and print their tables: ``python -m tests.benchmarks [GROUP...]``.
 
 Groups: ranking, steps (how ranking grows with T), growth (with users, items and hidden size),
-training, startup, prepare, memory, exports (and their memory), kills (of an export). Ratios are
-medians over rounds in which all ways take turns.
+training, smoothing (beside Gaussian noise), startup, prepare, memory, exports (and their memory),
+kills (of an export). Ratios are medians over rounds in which all ways take turns.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 import torch
 
 from diffrec_cli.training.devices import choose_device, device_name, fast_bf16
-from tests.benchmarks import exports, processes, ranking, training
+from tests.benchmarks import exports, processes, ranking, smoothing, training
 
 Row = dict[str, object]
 
@@ -35,6 +35,7 @@ def main() -> None:
         "steps": lambda: ranking.steps(args.users, args.rounds, device),
         "growth": lambda: ranking.growth(args.users, args.rounds, device),
         "training": lambda: training.run(args.rounds, device),
+        "smoothing": lambda: smoothing.run(args.users, args.rounds, device),
         "startup": lambda: processes.startup(args.rounds),
         "prepare": lambda: processes.prepare(args.rows),
         "memory": processes.memory,

@@ -63,7 +63,11 @@ def memory() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as home:
         env = {"DIFFREC_HOME": home}
         _sample(Path(home), env, Size("amazon-book", AMAZON.users, AMAZON.items, 3_142_438))
-        for variant, more in (("base", ["--set", "dims=1000"]), ("l", [])):
+        for variant, more in (
+            ("base", ["--set", "dims=1000"]),
+            ("base+smoothing", []),
+            ("l", []),
+        ):
             command = [*DIFFREC, "fit", "log", "--variant", variant, "--epochs", "1", *more]
             seconds, peak = run_process(command, env)
             yield {"fit": f"{variant} {' '.join(more)}", "seconds": seconds, "peak MB": peak / MB}
