@@ -388,6 +388,8 @@ class TestLists:
             (["-u", "u0001", "--where", "year >"], 2, "--where"),
             (["-u", "u0001", "--where", "colour = red"], 2, "colour"),
             (["-u", "u0001", "--where", "title = nothing"], 2, "leave no item"),
+            (["-u", "u0001", "--like-where", "year >"], 2, "--like-where: expected"),
+            (["-u", "u0001", "--dislike-where", "title = nothing"], 2, "holds for no item"),
             (["--users", "-", "--block", "-"], 2, "stdin"),
             (["-u", "u0001", "--events", "nowhere.csv"], 3, "nowhere.csv"),
             (["-u", "u0001", "--block-for", "nowhere.csv"], 3, "nowhere.csv"),

@@ -238,6 +238,20 @@ def test_liked_items_move_the_lists_of_users_the_more_the_stronger(cli: Cli) -> 
     assert once != plain
 
 
+def test_items_of_a_kind_move_lists_as_those_items_do(cli: Cli) -> None:
+    def scores(*options: object) -> dict[str, float]:
+        lists = rows(cli("recommend", "-u", "u0001", "-k", 60, "--include-seen", *options).out)
+        return {row["item"]: float(row["score"]) for row in lists}
+
+    kind = "id in (i0003, i0005)"
+    named = scores("--like", "i0003", "--like", "i0005", "--strength", 2)
+    assert scores("--like-where", kind, "--strength", 2) == named
+    free, there, back = scores(), scores("--like-where", kind), scores("--dislike-where", kind)
+    assert set(back) == set(free)  # no filter: what is disliked may still come
+    for item, score in free.items():
+        assert there[item] - score == pytest.approx(score - back[item], abs=1e-3)
+
+
 def test_diverse_lists_begin_alike_and_have_k_items(cli: Cli) -> None:
     free = [r["item"] for r in rows(cli("recommend", "-u", "u0001", "-k", 8).out)]
     mixed = [

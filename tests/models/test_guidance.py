@@ -103,6 +103,15 @@ def test_without_strength_nothing_moves() -> None:
     np.testing.assert_array_equal(moved.scores(histories([1])), scorer.scores(histories([1])))
 
 
+def test_many_items_weigh_no_more_together_than_the_most() -> None:
+    scorer, user = Summing(BACKENDS["numpy"]), histories([1, 4])
+    moved = guided(scorer, np.array([0, 2, 5, 6]), NONE, weight=0.5, most=3)
+    quarter = histories([0, 2, 5, 6])
+    quarter.values[:] = 0.5 * 3 / 4
+    expected = scorer.scores(user) + scorer.scores(quarter) - scorer.scores(histories([]))
+    np.testing.assert_allclose(moved.scores(user), expected, rtol=1e-4)
+
+
 def test_towards_is_the_opposite_of_away() -> None:
     scorer, items, user = Summing(BACKENDS["numpy"]), np.array([2, 6]), histories([1, 4])
     plain = scorer.scores(user)

@@ -125,11 +125,29 @@ def recommend(
             rich_help_panel=WHAT,
         ),
     ] = None,
+    like_where: Annotated[
+        str | None,
+        typer.Option(
+            "--like-where",
+            metavar="CONDITION",
+            help="Towards what goes with items of this kind, whatever else comes.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    dislike_where: Annotated[
+        str | None,
+        typer.Option(
+            "--dislike-where",
+            metavar="CONDITION",
+            help="Away from what goes with items of this kind.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
     strength: Annotated[
         float,
         typer.Option(
             "--strength",
-            help="How strongly lists move towards --like and away from --dislike.",
+            help="How strongly lists move towards what is liked and away from what is not.",
             rich_help_panel=WHAT,
         ),
     ] = 1.0,
@@ -171,6 +189,8 @@ def recommend(
         "history": history,
         "like": like or [],
         "dislike": dislike or [],
+        "like_where": like_where,
+        "dislike_where": dislike_where,
         "strength": strength,
         "events": events,
         "k": k,

@@ -70,7 +70,7 @@ _NUMBER = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$"
 _INEXACT = 2.0**53
 
 
-def select_items(text: str, table: pa.Table) -> Mask:
+def select_items(text: str, table: pa.Table, option: str = "--where") -> Mask:
     """Tell which items a condition holds for.
 
     Comparisons with a number compare numbers, others text:
@@ -92,6 +92,8 @@ def select_items(text: str, table: pa.Table) -> Mask:
     table
         (|I|,) rows of text: ``id``, and whatever else is known of the items. Columns are meant
         by their exact names, or by the only one that differs in case alone.
+    option
+        What messages call the condition.
 
     Returns
     -------
@@ -114,7 +116,10 @@ def select_items(text: str, table: pa.Table) -> Mask:
     >>> select_items("not (genre = War) or id in (007, 9)", table).tolist()
     [True, True, True]
     """
-    return _Reader(text, table).condition()
+    try:
+        return _Reader(text, table).condition()
+    except UsageError as error:
+        raise UsageError(f"{option}: {error.what}", error.fix) from None
 
 
 # Reading
@@ -157,7 +162,7 @@ class _Reader:
 
     def condition(self) -> Mask:
         if self._next.kind == "end":
-            raise UsageError("--where: the condition is empty", _EXAMPLE)
+            raise UsageError("the condition is empty", _EXAMPLE)
         found = self._condition(0)
         if self._next.kind != "end":
             _expected("'and', 'or' or the end", self._next)
@@ -280,7 +285,7 @@ def _refuse_undecodable(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise UsageError(f"--where: not UTF-8 at character {error.start + 1}", _EXAMPLE) from None
+        raise UsageError(f"not UTF-8 at character {error.start + 1}", _EXAMPLE) from None
 
 
 def _refuse(rest: str, place: int) -> NoReturn:
@@ -293,7 +298,7 @@ def _refuse(rest: str, place: int) -> NoReturn:
 
 def _expected(what: str, found: _Token) -> NoReturn:
     if found.kind == "end":
-        raise UsageError(f"--where: expected {what} at character {found.place} (the end)", _EXAMPLE)
+        raise UsageError(f"expected {what} at character {found.place} (the end)", _EXAMPLE)
     # A keyword where there should be something else, or several words, are what people write.
     quoting = found.kind in ("keyword", "word")
     _fail(f"expected {what}", found, f"{_EXAMPLE}; {_QUOTING}" if quoting else _EXAMPLE)
@@ -301,7 +306,7 @@ def _expected(what: str, found: _Token) -> NoReturn:
 
 def _fail(what: str, token: _Token, fix: str) -> NoReturn:
     shown = repr(_short(token.written))
-    raise UsageError(f"--where: {what} at character {token.place} ({shown})", fix)
+    raise UsageError(f"{what} at character {token.place} ({shown})", fix)
 
 
 def _short(text: str) -> str:
@@ -397,7 +402,7 @@ def _find(token: _Token, names: Sequence[str]) -> str:
     shown = ", ".join(repr(_short(name)) for name in names[:_LISTED])
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     what = f"no column {_short(token.text)!r} at character {token.place}"
-    raise UsageError(f"--where: {what}; the items have {shown}{more}", _nearest(token, names))
+    raise UsageError(f"{what}; the items have {shown}{more}", _nearest(token, names))
 
 
 def _nearest(token: _Token, names: Sequence[str]) -> str:

@@ -15,7 +15,13 @@ Items = NDArray[np.int64]
 
 
 def guided(
-    scorer: Scorer, towards: Items, away: Items, *, weight: float = 1.0, strength: float = 1.0
+    scorer: Scorer,
+    towards: Items,
+    away: Items,
+    *,
+    weight: float = 1.0,
+    most: float = np.inf,
+    strength: float = 1.0,
 ) -> Scorer:
     """Return a scorer that favours what goes with some items and holds back what goes with others.
 
@@ -31,6 +37,9 @@ def guided(
         (n,) and (m,) distinct items.
     weight
         What stands for an interaction in the model's input.
+    most
+        Interactions that either side counts for at the most: of more items each weighs less, so
+        that the history of all of them is not stranger to the model than those it learned from.
     strength
         How strongly; 0 changes nothing.
     """
@@ -39,7 +48,7 @@ def guided(
         np.full(3, -1),
         np.array([0, len(towards), len(both), len(both)]),
         both.astype(np.int32),
-        np.full(len(both), weight, np.float32),
+        np.concatenate([_shared(weight, most, towards), _shared(weight, most, away)]),
     )
     with_towards, with_away, nothing = scorer.backend.host(scorer.scores(rows))
     gain = (with_towards - nothing) - (with_away - nothing)
@@ -47,6 +56,12 @@ def guided(
     if isinstance(scorer, LinearScorer) and scorer.output is not None:
         return _ShiftedLinear(scorer, offset)
     return _Shifted(scorer, offset)
+
+
+def _shared(weight: float, most: float, items: Items) -> NDArray[np.float32]:
+    """Return the weight of each of these items, (n,)."""
+    each = weight * min(1.0, most / max(1, len(items)))
+    return np.full(len(items), each, np.float32)
 
 
 class _Shifted:

@@ -25,7 +25,7 @@ from diffrec_cli.workflows.audience import (
     strangers,
 )
 from diffrec_cli.workflows.events import Listener, Note, Step, silent
-from diffrec_cli.workflows.restricting import restriction
+from diffrec_cli.workflows.restricting import holding, restriction
 from diffrec_cli.workflows.serving import Server, Style
 
 ON_UNKNOWN = ("error", "skip", "popular")
@@ -80,6 +80,8 @@ def recommend(
     history: str | Path | None = None,
     like: Sequence[str] = (),
     dislike: Sequence[str] = (),
+    like_where: str | None = None,
+    dislike_where: str | None = None,
     strength: float = 1.0,
     events: str | Path | None = None,
     k: int = 20,
@@ -118,6 +120,9 @@ def recommend(
         their lists are moved towards.
     dislike
         Items that lists are moved away from; they are in none.
+    like_where, dislike_where
+        Conditions, written like `where`: lists are moved towards, and away from, what goes with
+        the items for which they hold; these and all others may still be in them.
     strength
         How strongly lists are moved, see :func:`~diffrec_cli.models.guidance.guided`.
     events
@@ -176,6 +181,8 @@ def recommend(
     named = bool(users) or users_file is not None or all_users or history is not None
     liked = known_index(dataset, like if named else (), "--like", reference)
     disliked = known_index(dataset, dislike, "--dislike", reference)
+    towards = np.union1d(liked, holding(dataset, like_where, "--like-where"))
+    away = np.union1d(disliked, holding(dataset, dislike_where, "--dislike-where"))
     limits = restriction(
         dataset,
         allow=allow,
@@ -186,7 +193,7 @@ def recommend(
         k=k,
         listener=listener,
     )
-    server = Server(artifact, dataset, style, limits, liked, disliked, device, total)
+    server = Server(artifact, dataset, style, limits, towards, away, device, total)
     return Recommendations(
         model=reference,
         users=total,

@@ -107,6 +107,24 @@ def restriction(
     return Restriction(excluded if excluded.any() else None, users, blocked)
 
 
+def holding(dataset: Dataset, condition: str | None, option: str) -> NDArray[np.int64]:
+    """Return the indices of the items for which a condition holds; of no condition, none.
+
+    Raises
+    ------
+    UsageError
+        It holds for no item, or cannot be understood.
+    """
+    if condition is None:
+        return np.zeros(0, np.int64)
+    from diffrec_cli.data.where import select_items
+
+    items = np.flatnonzero(select_items(condition, dataset.item_table, option))
+    if len(items) == 0:
+        raise UsageError(f"{option} {condition!r}: holds for no item", "check the condition")
+    return items
+
+
 def _blocked_for(
     dataset: Dataset, path: str | Path | None, listener: Listener
 ) -> tuple[IdMap, Sequences]:

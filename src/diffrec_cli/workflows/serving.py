@@ -174,7 +174,10 @@ class Server:
             )
         if len(self.liked) or len(self.disliked):
             strength = self.style.strength
-            scorer = guided(scorer, self.liked, self.disliked, weight=weight, strength=strength)
+            usual = self.dataset.known.size / max(1, self.dataset.n_users)  # interactions
+            scorer = guided(
+                scorer, self.liked, self.disliked, weight=weight, most=usual, strength=strength
+            )
         return _Engine(device, scorer, vectors)
 
 
