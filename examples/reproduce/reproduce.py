@@ -36,6 +36,7 @@ OUTCOME = ("device", "precision", "epoch", "epochs", "seconds", "parameters", VA
 SAMPLES: dict[str, dict[str, int]] = {
     "dense": {},
     "sparse": {"users": 5000, "items": 2000, "interactions": 50_000},
+    "sparsest": {"users": 10_000, "items": 2000, "interactions": 60_000},
 }
 
 Row = dict[str, str]

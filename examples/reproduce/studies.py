@@ -14,6 +14,7 @@ SEEDS = (1, 2, 3, 4, 5)
 RELEASED_SEEDS = (1, 2)
 ONE_SEED = (1,)  # of the ablations: they compare settings that differ by more than seeds do
 HASTE = "patience=10"  # instead of 20
+SMOOTHED_IN_TIME = ("ml1m", "ml100k", "dense", "sparse")
 NOISE_PERCENT = (10, 20, 30, 40, 50)
 
 #: Figures printed in the paper (Tables 2 to 4 and 6): recall@10, recall@20, ndcg@10, ndcg@20.
@@ -75,6 +76,20 @@ def table_5() -> list[Row]:
     return _each("table-5", "base", settings)
 
 
+def smoothing() -> list[Row]:
+    """Return smoothing beside popularity, EASE and Gaussian noise, on logs of every kind."""
+    seeds, rows = range(1, 11), []
+    for data in ("ml1m", "ml1m-noisy", "ml100k", "dense", "sparse", "sparsest"):
+        for variant in ("base+smoothing", *(["t+smoothing"] if data in SMOOTHED_IN_TIME else [])):
+            rows += _rows("smoothing", data, variant, seeds=seeds)
+        for variant in ("popularity", "ease", "ease-t"):
+            rows += _rows("smoothing", data, variant, seeds=ONE_SEED)
+    for data in ("ml100k", "dense", "sparse", "sparsest"):  # the others are in "ours"
+        for variant in ("base", "t"):
+            rows += _rows("smoothing", data, variant, seeds=ONE_SEED)
+    return rows
+
+
 STUDIES: Mapping[str, Callable[[], list[Row]]] = {
     "ours": ours,
     "released": released,
@@ -83,6 +98,7 @@ STUDIES: Mapping[str, Callable[[], list[Row]]] = {
     "figure-6": figure_6,
     "figure-7": figure_7,
     "table-5": table_5,
+    "smoothing": smoothing,
 }
 
 
