@@ -121,6 +121,20 @@ def test_auto_is_another_for_many_users_than_for_few(variant: str) -> None:
     assert few.diffusion != many.diffusion
 
 
+@pytest.mark.parametrize(
+    ("each", "base", "t"),
+    [
+        (2, (0.0, False), (0.0, False)),
+        (10, (0.5, True), (0.5, True)),
+        (70, (1.0, True), (0.5, True)),
+    ],
+)
+def test_auto_lets_copying_pay_less_the_fewer_interactions_a_user_has(each, base, t) -> None:
+    for variant, expected in (("base", base), ("t", t)):
+        config = preset("auto", f"{variant}+smoothing", users=500, interactions=500 * each)
+        assert (config.smoothing.kept_weight, config.smoothing.adds_smooth) == expected
+
+
 def test_an_unknown_preset_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(UsageError, match="paper-netflix") as error:
         preset("paper-netflix", "base", users=10)

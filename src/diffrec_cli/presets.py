@@ -6,6 +6,7 @@ The ``paper-*`` presets are the settings of the checkpoints that the paper's aut
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -102,11 +103,13 @@ _COMPARED: dict[str, Values] = {
 
 _UPDATES = {"lightgcn": 15}  # of an epoch: each passes over the whole graph
 
+#: Train interactions of a user, on average, below and from which ``auto`` sets smoothing otherwise.
+SPARSE, DENSE = 3.0, 30.0
 #: Users from which ``auto`` uses what was best on MovieLens-1M instead of on smaller logs.
 LARGE = 3000
 
 
-def preset(name: str, variant: str, *, users: int) -> FitConfig:
+def preset(name: str, variant: str, *, users: int, interactions: int | None = None) -> FitConfig:
     """Return the settings of a preset for a variant.
 
     Parameters
@@ -117,6 +120,8 @@ def preset(name: str, variant: str, *, users: int) -> FitConfig:
         ``base``, ``l``, ``t`` or ``lt``.
     users
         Users of the dataset; ``auto`` sizes the batch by it.
+    interactions
+        In its train part; by how many a user has ``auto`` sets smoothing. ``None``: many.
 
     Raises
     ------
@@ -129,7 +134,7 @@ def preset(name: str, variant: str, *, users: int) -> FitConfig:
     40
     """
     if name == "auto":
-        return auto(variant, users)
+        return auto(variant, users, interactions)
     if variant not in VARIANTS and name in PRESETS:
         raise UsageError(
             f"--preset {name}: of DiffRec's variants, not of {variant}", "leave --preset out"
@@ -140,7 +145,9 @@ def preset(name: str, variant: str, *, users: int) -> FitConfig:
     return _released(_CHANGES[name], variant)
 
 
-def own_preset(name: str, variant: str, *, users: int) -> FitConfig:
+def own_preset(
+    name: str, variant: str, *, users: int, interactions: int | None = None
+) -> FitConfig:
     """Return the settings of a preset, one of :data:`PRESETS` or of the user's own.
 
     Raises
@@ -150,14 +157,14 @@ def own_preset(name: str, variant: str, *, users: int) -> FitConfig:
     """
     path = presets_dir() / f"{name}.json"
     if name in PRESETS or not is_name(name) or not path.is_file():
-        return preset(name, variant, users=users)
+        return preset(name, variant, users=users, interactions=interactions)
     record = read_record(path, kind=_KIND, schema_version=_SCHEMA_VERSION)
     if record.get("variant") != full_name(variant):
         raise UsageError(
             f"--preset {name}: of {record.get('variant')}, not of {variant}",
             f"fit --variant {record.get('variant')} --preset {name}",
         )
-    return auto(full_name(variant), users).with_values(record.get("values", {}))
+    return auto(full_name(variant), users, interactions).with_values(record.get("values", {}))
 
 
 def check_own_name(name: str) -> None:
@@ -188,7 +195,7 @@ def _released(changes: Mapping[str, Values], variant: str) -> FitConfig:
     return replace(config, temporal=TemporalConfig()).with_values(changes[variant])
 
 
-def auto(variant: str, users: int) -> FitConfig:
+def auto(variant: str, users: int, interactions: int | None = None) -> FitConfig:
     """Return settings that do well without tuning.
 
     Chosen on validation Recall@20 over MovieLens-1M (clean and noisy), MovieLens-100k and two
@@ -201,7 +208,8 @@ def auto(variant: str, users: int) -> FitConfig:
     if not is_diffrec(variant):
         return _comparator(full_name(variant), users)
     if variant.endswith(SMOOTHING):
-        return _smoothing(variant.removesuffix(SMOOTHING), users)
+        each = math.inf if interactions is None else interactions / max(1, users)
+        return _smoothing(variant.removesuffix(SMOOTHING), users, each)
     large = users >= LARGE
     training = TrainingConfig(lr=3e-4, batch_size=_batch_size(users, updates=60), ema_decay=0.99)
     temporal = TemporalConfig() if variant in ("t", "lt") else None
@@ -226,19 +234,23 @@ def auto(variant: str, users: int) -> FitConfig:
     )
 
 
-def _smoothing(variant: str, users: int) -> FitConfig:
+def _smoothing(variant: str, users: int, each: float) -> FitConfig:
     """Return the settings of a variant whose corruption smooths over the item graph.
 
     Chosen on valid Recall@20 over MovieLens-1M (clean and noisy), MovieLens-100k and sample logs
     (``examples/reproduce/smoothing.csv``). The valid curve has a hump before its best, so patience
     is longer than elsewhere. As without smoothing, valid and the tail of train disagree about
     w_min (0.3 or 0.1), so it is the authors' 0.1.
+
+    The fewer interactions a user has, `each` on average, the better copying them fits and the
+    worse it serves: so the less count those that the denoiser was shown.
     """
     batch_size = _batch_size(users, updates=60)
+    kept = 0.0 if each < SPARSE else 1.0 if each >= DENSE and variant == "base" else 0.5
     return FitConfig(
         training=TrainingConfig(lr=1e-3, batch_size=batch_size, ema_decay=0.99, patience=30),
         temporal=TemporalConfig() if variant == "t" else None,
-        smoothing=SmoothingConfig(),
+        smoothing=SmoothingConfig(kept_weight=kept, adds_smooth=each >= SPARSE),
     )
 
 

@@ -41,13 +41,16 @@ def _costs(size: Size, users: int, rounds: int, device: str) -> Iterator[Row]:
     steps = {name: _steps(name, size, history, device) for name in VARIANTS}
     lists = {name: _lists(name, size, history.take(np.arange(users)), device) for name in VARIANTS}
     of_steps, of_lists = side_by_side(steps, rounds), side_by_side(lists, rounds)
-    epoch = {name: size.users / auto(name, size.users).training.batch_size for name in VARIANTS}
+    epoch = {
+        name: size.users / auto(name, size.users, size.interactions).training.batch_size
+        for name in VARIANTS
+    }
     for name in VARIANTS:
         yield {
             "size": size.name,
             "model": name,
             "the graph, s": of_graph if name.endswith("smoothing") else 0.0,
-            "users a step": auto(name, size.users).training.batch_size,
+            "users a step": auto(name, size.users, size.interactions).training.batch_size,
             "ms a step": 1e3 * of_steps[name].median / STEPS,
             "s an epoch": of_steps[name].median / STEPS * epoch[name],
             "times a Gaussian step": of_steps[name].over(of_steps["base"]),
@@ -58,14 +61,14 @@ def _costs(size: Size, users: int, rounds: int, device: str) -> Iterator[Row]:
 
 
 def _rank(size: Size) -> int:
-    smoothing = auto("base+smoothing", size.users).smoothing
+    smoothing = auto("base+smoothing", size.users, size.interactions).smoothing
     assert smoothing is not None
     return smoothing.rank
 
 
 def _steps(name: str, size: Size, history: Sequences, device: str) -> Callable[[], object]:
     """Return a few steps of training, as a fit makes them."""
-    config = auto(name, size.users)
+    config = auto(name, size.users, size.interactions)
     training = replace(config.training, epochs=1)
     model = build_model(config, size.items, train=history).to(device)
     backend, precision = TorchBackend(device), choose_precision("auto", device)
@@ -78,7 +81,7 @@ def _steps(name: str, size: Size, history: Sequences, device: str) -> Callable[[
 
 def _lists(name: str, size: Size, history: Sequences, device: str) -> Callable[[], object]:
     """Return the ranking of these users, initial weights."""
-    config: FitConfig = auto(name, size.users)
+    config: FitConfig = auto(name, size.users, size.interactions)
     model = build_model(config, size.items, train=histories(size)).to(device)
     weights = stored_weights(model.scoring_weights())
     scorer = build_scorer(config, weights, TorchBackend(device))

@@ -106,6 +106,11 @@ class Dataset:
         return len(self.user_ids)
 
     @property
+    def size(self) -> dict[str, int]:
+        """Number of users, and of train interactions: what presets are sized by."""
+        return {"users": self.n_users, "interactions": self.train.size}
+
+    @property
     def n_items(self) -> int:
         """Number of items."""
         return int(self.item_table.num_rows)

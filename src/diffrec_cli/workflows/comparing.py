@@ -246,7 +246,7 @@ class _Search:
         return [cell for task in tasks if (cell := self.cells.get(task)) is not None]
 
     def _config(self, model: str) -> FitConfig:
-        config = preset("auto", model, users=self.dataset.n_users)
+        config = preset("auto", model, **self.dataset.size)
         keys = config.keys()
         known = {name: value for name, value in self.values.items() if name in keys}
         if config.temporal is not None:

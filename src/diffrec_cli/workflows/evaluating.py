@@ -216,7 +216,7 @@ def evaluate(
         dataset = measured[0][1]
         for name in baselines:
             listener(Note(f"fitting baseline {name}"))
-            config = preset("auto", name, users=dataset.n_users)
+            config = preset("auto", name, **dataset.size)
             weights = fit_closed_form(config, input_rows(dataset.train, None), dataset.n_items)
             measure(config.variant, dataset, build_scorer(config, weights, backend), config)
     evaluated = _compared(measured, split, intervals, listener)

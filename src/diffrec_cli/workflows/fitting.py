@@ -152,7 +152,7 @@ def fit(
         dry_run=dry_run,
         listener=listener,
     )
-    config = find_preset(preset, variant, users=dataset.n_users).with_values(values or {})
+    config = find_preset(preset, variant, **dataset.size).with_values(values or {})
     if config.temporal is not None:
         dataset.require_order(variant)
     job = Job(

@@ -325,7 +325,8 @@ def concentration(counts: NDArray[np.int64]) -> Concentration:
 def _settings(config: FitConfig, dataset: Dataset) -> tuple[Setting, ...]:
     # Newcomers of an update came after the fit, whose preset did not know of them.
     fitted_on = np.count_nonzero(dataset.train.lengths) if dataset.fresh else dataset.n_users
-    auto = preset("auto", config.variant, users=int(fitted_on)).to_dict()
+    size = {"users": int(fitted_on), "interactions": dataset.train.size}
+    auto = preset("auto", config.variant, **size).to_dict()
     return tuple(
         Setting(group, key.rstrip("_"), value, auto[group][key])
         for group, fields in config.to_dict().items()

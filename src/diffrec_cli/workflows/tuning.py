@@ -155,7 +155,7 @@ def tune(
     device = choose_device(device)
     dataset = dataset_of(data, name=dataset_name, listener=listener)
     variant = full_name(variant)
-    config = preset("auto", variant, users=dataset.n_users).with_values(values or {})
+    config = preset("auto", variant, **dataset.size).with_values(values or {})
     if config.temporal is not None:
         dataset.require_order(variant)
     jobs = _affordable(jobs, _job(dataset, config, device, precision), listener)
