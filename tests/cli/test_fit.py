@@ -224,3 +224,22 @@ def test_smoothing_is_a_corruption_of_its_own(cli: Cli, fitted: Path, variant: s
     again = cli("fit", "ratings", "-v", f"{variant}+smoothing", *options)
     assert again.out == f"ratings-{variant}-smoothing@2\n"
     assert cli("recommend", "-u", "u0001", "-k", 3, "--why").code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "is_told"),
+    [
+        ([], True),
+        (["-v", "t"], True),
+        (["-v", "l"], False),  # it has no smoothing
+        (["--corruption", "gaussian"], False),
+        (["--corruption", "smoothing"], False),
+        (["--preset", "paper-ml-1m"], False),
+        (["-v", "ease"], False),
+    ],
+)
+def test_who_did_not_choose_a_corruption_is_told_of_smoothing(
+    cli: Cli, fitted: Path, options: list[str], is_told: bool
+) -> None:
+    outcome = cli("fit", "ratings", "--dry-run", *options)
+    assert ("--corruption smoothing" in outcome.err) == is_told

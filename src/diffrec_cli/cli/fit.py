@@ -37,14 +37,15 @@ def fit(
         ),
     ] = "base",
     corruption: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--corruption",
             metavar="gaussian|smoothing",
-            help="How the diffusion corrupts histories; smoothing goes with base and t.",
+            help="How the diffusion corrupts histories; smoothing goes with base and t."
+            r" \[default: gaussian]",
             autocompletion=completion.one_of("gaussian", "smoothing"),
         ),
-    ] = "gaussian",
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(
