@@ -223,6 +223,11 @@ class TestFitting:
             (["--variant", "l", "--corruption", "smoothing"], 2, "variant l"),
             (["--corruption", "smoothing", "--set", "s=0.1"], 2, "s"),
             (["--corruption", "smoothing", "--set", "rho=2"], 2, "rho"),
+            (
+                ["-v", "t+smoothing", "--set", "dropout=0", "--set", "kept_weight=0"],
+                2,
+                "kept_weight",
+            ),
             (["--preset", "best"], 2, "best"),
             (["--precision", "fp8"], 2, "fp8"),
             (["--device", "tpu"], 2, "tpu"),

@@ -98,6 +98,8 @@ class SmoothingConfig:
         check(self.dim >= 1, "dim", self.dim, "1 or more")
         check(0 <= self.dropout < 1, "dropout", self.dropout, "0 or more and below 1")
         check(0 <= self.kept_weight <= 1, "kept_weight", self.kept_weight, "0 to 1")
+        counts = self.dropout > 0 or self.kept_weight > 0
+        check(counts, "kept_weight", self.kept_weight, "above 0 without dropout")
 
 
 @dataclass(frozen=True)
