@@ -16,6 +16,7 @@ from diffrec_cli.config import (
     corrupted,
     variant_names,
 )
+from diffrec_cli.presets import SPARSE
 from diffrec_cli.presets import own_preset as find_preset
 from diffrec_cli.registry import store as registry
 from diffrec_cli.registry.artifact import Artifact
@@ -178,7 +179,7 @@ def fit(
     )
     decided = plan(job)
     listener(Plan(plan_line(decided), decided))
-    if undecided and preset == "auto":
+    if undecided and preset == "auto" and dataset.train.size >= SPARSE * dataset.n_users:
         listener(Note(SMOOTHING_ADVICE))
     if dry_run:
         return Fitted(None, decided)
