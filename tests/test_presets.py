@@ -124,15 +124,17 @@ def test_auto_is_another_for_many_users_than_for_few(variant: str) -> None:
 @pytest.mark.parametrize(
     ("each", "base", "t"),
     [
-        (2, (0.0, False), (0.0, False)),
-        (10, (0.5, True), (0.5, True)),
-        (70, (1.0, True), (0.5, True)),
+        (2, {"kept_weight": 0.0, "adds_smooth": False}, {"kept_weight": 0.0, "adds_smooth": False}),
+        (10, {}, {}),
+        (70, {"kept_weight": 1.0, "bias": False}, {"weight_decay": 0.5}),
     ],
 )
-def test_auto_lets_copying_pay_less_the_fewer_interactions_a_user_has(each, base, t) -> None:
+def test_auto_sets_smoothing_by_how_many_interactions_a_user_has(each, base, t) -> None:
     for variant, expected in (("base", base), ("t", t)):
         config = preset("auto", f"{variant}+smoothing", users=500, interactions=500 * each)
-        assert (config.smoothing.kept_weight, config.smoothing.adds_smooth) == expected
+        common = {"kept_weight": 0.5, "adds_smooth": True, "bias": True, "weight_decay": 0.0}
+        values = config.values()
+        assert {name: values[name] for name in common} == common | expected
 
 
 def test_an_unknown_preset_is_refused_with_the_names_there_are() -> None:

@@ -109,6 +109,13 @@ SPARSE, DENSE = 3.0, 30.0
 LARGE = 3000
 
 
+# What smoothing changes from DENSE on.
+_SMOOTHING_DENSE: dict[str, Values] = {
+    "base": {"kept_weight": 1.0, "bias": False},
+    "t": {"weight_decay": 0.5},
+}
+
+
 def preset(name: str, variant: str, *, users: int, interactions: int | None = None) -> FitConfig:
     """Return the settings of a preset for a variant.
 
@@ -238,20 +245,26 @@ def _smoothing(variant: str, users: int, each: float) -> FitConfig:
     """Return the settings of a variant whose corruption smooths over the item graph.
 
     Chosen on valid Recall@20 over MovieLens-1M (clean and noisy), MovieLens-100k and sample logs
-    (``examples/reproduce/smoothing.csv``). The valid curve has a hump before its best, so patience
-    is longer than elsewhere. As without smoothing, valid and the tail of train disagree about
-    w_min (0.3 or 0.1), so it is the authors' 0.1.
+    (``examples/reproduce/smoothing.csv``), and where these agree with several, on the tail of
+    train of MovieLens-1M. The valid curve has a hump before its best, so patience is longer than
+    elsewhere.
 
     The fewer interactions a user has, `each` on average, the better copying them fits and the
-    worse it serves: so the less count those that the denoiser was shown.
+    worse it serves: so the less count those that the denoiser was shown. Where there are many, the
+    embeddings of ``t`` go on growing after they serve best, and ``base`` needs no bias.
     """
-    batch_size = _batch_size(users, updates=60)
-    kept = 0.0 if each < SPARSE else 1.0 if each >= DENSE and variant == "base" else 0.5
-    return FitConfig(
-        training=TrainingConfig(lr=1e-3, batch_size=batch_size, ema_decay=0.99, patience=30),
+    config = FitConfig(
+        training=TrainingConfig(
+            lr=1e-3, batch_size=_batch_size(users, updates=60), ema_decay=0.99, patience=30
+        ),
         temporal=TemporalConfig() if variant == "t" else None,
-        smoothing=SmoothingConfig(kept_weight=kept, adds_smooth=each >= SPARSE),
+        smoothing=SmoothingConfig(),
     )
+    if each < SPARSE:
+        return config.with_values({"kept_weight": 0.0, "adds_smooth": False})
+    if each < DENSE:
+        return config
+    return config.with_values(_SMOOTHING_DENSE[variant])
 
 
 def _comparator(variant: str, users: int) -> FitConfig:

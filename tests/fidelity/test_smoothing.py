@@ -56,6 +56,7 @@ CONFIGS = {
     "shown interactions count for nothing": SmoothingConfig(dim=5, rank=ITEMS, kept_weight=0.0),
     "without x_t": SmoothingConfig(dim=5, rank=ITEMS, reads_z=False),
     "without the history behind the product": SmoothingConfig(dim=5, rank=ITEMS, adds_smooth=False),
+    "without a bias": SmoothingConfig(dim=5, rank=ITEMS, bias=False),
 }
 
 
@@ -75,7 +76,7 @@ def predict(config, weights, z, c, A, t) -> np.ndarray:
         w_smooth = 0
     E, kappa = weights["E"], TRAIN.size / USERS
     h = w_z * z @ E / kappa + w_c * c @ E / np.maximum(np.abs(c).sum(1, keepdims=True), 1)
-    return h @ E.T + w_smooth * c @ A + weights["b"]
+    return h @ E.T + w_smooth * c @ A + weights.get("b", 0)
 
 
 def smoothed(config, x, A, t):
@@ -146,13 +147,13 @@ def test_the_loss_is_the_squared_error_and_less_of_what_was_shown(name, monkeypa
     assert loss.item() == pytest.approx(np.mean(errors), rel=1e-4)
 
 
-def test_every_weight_is_learned_and_nothing_else() -> None:
-    _, model, _ = trained(CONFIGS["as it is"])
+@pytest.mark.parametrize(
+    ("name", "learned"), [("as it is", {"E", "mix", "b"}), ("without a bias", {"E", "mix"})]
+)
+def test_every_weight_is_learned_and_nothing_else(name, learned) -> None:
+    _, model, _ = trained(CONFIGS[name])
     rows, _ = some_rows(weighted=False)
     draws = Draws(torch.Generator().manual_seed(1), np.random.default_rng(1))
     model.loss(rows, TorchBackend("cpu"), draws).backward()
-    assert {n for n, p in model.named_parameters() if p.grad is not None and p.grad.any()} == {
-        "E",
-        "mix",
-        "b",
-    }
+    grads = {n: p.grad for n, p in model.named_parameters()}
+    assert {n for n, grad in grads.items() if grad is not None and grad.any()} == learned

@@ -88,6 +88,8 @@ class SmoothingConfig:
     """Whether the denoiser reads x_t; without it, the history alone."""
     adds_smooth: bool = True
     """Whether the smoothed history is added behind the item product."""
+    bias: bool = True
+    """Whether an item has a bias: what everybody is recommended, whatever the history."""
 
     def __post_init__(self) -> None:
         """Check every field and name the one that is wrong."""

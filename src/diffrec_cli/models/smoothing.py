@@ -6,9 +6,10 @@ smoothed x_t it predicts
     h = w_z E^T x_t / kappa + w_c E^T c / |c|_1
     x_0 = E h + w_smooth A c + b
 
-with weights of each step t, item embeddings E and a bias. The source has networks of a few units in
-the places of these weights, and c itself beside A c, which can stall in copying the history. Here
-no term copies it, and what the denoiser was shown counts less in the loss than what dropout hid.
+with weights of each step t, item embeddings E and, where it helps, a bias b. The source has networks
+of a few units in the places of these weights, and c itself beside A c, which can stall in copying
+the history. Here no term copies it, and what the denoiser was shown can count less in the loss than
+what dropout hid.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class SmoothDiffRec(Trainable):
         Source of the initial weights, on the CPU.
     """
 
+    b: Tensor
     kappa: Tensor
     reads: Tensor
 
@@ -62,7 +64,11 @@ class SmoothDiffRec(Trainable):
         self.config, self.n_items = config, n_items
         self.E = xavier(n_items, config.dim, n_items + config.dim, generator)
         self.mix = nn.Parameter(torch.tensor(INITIAL).repeat(config.T + 1, 1))  # (T + 1, 3)
-        self.b = nn.Parameter(torch.zeros(n_items))
+        b = torch.zeros(n_items)
+        if config.bias:
+            self.b = nn.Parameter(b)
+        else:
+            self.register_buffer("b", b)
         mean_length = train.size / max(1, len(train))
         self.register_buffer("kappa", torch.tensor([max(1.0, mean_length)]))
         reads = torch.tensor([config.reads_z, True, config.adds_smooth])
