@@ -6,10 +6,10 @@ smoothed x_t it predicts
     h = w_z E^T x_t / kappa + w_c E^T c / |c|_1
     x_0 = E h + w_smooth A c + b
 
-with weights of each step t, item embeddings E and, where it helps, a bias b. The source has networks
-of a few units in the places of these weights, and c itself beside A c, which can stall in copying
-the history. Here no term copies it, and what the denoiser was shown can count less in the loss than
-what dropout hid.
+with weights of each step t, item embeddings E and, where it helps, a bias b. The source has
+networks of a few units in the places of these weights, and c itself beside A c, which can stall in
+copying the history. Here no term copies it, and what the denoiser was shown can count less in the
+loss than what dropout hid.
 """
 
 from __future__ import annotations
