@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from diffrec_cli import workflows
-from diffrec_cli.data.sample import SampleOptions, write_sample
+from diffrec_cli.data.sources.sample import SampleOptions, write_sample
 
 directory = tempfile.TemporaryDirectory(prefix="diffrec-")  # gone with the last cell
 os.environ["DIFFREC_HOME"] = directory.name

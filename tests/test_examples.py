@@ -14,7 +14,7 @@ import pytest
 from diffrec_cli import workflows
 from diffrec_cli.data import store
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.data.sample import SampleOptions, write_sample
+from diffrec_cli.data.sources.sample import SampleOptions, write_sample
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

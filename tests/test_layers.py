@@ -17,8 +17,10 @@ FLOORS = [
     {"presets", "spaces", "data"},
     {"diffusion"},
     {"models"},
+    {"ranking"},
     {"training", "evaluation", "registry"},
     {"workflows"},
+    {"reporting"},
     {"cli"},
     {"__main__"},
 ]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from diffrec_cli import workflows
-from diffrec_cli.data.sample import SampleOptions, write_sample
+from diffrec_cli.data.sources.sample import SampleOptions, write_sample
 from diffrec_cli.presets import preset
-from diffrec_cli.registry import store
+from diffrec_cli.registry import versions
 
 DIRECTORY = Path(__file__).parents[1] / "examples" / "reproduce"
 sys.path.insert(0, str(DIRECTORY))
@@ -42,7 +42,7 @@ def test_a_row_is_measured_and_leaves_no_model_behind() -> None:
     assert (outcome["epochs"], outcome["precision"]) == ("2", "fp32")
     assert 0 < float(outcome[reproduce.VALID]) < 1
     assert all(0 < float(outcome[metric]) < 1 for metric in reproduce.TEST)
-    assert store.list_models() == []
+    assert versions.list_models() == []
 
 
 @pytest.mark.usefixtures("tiny")

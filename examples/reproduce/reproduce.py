@@ -87,7 +87,7 @@ def prepare(clean: str, noisy: str, small: str | None) -> None:
     """Store what studies and trials read: lists, noisier lists, the tail of train, sample logs."""
     from diffrec_cli import workflows
     from diffrec_cli.config import SplitOptions
-    from diffrec_cli.data.sample import SampleOptions, write_sample
+    from diffrec_cli.data.sources.sample import SampleOptions, write_sample
 
     print(workflows.prepare([clean], name="ml1m").line)
     print(workflows.prepare([noisy], name="ml1m-noisy").line)
@@ -173,7 +173,7 @@ def measure(row: Row, device: str, precision: str, *, test: bool) -> Row:
         Whether to measure the test part too.
     """
     from diffrec_cli import workflows
-    from diffrec_cli.registry import store
+    from diffrec_cli.registry import versions
 
     values = dict(setting.split("=", 1) for setting in row["settings"].split())
     fitted = workflows.fit(
@@ -196,7 +196,7 @@ def measure(row: Row, device: str, precision: str, *, test: bool) -> Row:
             outcome |= {name: f"{means[name]:.5f}" for name in TEST}
         return {name: row[name] for name in studies.COLUMNS} | outcome
     finally:
-        store.remove(fitted.model)
+        versions.remove(fitted.model)
 
 
 def read_rows(path: Path) -> list[Row]:

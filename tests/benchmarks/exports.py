@@ -20,9 +20,9 @@ from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.models.build import build_model, parameter_count, stored_weights
-from diffrec_cli.registry import store as registry
+from diffrec_cli.registry import versions as registry
 from diffrec_cli.registry.record import ModelRecord, TrainingFacts
-from diffrec_cli.workflows.audience import CHUNK
+from diffrec_cli.workflows.serving.user_histories import CHUNK
 from tests.benchmarks.measure import run_process
 from tests.benchmarks.processes import DIFFREC, MB
 from tests.benchmarks.sizes import YELP, settings

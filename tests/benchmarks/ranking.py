@@ -9,11 +9,11 @@ import torch
 
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.evaluation.metrics import per_user
-from diffrec_cli.evaluation.ranking import rank
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.build import build_model
 from diffrec_cli.models.diffrec import DiffRec
 from diffrec_cli.models.scoring import build_scorer
+from diffrec_cli.ranking.batches import rank
 from tests.benchmarks import reference
 from tests.benchmarks.measure import Times, side_by_side
 from tests.benchmarks.sizes import AMAZON, ML_1M, YELP, Size, histories, settings

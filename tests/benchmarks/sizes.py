@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from diffrec_cli.config import DenoiserConfig, DiffusionConfig, FitConfig
-from diffrec_cli.data.sample import SampleOptions, sample_log
 from diffrec_cli.data.sequences import Sequences
+from diffrec_cli.data.sources.sample import SampleOptions, sample_log
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from diffrec_cli.config import FitConfig, TrainingConfig
 from diffrec_cli.data.sequences import Rows
-from diffrec_cli.evaluation.ranking import input_rows
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.build import build_model
 from diffrec_cli.models.diffrec import DiffRec
 from diffrec_cli.presets import auto
+from diffrec_cli.ranking.batches import input_rows
 from diffrec_cli.training import loop
 from diffrec_cli.training.devices import choose_precision, reused_memory
 from tests.benchmarks import reference

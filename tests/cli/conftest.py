@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from diffrec_cli.cli.app import run
-from diffrec_cli.data.sample import SampleOptions, write_sample
+from diffrec_cli.data.sources.sample import SampleOptions, write_sample
 
 
 @dataclass(frozen=True)

@@ -110,9 +110,9 @@ def test_an_error_shows_its_traceback_only_with_debug(cli: Cli) -> None:
 def test_an_internal_error_is_exit_1_without_a_traceback(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from diffrec_cli.registry import store
+    from diffrec_cli.registry import versions
 
-    monkeypatch.setattr(store, "list_models", lambda: 1 / 0)
+    monkeypatch.setattr(versions, "list_models", lambda: 1 / 0)
     outcome = cli("models", "ls")
     assert outcome.code == 1
     assert "ZeroDivisionError" in outcome.err

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from diffrec_cli import workflows
-from diffrec_cli.data.download import SOURCES
-from diffrec_cli.workflows import downloading
-from diffrec_cli.workflows.events import Event, Note, Step
+from diffrec_cli.data.sources.public import SOURCES
+from diffrec_cli.workflows import download_data
+from diffrec_cli.workflows.progress import Event, Note, Step
 from tests.cli.conftest import Cli
 from tests.cli.test_bad_input import refused
-from tests.data.test_download import TABLES, Site, archive, site
+from tests.data.sources.test_public import TABLES, Site, archive, site
 
 __all__ = ["site"]  # a fixture
 
@@ -27,7 +27,7 @@ def publish(site: Site, monkeypatch: pytest.MonkeyPatch) -> Publish:
 
     def call(content: bytes | None = None) -> Site:
         source = site.publish("ml-100k", content)
-        monkeypatch.setattr(downloading, "SOURCES", {**SOURCES, "ml-100k": source})
+        monkeypatch.setattr(download_data, "SOURCES", {**SOURCES, "ml-100k": source})
         return site
 
     return call

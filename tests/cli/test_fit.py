@@ -133,9 +133,9 @@ def test_time_that_ends_in_the_warm_up_is_an_error_not_silence(cli: Cli, fitted:
 def test_an_interrupted_refit_keeps_what_was_selected(
     cli: Cli, fitted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from diffrec_cli.workflows import learning
+    from diffrec_cli.workflows.fitting import training
 
-    original, calls = learning.train, []
+    original, calls = training.train, []
 
     def interrupted_the_second_time(*args, on_epoch, **kwargs):
         def hear(epoch) -> None:
@@ -146,7 +146,7 @@ def test_an_interrupted_refit_keeps_what_was_selected(
         calls.append(1)
         return original(*args, on_epoch=hear, **kwargs)
 
-    monkeypatch.setattr(learning, "train", interrupted_the_second_time)
+    monkeypatch.setattr(training, "train", interrupted_the_second_time)
     outcome = cli("fit", "ratings", "--refit", *QUICK)
     assert (outcome.code, outcome.out) == (130, "ratings-base@1\n")
     assert "--resume" in outcome.err
@@ -161,7 +161,7 @@ def test_resuming_takes_the_item_groups_of_the_interrupted_run(
     import numpy as np
 
     from diffrec_cli.data import store
-    from diffrec_cli.registry.store import resolve
+    from diffrec_cli.registry.versions import resolve
 
     n_items = store.load("ratings").n_items
     path = tmp_path / "embeddings.npy"

@@ -160,10 +160,10 @@ def test_a_chosen_model_and_the_environments(cli: Cli, monkeypatch: pytest.Monke
 
 
 def test_torch_and_numpy_agree(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    from diffrec_cli.workflows import serving
+    from diffrec_cli.workflows.serving import list_maker
 
     on_numpy = rows(cli("recommend", "--all-users", "-k", 5).out)
-    monkeypatch.setattr(serving, "_FEW_USERS", 0)
+    monkeypatch.setattr(list_maker, "_FEW_USERS", 0)
     on_torch = rows(cli("recommend", "--all-users", "-k", 5).out)
     assert [r["item"] for r in on_numpy] == [r["item"] for r in on_torch]
 
@@ -293,13 +293,13 @@ def test_users_of_a_pipe_are_answered_before_it_ends(fitted: Path) -> None:
 def test_a_stream_goes_over_to_torch_without_a_seam(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from diffrec_cli.workflows import audience, serving
+    from diffrec_cli.workflows.serving import list_maker, user_histories
 
     everyone = rows(cli("recommend", "--all-users", "-k", 3).out)
     users = list(dict.fromkeys(row["user"] for row in everyone))
     (tmp_path / "users.txt").write_text("\n".join(users))
-    monkeypatch.setattr(serving, "_FEW_USERS", 40)
-    monkeypatch.setattr(audience, "FIRST", 30)
+    monkeypatch.setattr(list_maker, "_FEW_USERS", 40)
+    monkeypatch.setattr(user_histories, "FIRST", 30)
     streamed = rows(cli("recommend", "--users", tmp_path / "users.txt", "-k", 3).out)
     key = ("user", "rank", "item")
     assert [[r[n] for n in key] for r in streamed] == [[r[n] for n in key] for r in everyone]

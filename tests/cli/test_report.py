@@ -11,7 +11,7 @@ import pytest
 
 from diffrec_cli import workflows
 from diffrec_cli.data import store
-from diffrec_cli.registry.store import resolve
+from diffrec_cli.registry.versions import resolve
 from tests.cli.conftest import Cli
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.idmap import IdMap
-from diffrec_cli.data.readers import Log
+from diffrec_cli.data.reading.log import Log
 from diffrec_cli.data.sequences import Sequences
 
 

@@ -8,8 +8,8 @@ import pytest
 from diffrec_cli import workflows
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import DataError, LockedError, NotFoundError, UsageError
-from diffrec_cli.registry import store as registry
-from diffrec_cli.workflows.events import Event, Note
+from diffrec_cli.registry import versions as registry
+from diffrec_cli.workflows.progress import Event, Note
 from tests.workflows.conftest import Fit
 
 
@@ -183,16 +183,16 @@ def test_a_quiet_night_is_told_and_goes_on(shop: str, tmp_path: Path, text: str)
 def test_an_update_does_not_lose_another(
     shop: str, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from diffrec_cli.workflows import updating
+    from diffrec_cli.workflows import update_model
 
-    read_events = updating.read_events
+    read_events = update_model.read_events
 
     def read_while_another_updates(*arguments):
-        monkeypatch.setattr(updating, "read_events", read_events)
+        monkeypatch.setattr(update_model, "read_events", read_events)
         workflows.update(shop, log)
         return read_events(*arguments)
 
-    monkeypatch.setattr(updating, "read_events", read_while_another_updates)
+    monkeypatch.setattr(update_model, "read_events", read_while_another_updates)
     with pytest.raises(LockedError, match="in the meantime"):
         workflows.update(shop, log)
     assert len(registry.list_models()) == 2

@@ -7,10 +7,10 @@ import pytest
 
 from diffrec_cli import workflows
 from diffrec_cli.errors import UsageError
-from diffrec_cli.evaluation.reasons import gains
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
 from diffrec_cli.models.scoring import build_scorer
-from diffrec_cli.registry import store as registry
+from diffrec_cli.ranking.reasons import gains
+from diffrec_cli.registry import versions as registry
 from tests.movielens import MOVIELENS
 from tests.workflows.conftest import Fit
 

@@ -18,9 +18,9 @@ from diffrec_cli.cli._output import filled, flat, make_table
 from diffrec_cli.cli._pages import html
 
 if TYPE_CHECKING:
-    from diffrec_cli.evaluation.groups import Group
-    from diffrec_cli.workflows.evaluating import Result
-    from diffrec_cli.workflows.reporting import Concentration, Example, Report
+    from diffrec_cli.evaluation.segments import Group
+    from diffrec_cli.workflows.evaluate_models import Result
+    from diffrec_cli.workflows.report_model import Concentration, Example, Report
 
 _VARIANTS = {"base": "DiffRec", "l": "L-DiffRec", "t": "T-DiffRec", "lt": "LT-DiffRec"}
 _METRICS = {
@@ -355,7 +355,7 @@ def _entries(texts: Iterable[str]) -> str:
 
 
 def _settings(report: Report) -> str:
-    from diffrec_cli.workflows.reporting import setting_text
+    from diffrec_cli.workflows.report_model import setting_text
 
     table = make_table("Group", "Setting", "Value", "Auto")
     rows = [
@@ -405,7 +405,7 @@ def _on_lines(command: str) -> str:
 
 def _source(source: Mapping[str, Any]) -> dict[str, str]:
     """Return where a dataset came from, as far as something was said about it."""
-    from diffrec_cli.workflows.reporting import setting_text
+    from diffrec_cli.workflows.report_model import setting_text
 
     return {
         key.replace(".", ": ").replace("_", " "): setting_text(value)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from diffrec_cli.workflows.events import EpochDone, Event, Step
+    from diffrec_cli.workflows.progress import EpochDone, Event, Step
 
 _TRAINING = "training"
 _LINE_SECONDS = 10.0  # without a terminal, epochs are told no oftener than this
@@ -64,7 +64,7 @@ class Screen:
 
     def __call__(self, event: Event) -> None:
         """Hear a workflow's event."""
-        from diffrec_cli.workflows.events import EpochDone, Step
+        from diffrec_cli.workflows.progress import EpochDone, Step
 
         if isinstance(event, EpochDone):
             self._epoch(event)

@@ -66,7 +66,7 @@ def compare(
     With -t behind most read recent interactions with more weight: ease-t.
     """
     from diffrec_cli import workflows
-    from diffrec_cli.workflows.plotting import check_plot, draw
+    from diffrec_cli.reporting.cost_plot import check_plot, draw
 
     if plot is not None:
         check_plot(plot)

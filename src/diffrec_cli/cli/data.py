@@ -104,7 +104,7 @@ def sample(
 
     Popularity is skewed, tastes lie in groups and drift, a fifth of the ratings is noise.
     """
-    from diffrec_cli.data.sample import SampleOptions, write_sample
+    from diffrec_cli.data.sources.sample import SampleOptions, write_sample
 
     options = SampleOptions(users=users, items=items, interactions=interactions, seed=seed)
     log, table = write_sample(out, options, overwrite=overwrite)

@@ -88,7 +88,7 @@ def evaluate(
     Several models stand side by side, with the paired difference to the first.
     """
     from diffrec_cli import workflows
-    from diffrec_cli.workflows.evaluating import parse_minima
+    from diffrec_cli.workflows.evaluate_models import parse_minima
 
     minima = parse_minima(minimum or [])
     evaluated = workflows.evaluate(

@@ -31,7 +31,7 @@ app = typer.Typer(
 )
 def ls(form: o.FormatOption = None) -> None:
     """List models; a star marks the default."""
-    from diffrec_cli.registry.store import list_models
+    from diffrec_cli.registry.versions import list_models
 
     records = [_brief(model) for model in list_models()]
     report(
@@ -59,7 +59,7 @@ def show(
     form: o.FormatOption = None,
 ) -> None:
     """Show everything that is known about a model."""
-    from diffrec_cli.registry.store import resolve
+    from diffrec_cli.registry.versions import resolve
 
     artifact = resolve(reference)
     record = {**artifact.record.to_dict(), "path": str(artifact.path)}
@@ -80,7 +80,7 @@ def show(
 )
 def rm(reference: o.ModelArgument, yes: o.YesOption = False) -> None:
     """Remove a version of a model, or with NAME alone all of them."""
-    from diffrec_cli.registry.store import covered_by, list_models, remove
+    from diffrec_cli.registry.versions import covered_by, list_models, remove
 
     before = [model.reference for model in list_models() if model.default]
     confirm(f"Remove {', '.join(covered_by(reference))}?", yes)
@@ -104,7 +104,7 @@ def mv(
     new: Annotated[str, typer.Argument(help="Its new name.")],
 ) -> None:
     """Give a model, with all its versions, another name."""
-    from diffrec_cli.registry.store import rename
+    from diffrec_cli.registry.versions import rename
 
     rename(old, new)
     screen.say(f"renamed {old} to {new}")
@@ -128,7 +128,7 @@ def default(
     ] = None,
 ) -> None:
     """Show or set the model that is meant when none is named."""
-    from diffrec_cli.registry.store import resolve, set_default
+    from diffrec_cli.registry.versions import resolve, set_default
 
     if reference is not None:
         set_default(reference)
@@ -151,7 +151,7 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file.")] = False,
 ) -> None:
     """Write a model into one file, to carry elsewhere."""
-    from diffrec_cli.registry.store import export
+    from diffrec_cli.registry.versions import export
 
     if str(out) == "-":
         raise UsageError("an archive is not written to stdout", "name a file or a directory")
@@ -170,7 +170,7 @@ def import_(
     name: Annotated[str | None, typer.Option("--name", "-n", help="Another name.")] = None,
 ) -> None:
     """Take a model from a file; its content is checked first."""
-    from diffrec_cli.registry.store import import_
+    from diffrec_cli.registry.versions import import_
 
     print(import_(archive, name).record.reference)
 
@@ -187,7 +187,7 @@ def verify(
     form: o.FormatOption = None,
 ) -> None:
     """Check every file of a model against its recorded hash."""
-    from diffrec_cli.registry.store import verify
+    from diffrec_cli.registry.versions import verify
 
     verified = verify(reference)
     payload = verified.to_dict()

@@ -50,7 +50,7 @@ def report(
     from diffrec_cli import workflows
     from diffrec_cli.cli._report_page import page
     from diffrec_cli.files import storage_errors, write_atomically
-    from diffrec_cli.registry.store import resolve
+    from diffrec_cli.registry.versions import resolve
 
     record = resolve(model).record
     target = _target(out or Path(f"{record.name}-{record.version}.html"), overwrite)

@@ -7,6 +7,15 @@ symbol, the paper's symbols.
 from __future__ import annotations
 
 from diffrec_cli.config.comparators import COMPARATORS, Comparator
+from diffrec_cli.config.diffrec import (
+    MAX_STEPS,
+    DenoiserConfig,
+    DiffusionConfig,
+    LatentConfig,
+    SmoothingConfig,
+    TemporalConfig,
+    TrainingConfig,
+)
 from diffrec_cli.config.fit import (
     CORRUPTIONS,
     RECENT,
@@ -20,15 +29,6 @@ from diffrec_cli.config.fit import (
     full_name,
     is_diffrec,
     variant_names,
-)
-from diffrec_cli.config.groups import (
-    MAX_STEPS,
-    DenoiserConfig,
-    DiffusionConfig,
-    LatentConfig,
-    SmoothingConfig,
-    TemporalConfig,
-    TrainingConfig,
 )
 from diffrec_cli.config.options import ReadOptions, SplitOptions
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from diffrec_cli.config.comparators import COMPARATORS, Comparator
-from diffrec_cli.config.groups import (
+from diffrec_cli.config.diffrec import (
     DenoiserConfig,
     DiffusionConfig,
     LatentConfig,

@@ -3,7 +3,8 @@
 from diffrec_cli.registry.artifact import Artifact
 from diffrec_cli.registry.record import FileEntry, ModelRecord, TrainingFacts, package_versions
 from diffrec_cli.registry.references import check_model_name
-from diffrec_cli.registry.store import (
+from diffrec_cli.registry.verification import FileCheck, Verification
+from diffrec_cli.registry.versions import (
     ListedModel,
     covered_by,
     export,
@@ -16,7 +17,6 @@ from diffrec_cli.registry.store import (
     set_default,
     verify,
 )
-from diffrec_cli.registry.verification import FileCheck, Verification
 
 __all__ = [
     "Artifact",

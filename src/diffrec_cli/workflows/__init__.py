@@ -1,7 +1,7 @@
 """The Python API: everything a command does, callable from a script or a notebook.
 
 Each function does one job and returns a frozen result; what happens on the way
-is told to a listener (:mod:`diffrec_cli.workflows.events`)::
+is told to a listener (:mod:`diffrec_cli.workflows.progress`)::
 
     from diffrec_cli import workflows
 
@@ -19,36 +19,36 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from diffrec_cli.workflows.checkup import doctor as doctor
-    from diffrec_cli.workflows.comparing import compare as compare
-    from diffrec_cli.workflows.downloading import download as download
-    from diffrec_cli.workflows.evaluating import evaluate as evaluate
-    from diffrec_cli.workflows.exporting import export_lists as export_lists
-    from diffrec_cli.workflows.fitting import fit as fit
-    from diffrec_cli.workflows.preparing import prepare as prepare
-    from diffrec_cli.workflows.recommending import recommend as recommend
-    from diffrec_cli.workflows.relating import export_vectors as export_vectors
-    from diffrec_cli.workflows.relating import similar as similar
-    from diffrec_cli.workflows.reporting import report as report
-    from diffrec_cli.workflows.touring import quickstart as quickstart
-    from diffrec_cli.workflows.tuning import tune as tune
-    from diffrec_cli.workflows.updating import update as update
+    from diffrec_cli.workflows.check_installation import doctor as doctor
+    from diffrec_cli.workflows.compare_models import compare as compare
+    from diffrec_cli.workflows.download_data import download as download
+    from diffrec_cli.workflows.evaluate_models import evaluate as evaluate
+    from diffrec_cli.workflows.export_to_file import export_lists as export_lists
+    from diffrec_cli.workflows.fit_model import fit as fit
+    from diffrec_cli.workflows.prepare_data import prepare as prepare
+    from diffrec_cli.workflows.quickstart_tour import quickstart as quickstart
+    from diffrec_cli.workflows.recommend_lists import recommend as recommend
+    from diffrec_cli.workflows.report_model import report as report
+    from diffrec_cli.workflows.similar_items import export_vectors as export_vectors
+    from diffrec_cli.workflows.similar_items import similar as similar
+    from diffrec_cli.workflows.tune_settings import tune as tune
+    from diffrec_cli.workflows.update_model import update as update
 
 _HOMES = {
-    "compare": "comparing",
-    "doctor": "checkup",
-    "download": "downloading",
-    "evaluate": "evaluating",
-    "export_lists": "exporting",
-    "export_vectors": "relating",
-    "fit": "fitting",
-    "prepare": "preparing",
-    "quickstart": "touring",
-    "recommend": "recommending",
-    "report": "reporting",
-    "similar": "relating",
-    "tune": "tuning",
-    "update": "updating",
+    "compare": "compare_models",
+    "doctor": "check_installation",
+    "download": "download_data",
+    "evaluate": "evaluate_models",
+    "export_lists": "export_to_file",
+    "export_vectors": "similar_items",
+    "fit": "fit_model",
+    "prepare": "prepare_data",
+    "quickstart": "quickstart_tour",
+    "recommend": "recommend_lists",
+    "report": "report_model",
+    "similar": "similar_items",
+    "tune": "tune_settings",
+    "update": "update_model",
 }
 __all__ = [
     "compare",

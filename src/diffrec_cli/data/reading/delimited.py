@@ -1,0 +1,259 @@
+"""Delimited text: how a file is laid out, and its columns at full speed."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from diffrec_cli.config import ReadOptions
+from diffrec_cli.data.reading import columns as roles
+from diffrec_cli.data.reading.columns import Columns
+from diffrec_cli.data.reading.diagnosis import Layout, diagnose, time_complaint
+from diffrec_cli.data.reading.input_file import MAX_RECORD, UNIT_SEPARATOR, Record, Source, records
+from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog, may_be_empty
+from diffrec_cli.data.reading.times import (
+    AmbiguousTimesError,
+    Times,
+    UnreadableTimeError,
+    parse_times,
+)
+from diffrec_cli.errors import DataError, UsageError
+
+#: Separators that are looked for, the least likely to stand inside a field first.
+_SEPARATORS = ("\t", "::", UNIT_SEPARATOR, ";", "|", ",")
+_LOOK_AT = 100_000  # characters of the first line, below the limit of the csv module
+
+
+def read_text_log(source: Source, options: ReadOptions) -> RawLog:
+    """Read a delimited log; options win over what is found out."""
+    layout, sample, notes = _log_layout(source, options)
+    columns = layout.columns
+    types = {columns.user: ID_TYPE, columns.item: ID_TYPE}
+    if columns.rating is not None:
+        types[columns.rating] = pa.float32()
+    if columns.time is not None:
+        types[columns.time] = _time_type(sample.fields[columns.time], options)
+    table = _read_delimited_log(source, layout, types)
+    # One copy at a time: a column's Arrow memory is free once its array is made.
+    taken = {place: table[_name(place)] for place in types}
+    del table
+    rating = None if columns.rating is None else np.asarray(taken.pop(columns.rating))
+    times = None
+    if columns.time is not None:
+        times = _text_times(source, layout, taken.pop(columns.time), options)
+    user, item = taken[columns.user], taken[columns.item]
+    piece = RawLog(source.label, user, item, rating, times, notes)
+    if not _plausible(piece):
+        diagnose(source, layout)
+        raise DataError(f"{source.label}: empty ids, or ratings below 0", "correct the file")
+    return piece
+
+
+def _log_layout(source: Source, options: ReadOptions) -> tuple[Layout, Record, tuple[str, ...]]:
+    """Find out how a log file is laid out; also return its first row of data."""
+    first = first_record(source, options)
+    sep, fields = first.sep, first.record.fields
+    header = options.header
+    if header is None:
+        header = roles.is_header(fields, options) or not roles.is_record(fields)
+    quoted = is_quoted(sep, fields)
+    notes: tuple[str, ...] = ()
+    if header:
+        columns = roles.named_columns(fields, options, source.label)
+    else:
+        columns = roles.numbered_columns(len(fields), options, source.label)
+        notes = (_no_header_note(source, columns),)
+    skip = first.record.last_line if header else 0
+    layout = Layout(sep, quoted, len(fields), skip, columns)
+    return layout, first_row(source, layout), notes
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """The first record of a file and the separator that splits it."""
+
+    sep: str
+    record: Record
+
+
+def first_record(source: Source, options: ReadOptions) -> First:
+    """Return the first record that is not blank and the separator that splits it."""
+    source.refuse_binary()
+    try:
+        with source.text() as text:
+            line = next((text_line for text_line in _start_of_lines(text) if text_line), "")
+        sep = _separator(line, options, source)
+        record = next(records(source, sep, quoted=len(sep) == 1), None)
+    except UnicodeError as error:
+        raise DataError(
+            f"{source.label}: not {source.encoding} text ({error})", "give its --encoding"
+        ) from error
+    if record is None:
+        raise DataError(f"{source.label}: the file is empty", "give a file with data")
+    return First(sep, record)
+
+
+def _start_of_lines(text: Any) -> Iterator[str]:
+    while line := text.readline(MAX_RECORD):
+        yield line.strip("\r\n")
+
+
+def _separator(line: str, options: ReadOptions, source: Source) -> str:
+    if options.sep is not None:
+        return _given_separator(options.sep)
+    line = line[:_LOOK_AT]
+    found = {
+        sep: next(csv.reader([line], delimiter=sep), [])
+        for sep in _SEPARATORS
+        if len(sep) == 1 and sep in line
+    }
+    if "::" in line:
+        found["::"] = line.split("::")
+    # Names that are recognised say more than any count of characters.
+    for sep in _SEPARATORS:
+        if sep in found and roles.is_header(found[sep], options):
+            return sep
+    for sep in ("\t", "::", UNIT_SEPARATOR):
+        if len(found.get(sep, ())) > 1:
+            return sep
+    most = max((",", ";", "|"), key=lambda sep: len(found.get(sep, ())))
+    if len(found.get(most, ())) > 1 or not line:
+        return most
+    words = line.split(" ")
+    if roles.is_record(words) or roles.is_header(words, options):
+        return " "
+    raise DataError(
+        f"{source.label}:1: no separator found in {line[:60]!r}",
+        "give --sep; every line needs at least a user and an item",
+    )
+
+
+def _given_separator(text: str) -> str:
+    sep = text.replace("\\t", "\t")
+    if not sep or any(c in sep for c in '"\r\n'):
+        raise UsageError(
+            f"--sep {text!r} cannot separate fields", "give one or more characters, say ';' or '::'"
+        )
+    return sep
+
+
+def is_quoted(sep: str, fields: Sequence[str]) -> bool:
+    """Tell whether quotes mean anything; not in RecBole's files nor with long separators."""
+    return len(sep.encode()) == 1 and not roles.is_recbole(fields)
+
+
+def _no_header_note(source: Source, columns: Columns) -> str:
+    taken = [
+        f"{role} (column {place + 1})"
+        for role in roles.ROLES
+        if (place := columns.position(role)) is not None
+    ]
+    return f"{source.label}: no header; columns taken as {', '.join(taken)}"
+
+
+def first_row(source: Source, layout: Layout) -> Record:
+    """Return the first row of data; raise a DataError if there is none."""
+    for record in records(source, layout.sep, quoted=layout.quoted):
+        if record.first_line > layout.skip:
+            if len(record.fields) != layout.fields:
+                diagnose(source, layout)
+            return record
+    raise DataError(f"{source.label}: a header but no rows", "give a file with data")
+
+
+def _time_type(sample: str, options: ReadOptions) -> pa.DataType:
+    """Guess the type of the time column from its first value; a wrong guess is corrected."""
+    if options.time_format is not None or not roles.is_number(sample):
+        return pa.string()
+    return pa.int64() if sample.strip().lstrip("-").isdecimal() else pa.float64()
+
+
+def _read_delimited_log(source: Source, layout: Layout, types: dict[int, pa.DataType]) -> pa.Table:
+    time = layout.columns.time
+    try:
+        return read_delimited(source, layout, types)
+    except pa.ArrowInvalid as error:
+        if time is None or pa.types.is_string(types[time]):
+            explain(source, layout, error)
+    # Perhaps the first timestamp was not like the others: once more, as text.
+    try:
+        return read_delimited(source, layout, {**types, time: pa.string()})
+    except pa.ArrowInvalid as error:
+        explain(source, layout, error)
+
+
+def read_delimited(source: Source, layout: Layout, types: dict[int, pa.DataType]) -> pa.Table:
+    """Read the columns in `types` with Arrow, all cores at work."""
+    one_byte = layout.sep if len(layout.sep.encode()) == 1 else UNIT_SEPARATOR
+    filtered = source.for_arrow(layout.sep)
+    with pa.PythonFile(filtered, mode="r") as stream:
+        table = pa_csv.read_csv(
+            stream,
+            read_options=pa_csv.ReadOptions(
+                column_names=[_name(place) for place in range(layout.fields)],
+                skip_rows=layout.skip,
+                block_size=MAX_RECORD,
+            ),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=one_byte,
+                quote_char='"' if layout.quoted else False,
+                newlines_in_values=layout.quoted,
+            ),
+            convert_options=pa_csv.ConvertOptions(
+                column_types={_name(place): kind for place, kind in types.items()},
+                include_columns=[_name(place) for place in types],
+                # "NA" and "null" are ids like any other, and no rating.
+                null_values=[],
+                strings_can_be_null=False,
+            ),
+        )
+    if layout.quoted and filtered.quotes % 2:
+        diagnose(source, layout)  # raises if a quote is left open; inches (5") are fine
+    return table
+
+
+def _name(place: int) -> str:
+    """Return the name under which Arrow knows a column; headers may repeat names."""
+    return f"f{place}"
+
+
+def _text_times(
+    source: Source, layout: Layout, column: pa.ChunkedArray, options: ReadOptions
+) -> Times:
+    try:
+        return parse_times(column, options.time_format)
+    except AmbiguousTimesError as error:
+        name = layout.columns.names[cast(int, layout.columns.time)]
+        raise DataError(f"{source.label}: column {name!r}: {error.what}", error.fix) from error
+    except UnreadableTimeError as error:
+        diagnose(source, layout, bad_time=error.value)
+        # The value was read as a number (inf, nan): how it is written, only text tells.
+        place = cast(int, layout.columns.time)
+        as_text = read_delimited(source, layout, {place: pa.string()})
+        written = as_text[0][error.row].as_py()
+        diagnose(source, layout, bad_time=written)
+        what, fix = time_complaint(written)
+        raise DataError(f"{source.label}: {what}", fix) from error
+
+
+def _plausible(piece: RawLog) -> bool:
+    """Check ids and ratings at full speed; whose fault it is, is asked only if this fails."""
+    if may_be_empty(piece.user) or may_be_empty(piece.item):
+        return False
+    rating = piece.rating
+    return rating is None or bool(np.isfinite(rating).all() and (rating >= 0).all())
+
+
+def explain(source: Source, layout: Layout, error: Exception) -> NoReturn:
+    """Raise for what Arrow refused, with the line if the slow reading finds it."""
+    diagnose(source, layout)
+    raise DataError(
+        f"{source.label}: not readable as delimited text ({error})",
+        "check --sep, --encoding and the quotes",
+    ) from error

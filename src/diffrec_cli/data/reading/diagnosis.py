@@ -1,0 +1,129 @@
+"""Where in a text file the fault is: a slow second reading, only after the fast one failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from diffrec_cli.data.reading.columns import Columns, is_number
+from diffrec_cli.data.reading.input_file import Record, Source, records
+from diffrec_cli.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a text file is laid out.
+
+    Parameters
+    ----------
+    sep
+        Separator of one or more characters.
+    quoted
+        Whether double quotes hold a field together.
+    fields
+        Number of fields of every record.
+    skip
+        Physical lines before the first row of data.
+    columns
+        Roles of the columns.
+    """
+
+    sep: str
+    quoted: bool
+    fields: int
+    skip: int
+    columns: Columns
+
+
+def diagnose(source: Source, layout: Layout, bad_time: str | None = None) -> None:
+    """Raise a DataError for the first faulty line, if there is one.
+
+    Parameters
+    ----------
+    source, layout
+        The file and what is known of it.
+    bad_time
+        The first timestamp that could not be read; ``None`` if times are not at fault.
+    """
+    checks = _checks(layout.columns, bad_time)
+    try:
+        for record in records(source, layout.sep, quoted=layout.quoted):
+            if record.first_line > layout.skip:
+                _check_record(source, layout, record, checks)
+    except UnicodeError as error:
+        raise DataError(
+            f"{source.label}: not {source.encoding} text ({error})", _ENCODING_FIX
+        ) from error
+
+
+Check = Callable[[str], tuple[str, str] | None]  # a complaint and its fix, if there is one
+_ENCODING_FIX = "say --encoding latin-1 (or cp1252, utf-16, ...), or convert the file to UTF-8"
+
+
+def _checks(columns: Columns, bad_time: str | None) -> list[tuple[int, Check]]:
+    checks: list[tuple[int, Check]] = [(columns.user, _check_id), (columns.item, _check_id)]
+    if columns.rating is not None:
+        checks.append((columns.rating, check_rating))
+    if columns.time is not None and bad_time is not None:
+        checks.append((columns.time, _time_check(bad_time)))
+    return checks
+
+
+def _check_record(
+    source: Source, layout: Layout, record: Record, checks: list[tuple[int, Check]]
+) -> None:
+    where = f"{source.label}:{record.first_line}"
+    if any("\udc80" <= c <= "\udcff" for field in record.fields for c in field):
+        raise DataError(f"{where}: bytes that are not {source.encoding} text", _ENCODING_FIX)
+    if len(record.fields) != layout.fields:
+        raise DataError(
+            f"{where}: expected {layout.fields} fields, got {len(record.fields)}",
+            "correct that line (a separator inside a field needs quotes), or give --sep",
+        )
+    for place, check in checks:
+        complaint = check(record.fields[place])
+        if complaint:
+            what, fix = complaint
+            raise DataError(f"{where}: column {layout.columns.names[place]!r}: {what}", fix)
+
+
+def _check_id(text: str) -> tuple[str, str] | None:
+    if text:
+        return None
+    return "an empty id", "give every row a user and an item, or remove the row"
+
+
+def check_rating(text: str) -> tuple[str, str] | None:
+    """Return what is wrong with a rating as written, and the fix, or ``None``.
+
+    Examples
+    --------
+    >>> check_rating("4.5")
+    >>> check_rating("-1")[0]
+    "'-1' is below 0"
+    """
+    shown = repr(text[:60])
+    fix = "correct that line, or give another --rating-col"
+    with np.errstate(over="ignore"):
+        if not is_number(text) or not np.isfinite(np.float32(text)):
+            return f"{shown} is not a rating (a finite number)", fix
+    return (f"{shown} is below 0", fix) if float(text) < 0 else None
+
+
+def _time_check(bad_time: str) -> Check:
+    def check(text: str) -> tuple[str, str] | None:
+        if text != bad_time:
+            return None
+        return time_complaint(text)
+
+    return check
+
+
+def time_complaint(text: str) -> tuple[str, str]:
+    """Return what to say of a timestamp that cannot be read, and the fix."""
+    return (
+        f"{text[:60]!r} cannot be read as a time",
+        "correct that line, or describe all of them with --time-format (say '%d/%m/%Y %H:%M')",
+    )

@@ -1,0 +1,262 @@
+"""Small files that a person writes: lists of ids, and histories of unseen users."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec_cli.config import ReadOptions
+from diffrec_cli.data.idmap import IdMap
+from diffrec_cli.data.reading.columns import is_header
+from diffrec_cli.data.reading.input_file import Source, damage, open_source
+from diffrec_cli.errors import DataError
+
+#: The least likely to stand inside an id first.
+_SEPARATORS = ("\t", "::", ";", "|", ",")
+_READ = 2**16  # bytes asked for at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Histories:
+    """What some users interacted with, grouped by user, each user's oldest first.
+
+    Parameters
+    ----------
+    labels
+        Ids of the users.
+    user
+        (n,) int64 place in `labels` of each interaction.
+    item
+        (n,) int32 code of its item in `item_ids`.
+    item_ids
+        The distinct items, as written.
+    notes
+        Decisions worth telling.
+    """
+
+    labels: list[str]
+    user: NDArray[np.int64]
+    item: NDArray[np.int32]
+    item_ids: IdMap
+    notes: tuple[str, ...] = ()
+
+
+def read_ids(path: str | Path) -> list[str]:
+    """Return the ids in a file, one a line, exactly as written; ``-`` is stdin.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, is not UTF-8 text, or has no ids.
+    """
+    return list(chain.from_iterable(stream_ids(path, _READ, _READ)))
+
+
+def stream_ids(path: str | Path, first: int, most: int) -> Iterator[list[str]]:
+    """Yield the ids in a file, one a line, as they arrive.
+
+    What another program writes to stdin is passed on when it comes, so that it is answered before
+    that program ends.
+
+    Parameters
+    ----------
+    path
+        The file; ``-`` is stdin.
+    first, most
+        Ids in the first list, and in each of the others, at the most.
+
+    Raises
+    ------
+    DataError
+        As :func:`read_ids`; what is no text is told when it is reached.
+    """
+    size, found = first, False
+    for ids in _arriving(path):
+        while ids:
+            yield ids[:size]
+            ids, size, found = ids[size:], most, True
+    if not found:
+        raise DataError(f"{path}: no ids", "give one id a line")
+
+
+def _arriving(path: str | Path) -> Iterator[list[str]]:
+    """Yield the lines of a file that are not empty, as many as each read brings."""
+    rest, before = b"", 0  # an unfinished line; lines before it
+    try:
+        with _bytes_of(path) as stream:
+            while chunk := stream.read1(_READ):
+                head, newline, rest = (rest + chunk).rpartition(b"\n")
+                yield _lines(head, str(path), before)
+                before += head.count(b"\n") + len(newline)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})", "check the path") from error
+    yield _lines(rest, str(path), before)
+
+
+def _bytes_of(path: str | Path) -> AbstractContextManager[Any]:
+    """Open a file; stdin stays open afterwards."""
+    return nullcontext(sys.stdin.buffer) if str(path) == "-" else Path(path).open("rb")
+
+
+def read_histories(
+    path: str | Path, *, min_rating: float | None = None, of_users: bool = False
+) -> Histories:
+    """Return histories from a log of ``user,item[,time]``, or from one item a line.
+
+    A file is a log if its first line names a user and an item column, or if every line
+    has the same number of fields, two or more. Of a log without a header the third
+    column of three is the time; of four, the rating comes before it.
+
+    Parameters
+    ----------
+    path
+        The file, plain, gzip or Parquet; ``-`` is stdin.
+    min_rating
+        Leave out rows of a lower rating, if the log has ratings.
+    of_users
+        Refuse a file of one item a line; take one that is empty but for a header.
+
+    Returns
+    -------
+    Histories; those of a file of one item a line have the one label ``history``.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read as either.
+    """
+    with open_source(path, stdin=sys.stdin.buffer) as source, damage(source):
+        if of_users and not source.is_parquet and not _has_rows(source):
+            return Histories([], np.zeros(0, np.int64), np.zeros(0, np.int32), IdMap([]))
+        options = ReadOptions() if source.is_parquet else _log_options(source)
+        if options is not None:
+            return _from_log(source, options, min_rating)
+        if of_users:
+            raise DataError(f"{source.label}: no users", "give user,item[,time] lines")
+        with source.stream() as stream:
+            items = _lines(stream.read(), source.label)
+    if not items:
+        raise DataError(f"{source.label}: no items", "give one item a line, or user,item[,time]")
+    return one_history("history", items)
+
+
+def one_history(label: str, items: Sequence[str]) -> Histories:
+    """Return the history of one user, whose items stand oldest first.
+
+    Examples
+    --------
+    >>> one_history("me", ["b", "a", "b"]).item.tolist()
+    [0, 1, 0]
+    """
+    codes = {item: code for code, item in enumerate(dict.fromkeys(items))}
+    item = np.fromiter((codes[item] for item in items), np.int32, len(items))
+    ids = IdMap(printable(codes))
+    return Histories([label], np.zeros(len(items), np.int64), item, ids)
+
+
+def printable(ids: Iterable[str]) -> list[str]:
+    """Return ids as they can be named: arguments may hold bytes that are no text, as surrogates."""
+    encoded = (text.encode("utf-8", "surrogateescape") for text in ids)
+    return [text.decode("utf-8", "backslashreplace") for text in encoded]
+
+
+def _from_log(source: Source, options: ReadOptions, min_rating: float | None) -> Histories:
+    from diffrec_cli.data.reading.log import read_source
+
+    log = read_source(source, options)
+    by_user = (log.user,) if log.time is None else (log.time, log.user)
+    order = np.lexsort(by_user)
+    notes = log.notes
+    if min_rating is not None and log.rating is not None:
+        liked = log.rating[order] >= min_rating
+        if not liked.all():
+            low = f"{source.label}: {int((~liked).sum()):,} rows of ratings below {min_rating:g}"
+            notes = (*notes, f"{low} left out")
+        order = order[liked]
+    return Histories(
+        labels=log.user_ids.at(np.arange(len(log.user_ids))),
+        user=log.user[order].astype(np.int64),
+        item=log.item[order],
+        item_ids=log.item_ids,
+        notes=notes,
+    )
+
+
+def _log_options(source: Source) -> ReadOptions | None:
+    """Return how to read a text file as a log; None if it has one item a line."""
+    source.refuse_binary()
+    with source.stream() as stream:
+        start = next((line for line in stream if line.strip(b"\r\n")), b"")
+    first = start.removeprefix(b"\xef\xbb\xbf")
+    found = {sep: fields for sep in _SEPARATORS if len(fields := _fields(first, sep)) > 1}
+    if any(is_header(fields, ReadOptions()) for fields in found.values()):
+        return ReadOptions()
+    for sep, fields in found.items():
+        if _every_line_has(source, sep, len(fields)):
+            times = {"user_col": "1", "item_col": "2", "time_col": "3"} if len(fields) == 3 else {}
+            return ReadOptions(header=False, sep=sep, **times)
+    return None
+
+
+def _has_rows(source: Source) -> bool:
+    """Return whether there is anything in a text file besides a header."""
+    source.refuse_binary()
+    with source.stream() as stream:
+        lines = (line for line in stream if line.strip(b"\r\n\xef\xbb\xbf"))
+        first = next(lines, b"").removeprefix(b"\xef\xbb\xbf")
+        found = (_fields(first, sep) for sep in _SEPARATORS)
+        is_head = any(is_header(fields, ReadOptions()) for fields in found if len(fields) > 1)
+        return next(lines, None) is not None if is_head else bool(first)
+
+
+def _every_line_has(source: Source, sep: str, fields: int) -> bool:
+    separator = sep.encode()
+    with source.stream() as stream:
+        return all(
+            (line.count(separator) + 1 if b'"' not in line else len(_fields(line, sep))) == fields
+            for line in stream
+            if line.strip(b"\r\n")
+        )
+
+
+def _fields(line: bytes, sep: str) -> list[str]:
+    """Split a line as the reader of logs does: quotes hold a field together."""
+    text = line.decode("utf-8", "surrogateescape").rstrip("\r\n")
+    if len(sep) > 1:
+        return text.split(sep)
+    try:
+        return next(csv.reader([text], delimiter=sep), [])
+    except csv.Error:  # too long for a field, or a carriage return inside: no line of a log
+        return []
+
+
+def _lines(content: bytes, label: str, before: int = 0) -> list[str]:
+    r"""Return the lines that are not empty; only ``\n`` or ``\r\n`` ends one.
+
+    Parameters
+    ----------
+    content, label
+        Bytes of a file, and how messages call it.
+    before
+        Lines of the file before these.
+
+    Raises
+    ------
+    DataError
+        The content is not UTF-8.
+    """
+    try:
+        text = content.decode("utf-8" if before else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = before + content[: error.start].count(b"\n") + 1
+        raise DataError(f"{label}:{line}: not UTF-8 text", "convert the file to UTF-8") from error
+    return [line for line in (raw.removesuffix("\r") for raw in text.split("\n")) if line]

@@ -1,0 +1,191 @@
+"""Logs and item tables as people have them, read fast and refused precisely.
+
+Every text file is first read by Arrow in parallel. Only when that fails, or when a
+value makes no sense, is it read again, slowly, to name the line. Line numbers
+count from 1 and include the header; a record with line ends inside quotes has the
+number of its first line. A record may be up to 2 MiB long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from diffrec_cli.config import ReadOptions
+from diffrec_cli.data.idmap import IdMap
+from diffrec_cli.data.reading.authors import is_authors_directory, read_authors_lists
+from diffrec_cli.data.reading.delimited import read_text_log
+from diffrec_cli.data.reading.input_file import Source, damage, open_source
+from diffrec_cli.data.reading.items import read_item_table
+from diffrec_cli.data.reading.parquet import read_parquet_log
+from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog
+from diffrec_cli.errors import DataError, UsageError
+
+__all__ = [
+    "Log",
+    "is_authors_directory",
+    "read_authors_lists",
+    "read_item_table",
+    "read_logs",
+    "read_source",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Who interacted with what, row by row.
+
+    Parameters
+    ----------
+    user, item
+        (n,) int32 codes into `user_ids` and `item_ids`.
+    rating
+        (n,) float32, or ``None`` if the log has none.
+    time
+        (n,) int64 or float64 of any unit, or ``None`` if the log has none.
+    user_ids, item_ids
+        Ids as written, in order of first appearance.
+    notes
+        Decisions worth telling.
+    """
+
+    user: NDArray[np.int32]
+    item: NDArray[np.int32]
+    rating: NDArray[np.float32] | None
+    time: NDArray[np.int64] | NDArray[np.float64] | None
+    user_ids: IdMap
+    item_ids: IdMap
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+
+def read_logs(
+    paths: Sequence[str | Path], options: ReadOptions, stdin: BinaryIO | None = None
+) -> Log:
+    """Read one or several files as one log.
+
+    Delimited text (separator found from the first line unless given), gzip, Parquet
+    and RecBole's ``.inter``; formats are told by content, not by suffix.
+
+    Parameters
+    ----------
+    paths
+        Files in order; ``-`` is `stdin`.
+    options
+        What is known of them; the rest is found out.
+    stdin
+        Binary stream for ``-``.
+
+    Raises
+    ------
+    DataError
+        A file is missing, empty, damaged or has a line that makes no sense; the
+        message names the file and the line.
+    UsageError
+        No file is given, or the options contradict each other.
+    """
+    if not paths:
+        raise UsageError("no input file", "give one or more log files, or - for stdin")
+    pieces = []
+    for path in paths:
+        with open_source(path, options.encoding, stdin) as source:
+            pieces.append(_read(source, options))
+    log = _join(pieces)
+    pieces.clear()
+    pa.default_memory_pool().release_unused()  # so that the split can have it
+    return log
+
+
+def read_source(source: Source, options: ReadOptions) -> Log:
+    """Read one file that is open already, as :func:`read_logs` does."""
+    return _join([_read(source, options)])
+
+
+def _read(source: Source, options: ReadOptions) -> RawLog:
+    with damage(source):
+        return (read_parquet_log if source.is_parquet else read_text_log)(source, options)
+
+
+def _join(pieces: Sequence[RawLog]) -> Log:
+    _check_alike(pieces)
+    user, user_ids = _codes([piece.user for piece in pieces])
+    item, item_ids = _codes([piece.item for piece in pieces])
+    ratings = [piece.rating for piece in pieces if piece.rating is not None]
+    times = [piece.times.values for piece in pieces if piece.times is not None]
+    return Log(
+        user=user,
+        item=item,
+        rating=_concatenate(ratings),
+        time=_concatenate(times),
+        user_ids=user_ids,
+        item_ids=item_ids,
+        notes=tuple(note for piece in pieces for note in piece.notes + _date_note(piece)),
+    )
+
+
+def _concatenate(arrays: list[Any]) -> Any:
+    if len(arrays) < 2:
+        return arrays[0] if arrays else None
+    return np.concatenate(arrays)
+
+
+def _date_note(piece: RawLog) -> tuple[str, ...]:
+    if piece.times is None or piece.times.guessed_format is None:
+        return ()
+    guess = piece.times.guessed_format
+    return (f"{piece.label}: dates read as {guess!r}, a guess; --time-format makes it certain",)
+
+
+def _check_alike(pieces: Sequence[RawLog]) -> None:
+    first = pieces[0]
+    for piece in pieces[1:]:
+        for role in ("rating", "times"):
+            has = [getattr(p, role) is not None for p in (first, piece)]
+            if has[0] != has[1]:
+                with_it, without = (first, piece) if has[0] else (piece, first)
+                raise DataError(
+                    f"{without.label} has no {role.rstrip('s')} column, but {with_it.label} has",
+                    "give files of the same columns",
+                )
+        if first.times and piece.times and first.times.is_date != piece.times.is_date:
+            raise DataError(
+                f"{first.label} and {piece.label}: one has dates, the other numbers as time",
+                "bring them to the same form",
+            )
+
+
+def _codes(columns: Sequence[pa.ChunkedArray]) -> tuple[NDArray[np.int32], IdMap]:
+    """Join encoded ids into (n,) int32 codes that count in order of first appearance."""
+    chunks = [chunk for column in columns for chunk in column.chunks if len(chunk)]
+    unified = pa.chunked_array(chunks, ID_TYPE).unify_dictionaries()
+    ids = unified.chunk(0).dictionary
+    codes = np.concatenate([np.asarray(chunk.indices) for chunk in unified.chunks])
+    if _by_appearance(unified, len(ids)):
+        return codes, IdMap(ids)
+    # Parquet's dictionaries may be in any order and hold values that no row has.
+    first = np.full(len(ids), len(codes))
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # the last assignment stays
+    order = np.argsort(first, kind="stable")[: np.count_nonzero(first < len(codes))]
+    renumbered = np.zeros(len(ids), np.int32)
+    renumbered[order] = np.arange(len(order), dtype=np.int32)
+    return renumbered[codes], IdMap(ids.take(pa.array(order)))
+
+
+def _by_appearance(encoded: pa.ChunkedArray, count: int) -> bool:
+    """Tell whether codes count from 0 in order of first appearance, and all are used."""
+    largest = -1
+    for chunk in encoded.chunks:
+        codes = np.asarray(chunk.indices)
+        before = np.maximum.accumulate(np.append(np.int32(largest), codes[:-1]))
+        if np.any(codes > np.maximum(before, largest) + 1):
+            return False
+        largest = max(largest, int(codes.max()))
+    return largest == count - 1

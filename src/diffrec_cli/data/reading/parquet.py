@@ -1,0 +1,114 @@
+"""Parquet logs: columns that have types already; faults are named by row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from diffrec_cli.config import ReadOptions
+from diffrec_cli.data.reading import columns as roles
+from diffrec_cli.data.reading.columns import Columns
+from diffrec_cli.data.reading.diagnosis import time_complaint
+from diffrec_cli.data.reading.input_file import Source
+from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog, may_be_empty
+from diffrec_cli.data.reading.times import (
+    AmbiguousTimesError,
+    Times,
+    UnreadableTimeError,
+    parse_times,
+)
+from diffrec_cli.errors import DataError
+
+
+def read_parquet_log(source: Source, options: ReadOptions) -> RawLog:
+    """Read a log in Parquet; ids may be text or whole numbers."""
+    names = pq.read_schema(source.path).names
+    columns = roles.named_columns(names, options, source.label)
+    wanted = [columns.position(role) for role in roles.ROLES]
+    table = pq.read_table(
+        source.path,
+        columns=[names[p] for p in wanted if p is not None],
+        read_dictionary=[names[columns.user], names[columns.item]],
+    )
+    if not table.num_rows:
+        raise DataError(f"{source.label}: no rows", "give a file with data")
+
+    def column(role: str) -> pa.ChunkedArray | None:
+        place = columns.position(role)
+        return None if place is None else table[names[place]]
+
+    return RawLog(
+        label=source.label,
+        user=parquet_ids(table[names[columns.user]], names[columns.user], source),
+        item=parquet_ids(table[names[columns.item]], names[columns.item], source),
+        rating=_parquet_ratings(column("rating"), columns, source),
+        times=_parquet_times(column("time"), columns, source, options),
+        notes=(),
+    )
+
+
+def parquet_ids(column: pa.ChunkedArray, name: str, source: Source) -> pa.ChunkedArray:
+    """Return a column of text or whole numbers as ids, none of them empty."""
+    kind = column.type
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    text = pa.types.is_string(value) or pa.types.is_large_string(value)
+    if not text and not pa.types.is_integer(value):
+        raise DataError(
+            f"{source.label}: column {name!r} holds {value}, not ids",
+            "ids must be text or whole numbers",
+        )
+    if not pa.types.is_dictionary(kind):
+        column = column.dictionary_encode()
+    column = column.cast(ID_TYPE)
+    if may_be_empty(column):
+        is_empty = pc.fill_null(pc.equal(column.cast(pa.string()), ""), True)
+        fix = "give every row a user and an item"
+        _refuse_row(np.asarray(is_empty), name, "an empty id", fix, source)
+    return column
+
+
+def _parquet_ratings(
+    column: pa.ChunkedArray | None, columns: Columns, source: Source
+) -> NDArray[np.float32] | None:
+    if column is None or columns.rating is None:
+        return None
+    name = columns.names[columns.rating]
+    fix = "correct that row, or give another --rating-col"
+    try:
+        rating = np.asarray(column.cast(pa.float32(), safe=False))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(f"{source.label}: column {name!r}: not ratings ({error})", fix) from error
+    bad = ~np.isfinite(rating) | (rating < 0)
+    if bad.any():
+        what = f"{column[int(bad.argmax())].as_py()!r} is not a rating (finite, 0 or more)"
+        _refuse_row(bad, name, what, fix, source)
+    return rating
+
+
+def _parquet_times(
+    column: pa.ChunkedArray | None, columns: Columns, source: Source, options: ReadOptions
+) -> Times | None:
+    if column is None or columns.time is None:
+        return None
+    name = columns.names[columns.time]
+    try:
+        return parse_times(column, options.time_format)
+    except AmbiguousTimesError as error:
+        raise DataError(f"{source.label}: column {name!r}: {error.what}", error.fix) from error
+    except UnreadableTimeError as error:
+        what, fix = time_complaint(error.value)
+        where = f"{source.label}: row {error.row + 1}: column {name!r}"
+        raise DataError(f"{where}: {what}", fix) from error
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(
+            f"{source.label}: column {name!r}: no times ({error})", "give another --time-col"
+        ) from error
+
+
+def _refuse_row(bad: NDArray[np.bool_], name: str, what: str, fix: str, source: Source) -> None:
+    if bad.any():
+        row = int(bad.argmax()) + 1
+        raise DataError(f"{source.label}: row {row}: column {name!r}: {what}", fix)

@@ -1,0 +1,52 @@
+"""One file's part of a log, as the readers of the formats hand it on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from diffrec_cli.data.reading.times import Times
+
+#: Ids in memory: an int32 code a row, each distinct string once a chunk.
+ID_TYPE = pa.dictionary(pa.int32(), pa.string())
+
+
+@dataclass(frozen=True, slots=True)
+class RawLog:
+    """One file's rows, before the ids of all files are numbered together.
+
+    Parameters
+    ----------
+    label
+        How messages call the file.
+    user, item
+        (n,) ids of :data:`ID_TYPE`, chunk by chunk.
+    rating
+        (n,) float32, checked, or ``None``.
+    times
+        (n,) timestamps, or ``None``.
+    notes
+        Decisions worth telling.
+    """
+
+    label: str
+    user: pa.ChunkedArray
+    item: pa.ChunkedArray
+    rating: NDArray[np.float32] | None
+    times: Times | None
+    notes: tuple[str, ...] = ()
+
+
+def may_be_empty(ids: pa.ChunkedArray) -> bool:
+    """Tell whether some id of :data:`ID_TYPE` is null or empty; looks at distinct values only.
+
+    True may be wrong for dictionaries from elsewhere, which can hold values that no row has.
+    """
+    dictionaries = [chunk.dictionary for chunk in ids.chunks]
+    return bool(ids.null_count) or any(
+        d.null_count > 0 or pc.any(pc.equal(d, "")).as_py() for d in dictionaries
+    )

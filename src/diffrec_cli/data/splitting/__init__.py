@@ -1,0 +1,1 @@
+"""From a log to the train, valid and test parts of a dataset."""

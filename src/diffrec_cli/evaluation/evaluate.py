@@ -1,0 +1,179 @@
+"""Full-ranking evaluation of a scorer on a split of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec_cli.config import TemporalConfig
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.sequences import Sequences
+from diffrec_cli.errors import DataError
+from diffrec_cli.evaluation.metrics import PER_USER, coverage, novelty, per_user
+from diffrec_cli.evaluation.segments import ACTIVITY, POPULARITY, Group, item_thirds, user_thirds
+from diffrec_cli.models.scoring import Scorer
+from diffrec_cli.ranking.batches import rank
+
+HISTORIES = ("train", "train+valid")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics of one scorer on one split.
+
+    Parameters
+    ----------
+    users
+        (U,) indices of the evaluated users: those with a non-empty truth.
+    values
+        For each metric (``recall@20``, ...), its value for each of these users, (U,).
+    coverage
+        For each cutoff (``coverage@20``), the share of the catalogue that stands in any list.
+    groups
+        The same for users by activity and items by popularity, if asked for.
+    """
+
+    users: NDArray[np.int64]
+    values: dict[str, NDArray[np.float64]]
+    coverage: dict[str, float]
+    groups: tuple[Group, ...] = ()
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Mean of every metric over the evaluated users, and the coverage; never rounded."""
+        return {name: float(v.mean()) for name, v in self.values.items()} | self.coverage
+
+
+def evaluate(
+    scorer: Scorer,
+    dataset: Dataset,
+    split: str,
+    *,
+    ks: Sequence[int] = (10, 20),
+    metrics: Sequence[str] = ("recall", "ndcg"),
+    history: str = "train",
+    temporal: TemporalConfig | None = None,
+    precision: str = "fp32",
+    grouped: bool = False,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Rank all items that a user has not interacted with, and compare with what came next.
+
+    Parameters
+    ----------
+    scorer
+        The model.
+    dataset, split
+        ``valid`` masks train; ``test`` masks train and valid (paper, section 4.1.2).
+    ks, metrics
+        Cutoffs and names of metrics; ``coverage`` is one of them.
+    history
+        Input of the model: ``train`` (the paper's protocol), or ``train+valid``.
+    temporal
+        Weights of the input, for the temporal variants.
+    precision
+        As in :func:`~.ranking.rank`.
+    grouped
+        Also measure by groups of users and of items.
+    on_progress
+        Told how many users are done, and of how many.
+
+    Raises
+    ------
+    DataError
+        No user has anything in this split.
+    """
+    truth = dataset.part(split)
+    users = np.flatnonzero(truth.lengths > 0)
+    if len(users) == 0:
+        raise DataError(
+            f"dataset {dataset.name!r}: no user has {split} interactions",
+            "prepare it with other --ratios, or from a log with more interactions a user",
+        )
+    seen = dataset.train if split == "valid" else dataset.train_and_valid
+    known = input_history(dataset, split, history)
+    names = [name for name in metrics if name in PER_USER]
+    values: dict[str, list[NDArray[np.float64]]] = {}
+    longest = min(max(ks), scorer.n_items)  # places beyond the catalogue stay empty
+    shown = {k: np.zeros(scorer.n_items, np.int64) for k in ks}
+    popularity = np.bincount(dataset.train.items, minlength=scorer.n_items)
+    thirds = item_thirds(dataset.train, scorer.n_items)
+    of_items: list[dict[str, list[NDArray[np.float64]]]] = [{} for _ in POPULARITY]
+    batches = rank(
+        scorer,
+        known.take(users),
+        longest,
+        users=users,
+        seen=seen.take(users),
+        temporal=temporal,
+        precision=precision,
+    )
+    for lists in batches:
+        batch = users[lists.start : lists.start + len(lists.items)]
+        relevant = truth.take(batch)
+        for name, value in per_user(lists.items, relevant, ks, names).items():
+            values.setdefault(name, []).append(value)
+        for third, found in enumerate(of_items if grouped else ()):
+            part = relevant.keep(thirds[relevant.items] == third)
+            for name, value in per_user(lists.items, part, ks, names).items():
+                found.setdefault(name, []).append(value)
+        for k in ks if "novelty" in metrics else ():
+            surprise = novelty(lists.items[:, :k], popularity, len(dataset.train))
+            values.setdefault(f"novelty@{k}", []).append(surprise)
+        for k, counts in shown.items():
+            top = lists.items[:, :k]
+            np.add.at(counts, top[top >= 0], 1)
+        on_progress(lists.start + len(batch), len(users))
+    covered = {f"coverage@{k}": coverage(n) for k, n in shown.items() if "coverage" in metrics}
+    figures = {name: np.concatenate(parts) for name, parts in values.items()}
+    if not grouped:
+        return Evaluation(users, figures, covered)
+    groups = [
+        *_by_users(dataset.train, users, figures),
+        *_by_items(popularity, thirds, [_joined(found) for found in of_items]),
+    ]
+    return Evaluation(users, figures, covered, tuple(groups))
+
+
+def _joined(parts: dict[str, list[NDArray[np.float64]]]) -> dict[str, NDArray[np.float64]]:
+    return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def _by_users(
+    train: Sequences, users: NDArray[np.int64], figures: dict[str, NDArray[np.float64]]
+) -> Iterator[Group]:
+    third, activity = user_thirds(train, users), train.lengths[users]
+    for number, name in enumerate(ACTIVITY):
+        mine = third == number
+        if mine.any():
+            means = {metric: float(values[mine].mean()) for metric, values in figures.items()}
+            yield _group("users", name, activity[mine], int(mine.sum()), means)
+
+
+def _by_items(
+    counts: NDArray[np.int64],
+    thirds: NDArray[np.int64],
+    figures: list[dict[str, NDArray[np.float64]]],
+) -> Iterator[Group]:
+    for number, name in enumerate(POPULARITY):
+        mine = thirds == number
+        values = figures[number]
+        relevant = np.isfinite(next(iter(values.values()), np.empty(0)))  # users with something
+        if mine.any() and relevant.any():
+            means = {metric: float(value[relevant].mean()) for metric, value in values.items()}
+            yield _group("items", name, counts[mine], int(relevant.sum()), means)
+
+
+def _group(
+    of: str, name: str, activity: NDArray[np.int64], users: int, means: dict[str, float]
+) -> Group:
+    least, most = int(activity.min()), int(activity.max())
+    return Group(of, name, len(activity), least, most, users, means)
+
+
+def input_history(dataset: Dataset, split: str, history: str) -> Sequences:
+    """Return what a model reads of each user when it is evaluated on `split`."""
+    return dataset.train if history == "train" or split == "valid" else dataset.train_and_valid

@@ -1,0 +1,127 @@
+"""Ranking of many users, in batches of users and blocks of items sized from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec_cli.config import TemporalConfig
+from diffrec_cli.data.sequences import Rows, Sequences, temporal_weights
+from diffrec_cli.models.scoring import LinearScorer, Scorer
+from diffrec_cli.ranking.top_k import Lists, Mask, from_blocks, from_candidates, from_scores
+
+#: Memory that the scores of a batch may take.
+BATCH_BYTES = 256 * 2**20
+_COPIES = 3  # of scores that a scorer makes of all items at once, on the way
+_MAX_BATCH = 2048
+_BLOCK_BATCH = 1024  # users at a time where the catalogue is cut to fit, not the batch
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """The lists of a batch of users.
+
+    Parameters
+    ----------
+    start
+        Place of the batch's first user in what was ranked.
+    items
+        (B, k) item indices, best first; -1 where fewer than k items remain.
+    scores
+        (B, k) their scores; -inf there.
+    """
+
+    start: int
+    items: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+def input_rows(
+    history: Sequences, temporal: TemporalConfig | None, users: NDArray[np.int64] | None = None
+) -> Rows:
+    """Return a model's input for these histories: ones, or weights by order (Eq. 16).
+
+    Parameters
+    ----------
+    history
+        Items of each user, oldest first.
+    temporal
+        The weights; ``None`` is ones.
+    users
+        (users,) who they are in the dataset, -1 for strangers; ``None``: row i is user i.
+    """
+    if temporal is None:
+        values = np.ones(history.size, np.float32)
+    else:
+        values = temporal_weights(history.indptr, temporal.w_min, temporal.w_max)
+    users = np.arange(len(history)) if users is None else users
+    return Rows(users, history.indptr, history.items, values)
+
+
+def batch_size(n_items: int) -> int:
+    """Return how many users' scores of all items fit into :data:`BATCH_BYTES`."""
+    return max(1, min(_MAX_BATCH, BATCH_BYTES // (4 * _COPIES * n_items)))
+
+
+def rank(
+    scorer: Scorer,
+    history: Sequences,
+    k: int,
+    *,
+    users: NDArray[np.int64] | None = None,
+    seen: Sequences | None = None,
+    temporal: TemporalConfig | None = None,
+    excluded: NDArray[np.bool_] | None = None,
+    precision: str = "fp32",
+    users_per_batch: int | None = None,
+    items_per_block: int | None = None,
+) -> Iterator[Ranked]:
+    """Rank all items for every row of `history`, batch by batch.
+
+    Parameters
+    ----------
+    scorer
+        The model.
+    history
+        What the model reads of each user.
+    k
+        Length of the lists.
+    users
+        (users,) who they are in the data that the model learned from, -1 for strangers; ``None``:
+        strangers all.
+    seen
+        Items of each user that may not be recommended; ``None`` masks nothing.
+    temporal
+        Weights of the input by order, for the temporal variants.
+    excluded
+        (|I|,) items that may not be recommended to anyone.
+    precision
+        ``bf16`` finds candidates in bfloat16 and scores them again where backend and
+        scorer can; the lists are those of ``fp32``, but for scores equal to six digits.
+    users_per_batch, items_per_block
+        Override what memory allows. Scorers without an ``output`` know no blocks.
+    """
+    linear = isinstance(scorer, LinearScorer) and scorer.output is not None
+    step = users_per_batch or (_BLOCK_BATCH if linear else batch_size(scorer.n_items))
+    width = items_per_block or max(1, BATCH_BYTES // (4 * step))
+    lists = _lists_of(scorer, k, width, precision)
+    users = np.full(len(history), -1) if users is None else users
+    for start in range(0, len(history), step):
+        batch = np.arange(start, min(start + step, len(history)))
+        masked = Mask.of(None if seen is None else seen.take(batch), excluded)
+        rows = input_rows(history.take(batch), temporal, users[batch])
+        yield Ranked(start, *lists(rows, masked))
+
+
+def _lists_of(scorer: Scorer, k: int, width: int, precision: str) -> Callable[[Rows, Mask], Lists]:
+    """Return the function from a batch to its lists that suits a scorer."""
+    if not isinstance(scorer, LinearScorer) or scorer.output is None:
+        return lambda rows, masked: from_scores(scorer.scores(rows), masked, k, scorer.backend)
+    hidden, output = scorer.hidden, scorer.output
+    narrow = None if precision == "fp32" else output.narrowed()
+    if narrow is None:
+        return lambda rows, masked: from_blocks(output, hidden(rows), masked, k, width)
+    return lambda rows, masked: from_candidates(output, narrow, hidden(rows), masked, k, width)

@@ -1,0 +1,87 @@
+"""Why an item is recommended: exact leave-one-out over the history."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec_cli.config import TemporalConfig
+from diffrec_cli.data.sequences import Sequences
+from diffrec_cli.models.scoring import LinearScorer, Scorer
+from diffrec_cli.ranking.batches import batch_size, input_rows
+
+_BATCH = 256  # histories that are read at a time
+
+
+def gains(
+    scorer: Scorer,
+    history: NDArray[np.int32],
+    items: NDArray[np.int64],
+    *,
+    temporal: TemporalConfig | None = None,
+    user: int = -1,
+) -> NDArray[np.float32]:
+    """Return how much each item of a history raises the scores of some items.
+
+    An item's gain is the score less that of the user as if he had never had it: what is left of
+    the history is weighted anew by its order. Where scores are a linear layer over hidden vectors,
+    only the layer's rows of these items are read.
+
+    Parameters
+    ----------
+    scorer
+        The model.
+    history
+        (n,) the user's items, oldest first.
+    items
+        (k,) items whose scores are explained.
+    temporal
+        Weights of the input by order, for the temporal variants.
+    user
+        Who he is in the data that the model learned from, -1 for a stranger.
+
+    Returns
+    -------
+    (n, k); negative where an item of the history lowers a score.
+    """
+    n = len(history)
+    whole = Sequences(np.array([0, n]), history)
+    score = _scores(scorer, whole, items, temporal, user)  # (1, k)
+    batch = min(_BATCH, batch_size(scorer.n_items))
+    parts = [
+        score - _scores(scorer, without(history, places), items, temporal, user)
+        for places in (np.arange(i, min(i + batch, n)) for i in range(0, n, batch))
+    ]
+    return np.concatenate([np.empty((0, len(items)), np.float32), *parts])
+
+
+def without(history: NDArray[np.int32], places: NDArray[np.int64]) -> Sequences:
+    """Return a history (n,) without the item at each of these places, a row each.
+
+    Examples
+    --------
+    >>> rows = without(np.array([7, 8, 9], np.int32), np.array([0, 1, 2]))
+    >>> [rows.of(row).tolist() for row in range(3)]
+    [[8, 9], [7, 9], [7, 8]]
+    """
+    n = len(history)
+    kept = np.arange(n) != places[:, None]  # (places, n)
+    items = np.broadcast_to(history, kept.shape)[kept]
+    return Sequences(np.arange(len(places) + 1) * (n - 1), items)
+
+
+def _scores(
+    scorer: Scorer,
+    histories: Sequences,
+    items: NDArray[np.int64],
+    temporal: TemporalConfig | None,
+    user: int,
+) -> NDArray[np.float32]:
+    """Return the scores of some items for each of one user's histories, (rows, k)."""
+    rows = input_rows(histories, temporal, np.full(len(histories), user))
+    if isinstance(scorer, LinearScorer) and scorer.output is not None:
+        scores = scorer.output.scores_of(scorer.hidden(rows), items)
+    else:
+        scores = scorer.scores(rows)[:, scorer.backend.asarray(items)]
+    host: NDArray[np.float32] = scorer.backend.host(scores)
+    return host

@@ -1,0 +1,1 @@
+"""Pages and pictures of results. Only the command line asks for them."""

@@ -1,0 +1,55 @@
+"""Pictures of a comparison (extra ``plot``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from diffrec_cli.errors import MissingExtraError, UsageError
+from diffrec_cli.files import storage_errors
+from diffrec_cli.workflows.compare_models import Comparison
+
+KINDS = (".png", ".svg", ".pdf")
+
+
+def check_plot(path: Path) -> None:
+    """Raise if a picture cannot be drawn into this file, before long work begins."""
+    if path.suffix not in KINDS:
+        raise UsageError(f"--plot {path}: unknown kind of file", f"end it in {', '.join(KINDS)}")
+    if not path.parent.is_dir():
+        raise UsageError(f"--plot {path}: no such directory", "give the path of a file to write")
+    _pyplot()
+
+
+def draw(compared: Comparison, path: Path) -> None:
+    """Draw every model's accuracy against the time that fitting it took."""
+    plt = _pyplot()
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    for result in compared.results:
+        if result.failure:
+            continue
+        mean, sd = result.metrics["recall@20"]
+        axes.errorbar(max(result.fit_seconds, 1e-3), mean, sd, fmt="o", capsize=2)
+        axes.annotate(
+            result.model,
+            (max(result.fit_seconds, 1e-3), mean),
+            xytext=(5, 4),
+            textcoords="offset points",
+            fontsize=8,
+        )
+    axes.set(xscale="log", xlabel="seconds of fitting", ylabel="Recall@20", title=compared.dataset)
+    axes.grid(alpha=0.3)
+    with storage_errors(path):
+        figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib as mpl
+    except ImportError as error:
+        raise MissingExtraError("--plot", "matplotlib", "plot") from error
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot

@@ -1,0 +1,153 @@
+"""Is everything in order: versions, devices, disk, stored models and datasets."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from diffrec_cli import __version__
+from diffrec_cli.data import store as datasets
+from diffrec_cli.errors import DiffrecError
+from diffrec_cli.files import INCOMING_PREFIX, directory_size
+from diffrec_cli.paths import config_file, datasets_dir, home, models_dir, runs_dir
+from diffrec_cli.registry import versions as registry
+
+_PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "safetensors", "typer")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report: what was looked at, whether it is well, what was seen."""
+
+    name: str
+    ok: bool
+    found: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All checks, in the order of the report."""
+
+    checks: list[Check]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every check is well."""
+        return all(check.ok for check in self.checks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return {"ok": self.ok, "checks": [asdict(check) for check in self.checks]}
+
+
+def doctor() -> Diagnosis:
+    """Look at everything diffrec needs; change nothing."""
+    return Diagnosis(
+        [
+            Check("diffrec", ok=True, found=__version__),
+            Check("python", ok=True, found=f"{platform.python_version()} on {platform.platform()}"),
+            *(_package(name) for name in _PACKAGES),
+            *_devices(),
+            _home(),
+            Check("config file", ok=True, found=_config()),
+            _models(),
+            _datasets(),
+            _runs(),
+        ]
+    )
+
+
+def _package(name: str) -> Check:
+    try:
+        return Check(name, ok=True, found=version(name))
+    except PackageNotFoundError:
+        return Check(name, ok=False, found="not installed: reinstall diffrec-cli")
+
+
+def _devices() -> list[Check]:
+    try:
+        import torch
+
+        from diffrec_cli.training.devices import choose_device, device_name, fast_bf16
+    except Exception as error:  # a broken torch is what a doctor is for
+        return [Check("torch", ok=False, found=f"cannot be imported: {error}")]
+    device = choose_device("auto")
+    bf16 = "fast bf16" if fast_bf16(device) else "no fast bf16"
+    checks = [Check("device", ok=True, found=f"{device_name(device)}, {bf16}")]
+    if device != "cpu" or torch.version.cuda is None:
+        return checks
+    found = f"torch was built for CUDA {torch.version.cuda} but finds no device"
+    return [*checks, Check("cuda", ok=True, found=found)]
+
+
+def _home() -> Check:
+    root = home()
+    existing = next(path for path in (root, *root.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    probe = existing / f"{INCOMING_PREFIX}doctor"
+    try:
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        return Check("home", ok=False, found=f"{root}: cannot be written ({error.strerror})")
+    found = f"{root}: {_size(root)} used, {free / 2**30:.1f} GiB free"
+    return Check("home", ok=free > 2**30, found=found)
+
+
+def _config() -> str:
+    path = config_file()
+    return str(path) if path.exists() else f"none ({path})"
+
+
+def _models() -> Check:
+    try:
+        listed = registry.list_models()
+    except DiffrecError as error:
+        return Check("models", ok=False, found=error.what)
+    damaged = [f"{m.reference}: {problem}" for m in listed if (problem := _model_problem(m))]
+    found = f"{len(listed)} in {models_dir()}, {_size(models_dir())}"
+    return Check("models", ok=not damaged, found="; ".join([found, *damaged]))
+
+
+def _datasets() -> Check:
+    records = datasets.summaries()
+    damaged = [f"{r['dataset']}: {p}" for r in records if (p := _dataset_problem(r))]
+    found = f"{len(records)} in {datasets_dir()}, {_size(datasets_dir())}"
+    return Check("datasets", ok=not damaged, found="; ".join([found, *damaged]))
+
+
+def _model_problem(model: registry.ListedModel) -> str | None:
+    """Check every file of a model; return what is wrong."""
+    if model.error:
+        return model.error
+    try:
+        registry.verify(model.reference).require_ok()
+    except DiffrecError as error:
+        return error.what
+    return None
+
+
+def _dataset_problem(record: dict[str, Any]) -> str | None:
+    """Load a dataset and compare its content with its hash; return what is wrong."""
+    if "error" in record:
+        return str(record["error"])
+    try:
+        dataset = datasets.load(record["dataset"])
+    except DiffrecError as error:
+        return error.what
+    return None if dataset.content_hash == record["content_hash"] else "changed since it was stored"
+
+
+def _runs() -> Check:
+    runs = list(runs_dir().glob("*")) if runs_dir().is_dir() else []
+    found = f"{len(runs)} interrupted in {runs_dir()}, {_size(runs_dir())}"
+    return Check("runs", ok=True, found=found)
+
+
+def _size(directory: Path) -> str:
+    size = directory_size(directory) if directory.is_dir() else 0
+    return f"{size / 2**20:.1f} MiB"

@@ -1,0 +1,350 @@
+"""Many models on one dataset: the same search for each, then final fits over seeds, one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from diffrec_cli.config import FitConfig, ReadOptions, SplitOptions, full_name, variant_names
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.errors import DeviceError, MissingExtraError, UsageError
+from diffrec_cli.evaluation.evaluate import Evaluation
+from diffrec_cli.evaluation.significance import Paired, paired_randomisation
+from diffrec_cli.presets import preset
+from diffrec_cli.spaces import draws, space
+from diffrec_cli.training.devices import choose_device, choose_precision
+from diffrec_cli.training.loop import SELECTION_METRIC
+from diffrec_cli.workflows.experiments.trial_process import measure_apart
+from diffrec_cli.workflows.experiments.trials import Cell, Cells, Task
+from diffrec_cli.workflows.prepare_data import dataset_of
+from diffrec_cli.workflows.progress import EpochDone, Event, Listener, Note, Step, silent
+
+#: Trials at the most where only time is limited.
+_MANY = 1000
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One model of a comparison.
+
+    Parameters
+    ----------
+    model
+        Its name.
+    seeds
+        Final fits; one of a model that draws nothing.
+    metrics
+        Of the test part: mean and standard deviation over seeds, by name.
+    valid
+        Mean valid Recall@20 of the final fits, by which the setting was chosen.
+    difference
+        How the best model differs from it on test Recall@20, user by user (each user's mean over
+        seeds); ``None`` for the best itself.
+    trials
+        Settings that were tried.
+    settings
+        What the chosen one changes of the model's own.
+    fit_seconds, rank_seconds
+        Mean time of learning, and of ranking the test users.
+    parameters, peak_bytes
+        Numbers that were learned; the largest peak memory of a final fit's process.
+    failure
+        Why there is nothing of this model, else empty.
+    """
+
+    model: str
+    seeds: int = 0
+    metrics: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    valid: float = 0.0
+    difference: Paired | None = None
+    trials: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    fit_seconds: float = 0.0
+    rank_seconds: float = 0.0
+    parameters: int = 0
+    peak_bytes: int = 0
+    failure: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON; figures are not rounded."""
+        if self.failure:
+            return {"model": self.model, "failure": self.failure}
+        paired = self.difference
+        return {
+            "model": self.model,
+            "seeds": self.seeds,
+            "metrics": {n: {"mean": mean, "sd": sd} for n, (mean, sd) in self.metrics.items()},
+            "valid_recall@20": self.valid,
+            "difference": None
+            if paired is None
+            else {
+                "mean": paired.difference,
+                "low": paired.low,
+                "high": paired.high,
+                "p_value": paired.p_value,
+            },
+            "fit_seconds": self.fit_seconds,
+            "rank_seconds": self.rank_seconds,
+            "parameters": self.parameters,
+            "peak_bytes": self.peak_bytes,
+            "trials": self.trials,
+            "settings": dict(self.settings),
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The outcome of a comparison, best first.
+
+    Parameters
+    ----------
+    dataset
+        Name of the data.
+    users
+        Users of the test part.
+    results
+        One entry a model; those that failed come last.
+    """
+
+    dataset: str
+    users: int
+    results: list[Compared]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        results = [result.to_dict() for result in self.results]
+        return {"dataset": self.dataset, "users": self.users, "results": results}
+
+
+def compare(
+    data: str | Path | Sequence[str | Path],
+    models: Sequence[str],
+    *,
+    seeds: int = 3,
+    trials: int = 0,
+    budget: float | None = None,
+    values: Mapping[str, Any] | None = None,
+    read: ReadOptions | None = None,
+    split: SplitOptions | None = None,
+    items: str | Path | None = None,
+    dataset_name: str | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    listener: Listener = silent,
+) -> Comparison:
+    """Search for each model with the same effort, fit what was found over seeds, and compare.
+
+    Settings are chosen by valid Recall@20 alone. What was measured is kept: the same call again,
+    or one with other models, measures only what is missing.
+
+    Parameters
+    ----------
+    data, read, split, items, dataset_name
+        As in :func:`~diffrec_cli.workflows.fit_model.fit`.
+    models
+        Names of models, see :func:`~diffrec_cli.config.variant_names`.
+    seeds
+        Final fits of a model that draws anything, with seeds 1, 2, ...
+    trials
+        Settings to try for each model, its own among them; 0 takes its own without a look.
+    budget
+        Seconds of search for each model, instead of a number or besides it.
+    values
+        Settings of all models that have them, such as ``epochs``.
+    device, precision
+        As in :func:`~diffrec_cli.workflows.fit_model.fit`.
+    listener
+        Hears of progress, and of models that failed.
+
+    Raises
+    ------
+    UsageError
+        A model is unknown, or there is nothing to compare.
+    """
+    _check(models, seeds, trials, budget)
+    models = list(dict.fromkeys(map(full_name, models)))
+    device = choose_device(device)
+    dataset = dataset_of(
+        data,
+        read=read,
+        split=split,
+        items=items,
+        name=dataset_name,
+        listener=listener,
+    )
+    search = _Search(
+        dataset=dataset,
+        cells=Cells(dataset),
+        trials=trials or (_MANY if budget is not None else 0),
+        budget=budget,
+        values=values or {},
+        device=device,
+        precision=choose_precision(precision, device),
+        listener=listener,
+    )
+    done: list[Compared] = []
+    finals: dict[str, list[Cell]] = {}
+    for place, model in enumerate(models, start=1):
+        listener(Note(f"{model} ({place} of {len(models)})"))
+        try:
+            tried = search.trials_of(model)
+            finals[model] = search.finals_of(model, tried, seeds)
+            done.append(_summary(model, tried, finals[model]))
+        except (DeviceError, MissingExtraError, UsageError) as error:
+            listener(Note(f"{model} is left out: {error.what}; {error.fix}"))
+            done.append(Compared(model, failure=error.what))
+    users = int(np.count_nonzero(dataset.test.lengths))
+    return Comparison(dataset.name, users, _with_differences(done, finals, search.cells))
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What is the same for all models of a comparison."""
+
+    dataset: Dataset
+    cells: Cells
+    trials: int
+    budget: float | None
+    values: Mapping[str, Any]
+    device: str
+    precision: str
+    listener: Listener
+
+    def trials_of(self, model: str) -> list[Cell]:
+        """Return the trials of a model: none where there is nothing to choose among."""
+        own = self._config(model)
+        if self.trials == 0 or not space(own.variant):
+            return []
+        tasks = []
+        for changes in draws(own, seed=1):
+            tasks.append(self._task(own, changes, seed=1, final=False))
+            if len(tasks) == self.trials:
+                break
+        known = [cell for task in tasks if (cell := self.cells.get(task)) is not None]
+        missing = [task for task in tasks if self.cells.get(task) is None]
+        left = self.budget
+        if left is not None:
+            left -= sum(cell.fit_seconds for cell in known)
+        if missing and (left is None or left > 0 or not known):
+            self._measure(missing, left, f"{model}: trial", len(known), len(tasks))
+        return [cell for task in tasks if (cell := self.cells.get(task)) is not None]
+
+    def finals_of(self, model: str, tried: Sequence[Cell], seeds: int) -> list[Cell]:
+        """Return the final cells of the trial that was best on the valid part."""
+        best = max(tried, key=lambda cell: cell.valid.get(SELECTION_METRIC, 0.0), default=None)
+        chosen = {} if best is None else best.values
+        own = self._config(model)
+        numbers = range(1, seeds + 1) if own.is_random else [1]
+        tasks = [self._task(own, chosen, seed, final=True) for seed in numbers]
+        for number, task in enumerate(tasks):
+            if self.cells.get(task) is None:  # a process each, for its peak of memory
+                self._measure([task], None, f"{model}: seed", number, len(tasks))
+        return [cell for task in tasks if (cell := self.cells.get(task)) is not None]
+
+    def _config(self, model: str) -> FitConfig:
+        config = preset("auto", model, **self.dataset.size)
+        keys = config.keys()
+        known = {name: value for name, value in self.values.items() if name in keys}
+        if config.temporal is not None:
+            self.dataset.require_order(model)
+        return config.with_values(known)
+
+    def _task(self, own: FitConfig, changes: Mapping[str, Any], seed: int, final: bool) -> Task:
+        config = own.with_values({**changes, "seed": seed})
+        precision = self.precision if own.trains else "fp32"
+        return Task(config, changes, final, self.device, precision)
+
+    def _measure(
+        self, tasks: Sequence[Task], budget: float | None, stage: str, done: int, total: int
+    ) -> None:
+        count = done
+
+        def keep(cell: Cell, evaluation: Evaluation | None) -> None:
+            nonlocal count
+            count += 1
+            self.cells.keep(cell, evaluation)
+            figure = cell.valid.get(SELECTION_METRIC, 0.0)
+            self.listener(
+                Note(
+                    f"{stage} {count} of {total}: valid {SELECTION_METRIC} {figure:.4f},"
+                    f" {cell.fit_seconds:.1f} s{_told(cell.values)}"
+                )
+            )
+
+        measure_apart(tasks, self.dataset, budget, keep, _epochs_only(self.listener))
+
+
+def _told(values: Mapping[str, Any]) -> str:
+    """Return settings as they are given on the command line."""
+    return "".join(f" {name}={_plain(value)}" for name, value in values.items())
+
+
+def _plain(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _epochs_only(listener: Listener) -> Callable[[Event], None]:
+    """Pass on what moves a progress bar; what a single fit would say leads nowhere here."""
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Step | EpochDone):
+            listener(event)
+
+    return hear
+
+
+def _check(models: Sequence[str], seeds: int, trials: int, budget: float | None) -> None:
+    if not models:
+        raise UsageError("no model to compare", "for example --models base,t,ease,itemknn")
+    names = variant_names()
+    for model in models:
+        if model not in names:
+            raise UsageError(f"--models {model}: unknown", f"some of: {', '.join(names)}")
+    if seeds < 1:
+        raise UsageError(f"--seeds {seeds}: at least 1", "for example --seeds 3")
+    if trials < 0:
+        raise UsageError(f"--trials {trials}: 0 or more", "0 takes the models' own settings")
+    if budget is not None and budget <= 0:
+        raise UsageError(f"--budget {budget:g}: above 0 seconds", "for example --budget 10m")
+
+
+def _summary(model: str, tried: Sequence[Cell], finals: Sequence[Cell]) -> Compared:
+    names = finals[0].test
+    figures = {name: np.array([cell.test[name] for cell in finals]) for name in names}
+    spread = 1 if len(finals) > 1 else 0  # of one seed it is 0, not unknown
+    return Compared(
+        model=model,
+        seeds=len(finals),
+        metrics={n: (float(v.mean()), float(v.std(ddof=spread))) for n, v in figures.items()},
+        valid=float(np.mean([cell.valid.get(SELECTION_METRIC, 0.0) for cell in finals])),
+        trials=len(tried),
+        settings=finals[0].values,
+        fit_seconds=float(np.mean([cell.fit_seconds for cell in finals])),
+        rank_seconds=float(np.mean([cell.rank_seconds for cell in finals])),
+        parameters=finals[0].parameters,
+        peak_bytes=max(cell.peak_bytes for cell in finals),
+    )
+
+
+def _with_differences(
+    done: Sequence[Compared], finals: Mapping[str, Sequence[Cell]], cells: Cells
+) -> list[Compared]:
+    """Sort, best first, and test each model but the best against it."""
+    ranked = sorted(
+        (result for result in done if not result.failure),
+        key=lambda result: -result.metrics[SELECTION_METRIC][0],
+    )
+
+    def per_user(model: str) -> Any:
+        kept = [cells.per_user(cell, SELECTION_METRIC) for cell in finals[model]]
+        return np.mean(kept, axis=0)  # (users,)
+
+    tested = ranked[:1]
+    for result in ranked[1:]:
+        paired = paired_randomisation(per_user(ranked[0].model), per_user(result.model))
+        tested.append(replace(result, difference=paired))
+    return [*tested, *(result for result in done if result.failure)]

@@ -1,0 +1,53 @@
+"""Public rating logs, fetched from where they are published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from diffrec_cli.data.sources.public import SOURCES, Downloaded, Source
+from diffrec_cli.data.sources.public import download as fetch
+from diffrec_cli.errors import UsageError
+from diffrec_cli.workflows.progress import Listener, Note, Step, silent
+
+
+def download(
+    data: str | Source,
+    directory: str | Path = ".",
+    *,
+    overwrite: bool = False,
+    listener: Listener = silent,
+) -> Downloaded:
+    """Fetch a rating log and its item table.
+
+    Parameters
+    ----------
+    data
+        ``ml-100k`` or ``ml-1m`` (MovieLens, from GroupLens), or another source.
+    directory
+        Where the files go; it is made if needed.
+    overwrite
+        Replace files of these names that have other content.
+    listener
+        Hears of the bytes that arrive, and of the licence.
+
+    Raises
+    ------
+    UsageError
+        There is no data set of that name; or as in :mod:`diffrec_cli.data.sources.public`.
+    DownloadError, DataError, StorageError
+        As there.
+    """
+    if isinstance(data, str) and data not in SOURCES:
+        raise UsageError(f"no data set {data!r} to download", f"name one of {', '.join(SOURCES)}")
+    source = SOURCES[data] if isinstance(data, str) else data
+    files = fetch(
+        source,
+        directory,
+        overwrite=overwrite,
+        progress=lambda done, total: listener(Step("downloading", done, total, "bytes")),
+    )
+    verb = "reused" if files.reused else "wrote"
+    listener(Note(f"{verb} {files.log} and {files.items}"))
+    terms = f"research only, and the files may not be passed on; see README in {files.archive}"
+    listener(Note(f"MovieLens' licence: {terms}"))
+    return files

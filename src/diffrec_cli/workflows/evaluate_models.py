@@ -1,0 +1,306 @@
+"""Metrics of stored models and simple baselines, side by side."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from diffrec_cli.config import FitConfig, closed_forms
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.tables import check_target, write_file
+from diffrec_cli.errors import GateError, UsageError
+from diffrec_cli.evaluation.evaluate import HISTORIES, Evaluation
+from diffrec_cli.evaluation.evaluate import evaluate as evaluate_scorer
+from diffrec_cli.evaluation.metrics import METRICS, parse_metric
+from diffrec_cli.evaluation.significance import Paired, interval, paired_randomisation
+from diffrec_cli.models.backend import TorchBackend
+from diffrec_cli.models.baselines import fit_closed_form
+from diffrec_cli.models.scoring import Scorer, build_scorer
+from diffrec_cli.presets import preset
+from diffrec_cli.ranking.batches import input_rows
+from diffrec_cli.registry import versions as registry
+from diffrec_cli.registry.artifact import Artifact
+from diffrec_cli.training.devices import choose_device, memory_errors, ranking_precision
+from diffrec_cli.workflows.progress import Listener, Note, Step, silent
+from diffrec_cli.workflows.serving.loading import load_scorer
+
+SPLITS = ("valid", "test")
+_MINIMUM = re.compile(r"\s*([a-z]+@\d+)\s*=\s*([0-9.eE+-]+)\s*")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One model's metrics.
+
+    Parameters
+    ----------
+    model
+        Reference, or the name of a baseline.
+    split
+        ``valid`` or ``test``.
+    evaluation
+        The figures, per user and in the mean.
+    user_ids
+        Ids of the evaluated users.
+    difference
+        For every model but the first: how the first differs from it on Recall@20 (or the first
+        metric asked for), if both were measured on the same users.
+    intervals
+        95% interval of the mean of each metric over users, if asked for.
+    """
+
+    model: str
+    split: str
+    evaluation: Evaluation
+    user_ids: list[str] = field(repr=False)
+    difference: Paired | None = None
+    intervals: Mapping[str, tuple[float, float]] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON; figures are not rounded."""
+        plain: dict[str, Any] = {
+            "model": self.model,
+            "split": self.split,
+            "users": len(self.evaluation.users),
+            "metrics": self.evaluation.means,
+        }
+        if self.difference is not None:
+            plain["difference"] = {
+                "mean": self.difference.difference,
+                "low": self.difference.low,
+                "high": self.difference.high,
+                "p_value": self.difference.p_value,
+            }
+        if self.intervals is not None:
+            plain["intervals"] = {
+                name: {"low": low, "high": high} for name, (low, high) in self.intervals.items()
+            }
+        if self.evaluation.groups:
+            plain["groups"] = [asdict(group) for group in self.evaluation.groups]
+        return plain
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The results of an evaluation.
+
+    Parameters
+    ----------
+    results
+        In the order of the models asked for, then the baselines.
+    compared
+        The metric of the paired differences; ``None`` when there is one result.
+    """
+
+    results: list[Result]
+    compared: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return {"results": [result.to_dict() for result in self.results]}
+
+    def require(self, minima: Mapping[str, float]) -> None:
+        """Raise a :class:`GateError` if a model (baselines aside) is below a minimum."""
+        for result in self.results:
+            for metric, minimum in minima.items():
+                value = result.evaluation.means[metric]
+                if "@" in result.model and value < minimum:
+                    raise GateError(
+                        f"{result.model}: {metric} is {value:.4f}, below {minimum:g}",
+                        "do not deploy this model, or lower --min",
+                    )
+
+
+def parse_minima(texts: Sequence[str]) -> dict[str, float]:
+    """Return metrics and their minima from texts like ``ndcg@20=0.1``."""
+    minima = {}
+    for text in texts:
+        match = _MINIMUM.fullmatch(text)
+        if match is None:
+            raise UsageError(f"--min {text}: not METRIC@K=VALUE", "for example --min ndcg@20=0.1")
+        parse_metric(match[1])
+        try:
+            minima[match[1]] = float(match[2])
+        except ValueError:
+            raise UsageError(f"--min {text}: {match[2]!r} is not a number", "") from None
+    return minima
+
+
+def evaluate(
+    models: Sequence[str] = (),
+    *,
+    split: str = "test",
+    ks: Sequence[int] = (10, 20),
+    metrics: Sequence[str] = ("recall", "ndcg"),
+    history: str = "train",
+    baselines: Sequence[str] = (),
+    minima: Mapping[str, float] | None = None,
+    per_user: Path | None = None,
+    groups: bool = False,
+    intervals: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    listener: Listener = silent,
+) -> Evaluated:
+    """Measure models on the split they were stored with.
+
+    Parameters
+    ----------
+    models
+        References; none is the default model.
+    split
+        ``valid`` or ``test``.
+    ks, metrics
+        Cutoffs, and names out of recall, ndcg, precision, mrr, hit, novelty, coverage.
+    history
+        Input when testing: ``train`` (the paper's protocol) or ``train+valid``.
+    baselines
+        Simple models to fit on the first model's dataset and measure too.
+    minima
+        Metrics that will be checked with :meth:`Evaluated.require`; they are computed too.
+    per_user
+        A .csv, .jsonl or .parquet file to write every user's metrics to.
+    groups
+        Also measure thirds of users by activity and of interactions by popularity of the item.
+    intervals
+        Also give a 95% interval of every mean.
+    device
+        Where to compute.
+    precision
+        ``bf16`` finds candidates in bfloat16 and scores them again; ``auto`` is ``fp32``.
+    listener
+        Hears of progress.
+
+    Raises
+    ------
+    UsageError
+        An option has no such value, or a model was trained on the test part (``--refit``).
+    """
+    _check_options(split, ks, metrics, history, baselines)
+    for metric in minima or {}:
+        name, k = parse_metric(metric)
+        metrics, ks = _with(metrics, name), _with(ks, k)
+    if per_user is not None:
+        check_target(per_user)
+    device, precision = choose_device(device), ranking_precision(precision)
+    backend = TorchBackend(device)
+    artifacts = [registry.resolve(model) for model in models] or [registry.resolve(None)]
+    measured: list[tuple[str, Dataset, Evaluation]] = []
+
+    def measure(name: str, dataset: Dataset, scorer: Scorer, config: FitConfig) -> None:
+        evaluation = evaluate_scorer(
+            scorer,
+            dataset,
+            split,
+            ks=ks,
+            metrics=metrics,
+            history=history,
+            grouped=groups,
+            temporal=config.temporal,
+            precision=precision,
+            on_progress=_progress(name, listener),
+        )
+        measured.append((name, dataset, evaluation))
+
+    with memory_errors(device):
+        for artifact in artifacts:
+            _refuse_refitted(artifact)
+            config, stored = artifact.config(), artifact.dataset()
+            scorer = load_scorer(artifact, config, stored, backend)
+            measure(artifact.record.reference, stored, scorer, config)
+        dataset = measured[0][1]
+        for name in baselines:
+            listener(Note(f"fitting baseline {name}"))
+            config = preset("auto", name, **dataset.size)
+            weights = fit_closed_form(config, input_rows(dataset.train, None), dataset.n_items)
+            measure(config.variant, dataset, build_scorer(config, weights, backend), config)
+    evaluated = _compared(measured, split, intervals, listener)
+    if per_user is not None:
+        write_file(per_user, [per_user_table(evaluated)])
+    return evaluated
+
+
+def _compared(
+    measured: Sequence[tuple[str, Dataset, Evaluation]],
+    split: str,
+    intervals: bool,
+    listener: Listener,
+) -> Evaluated:
+    """Add to every result but the first how the first differs from it."""
+    _, first_dataset, first = measured[0]
+    # The metric that selects epochs, or the first asked for where it was not.
+    metric = "recall@20" if "recall@20" in first.values else next(iter(first.values), None)
+    results = []
+    for index, (name, dataset, evaluation) in enumerate(measured):
+        difference = None
+        if index and metric is not None:
+            if dataset.content_hash == first_dataset.content_hash:
+                difference = paired_randomisation(first.values[metric], evaluation.values[metric])
+            else:
+                listener(Note(f"{name} was fitted on other data: no paired test against it"))
+        ids = dataset.user_ids.at(evaluation.users)
+        around = {n: interval(v) for n, v in evaluation.values.items()} if intervals else None
+        results.append(Result(name, split, evaluation, ids, difference, around))
+    return Evaluated(results, metric if len(results) > 1 else None)
+
+
+def _check_options(
+    split: str,
+    ks: Sequence[int],
+    metrics: Sequence[str],
+    history: str,
+    baselines: Sequence[str],
+) -> None:
+    for option, value, allowed in (("--split", split, SPLITS), ("--history", history, HISTORIES)):
+        if value not in allowed:
+            raise UsageError(f"{option} {value}: unknown", f"one of: {', '.join(allowed)}")
+    if not ks or not metrics:
+        raise UsageError(
+            "no cutoff or no metric to compute", "for example -k 10,20 --metrics recall"
+        )
+    known = closed_forms()
+    for name in baselines:
+        if name not in known:
+            raise UsageError(f"no baseline {name!r}", f"use some of: {', '.join(known)}")
+    for k in ks:
+        if k < 1:
+            raise UsageError(f"-k {k}: a cutoff must be 1 or more", "for example -k 10,20")
+    for name in metrics:
+        if name not in METRICS:
+            raise UsageError(f"--metrics {name}: unknown", f"some of: {', '.join(METRICS)}")
+
+
+def _refuse_refitted(artifact: Artifact) -> None:
+    if artifact.record.training.refit:
+        raise UsageError(
+            f"{artifact.record.reference} was trained on every interaction (--refit): it has seen"
+            " the answers",
+            "evaluate the same settings fitted without --refit",
+        )
+
+
+def _with(values: Sequence[Any], value: Any) -> list[Any]:
+    return [*values] if value in values else [*values, value]
+
+
+def _progress(name: str, listener: Listener) -> Callable[[int, int], None]:
+    return lambda done, total: listener(Step(f"ranking with {name}", done, total))
+
+
+def per_user_table(evaluated: Evaluated) -> Any:
+    """Return an Arrow table with one row a model and user: model, user, and every metric."""
+    import pyarrow as pa
+
+    tables = []
+    for result in evaluated.results:
+        columns: dict[str, Any] = {
+            "model": np.repeat(result.model, len(result.user_ids)),
+            "user": result.user_ids,
+        }
+        tables.append(pa.table(columns | result.evaluation.values))
+    return pa.concat_tables(tables)

@@ -1,0 +1,1 @@
+"""What the workflows that try many settings share: trials, kept and measured apart."""

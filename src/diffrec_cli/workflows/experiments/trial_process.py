@@ -1,0 +1,107 @@
+"""Cells measured in a process of their own, which may be killed, and whose memory is its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.errors import DeviceError, DiffrecError
+from diffrec_cli.evaluation.evaluate import Evaluation
+from diffrec_cli.training.devices import memory_errors
+from diffrec_cli.workflows.experiments.trials import Cell, Task, measure
+from diffrec_cli.workflows.progress import Event, Listener
+
+Measured = tuple[Cell, Evaluation | None]
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """What went wrong in the process, in an error's own words."""
+
+    what: str
+    fix: str
+
+
+def measure_apart(
+    tasks: Sequence[Task],
+    dataset: Dataset,
+    budget: float | None,
+    keep: Callable[[Cell, Evaluation | None], None],
+    listener: Listener,
+) -> None:
+    """Measure tasks one after the other in a fresh process.
+
+    Parameters
+    ----------
+    tasks
+        What to measure.
+    dataset
+        The data.
+    budget
+        Begin no task after so many seconds, and end the last one when they are over; ``None``: no
+        limit. The first task is always begun.
+    keep
+        Called with every cell as soon as it is there.
+    listener
+        Hears of the learning.
+
+    Raises
+    ------
+    DeviceError
+        The process was killed: in most cases the system ran out of memory.
+    DiffrecError
+        Settings, device or memory are at fault.
+    """
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(there, list(tasks), dataset, budget), daemon=True)
+    process.start()
+    there.close()
+    try:
+        while True:
+            message = here.recv()
+            if message is None:
+                return
+            if isinstance(message, _Failed):
+                raise DeviceError(message.what, message.fix)
+            if isinstance(message, tuple):
+                keep(*message)
+            else:
+                listener(message)
+    except EOFError:
+        process.join()
+        raise DeviceError(
+            f"the process that learned {tasks[0].config.variant} died (exit {process.exitcode})",
+            "it probably ran out of memory: try a smaller batch_size, or leave the model out",
+        ) from None
+    finally:
+        process.terminate()
+        process.join()
+        here.close()
+
+
+def _work(
+    connection: Connection, tasks: list[Task], dataset: Dataset, budget: float | None
+) -> None:
+    """Measure in this process; send events and cells, and at last None."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
+    started = time.perf_counter()
+
+    def tell(event: Event) -> None:
+        connection.send(event)
+
+    try:
+        for number, task in enumerate(tasks):
+            left = None if budget is None else budget - (time.perf_counter() - started)
+            if left is not None and left <= 0 and number:
+                break
+            with memory_errors(task.device):
+                connection.send(measure(task, dataset, left, tell))
+        connection.send(None)
+    except DiffrecError as error:
+        connection.send(_Failed(error.what, error.fix))

@@ -1,0 +1,202 @@
+"""Cells of a comparison: one model with one setting, learned and measured, and kept for good.
+
+They lie in ``comparisons/CONTENT/``: ``cells.jsonl`` with a line a cell, and for every final cell
+the metrics of each user as ``KEY.npz``. What was measured once is never measured again, in whatever
+comparison it is asked for; a line that a kill cut short is no cell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec_cli.config import FitConfig
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.evaluation.evaluate import Evaluation, evaluate
+from diffrec_cli.files import storage_errors
+from diffrec_cli.models.backend import TorchBackend
+from diffrec_cli.models.scoring import build_scorer
+from diffrec_cli.paths import comparisons_dir
+from diffrec_cli.training.checkpoint import append_line
+from diffrec_cli.workflows.fitting.plan import Job
+from diffrec_cli.workflows.fitting.training import learn
+from diffrec_cli.workflows.progress import Listener
+
+KS, METRICS = (10, 20), ("recall", "ndcg")
+_SCHEMA = 1  # of what a cell is: others are not read
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one model with one setting gave.
+
+    Parameters
+    ----------
+    key
+        Equal for cells that compute the same.
+    variant, values
+        The model, and what its setting changes of the model's own.
+    seed
+        Of its training.
+    valid, test
+        Metrics; a trial is not measured on the test part and has none of it.
+    fit_seconds, rank_seconds
+        Time of learning, with its validations, and of ranking the test users.
+    parameters
+        Numbers that were learned.
+    peak_bytes
+        Peak memory of the process that did this alone; 0 where nobody knows.
+    epoch
+        The chosen one; 0 of a closed form.
+    """
+
+    key: str
+    variant: str
+    values: Mapping[str, Any]
+    seed: int
+    valid: Mapping[str, float]
+    test: Mapping[str, float]
+    fit_seconds: float
+    rank_seconds: float
+    parameters: int
+    peak_bytes: int
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell to be measured.
+
+    Parameters
+    ----------
+    config
+        The whole setting, its seed included.
+    values
+        What it changes of the model's own.
+    final
+        Whether it is measured on the test part.
+    device, precision
+        Where to learn, and how precisely.
+    """
+
+    config: FitConfig
+    values: Mapping[str, Any]
+    final: bool
+    device: str
+    precision: str
+
+    @property
+    def key(self) -> str:
+        """Equal for tasks that compute the same, from the same data."""
+        parts = [_SCHEMA, self.config.to_dict(), self.final, self.precision]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+
+
+class Cells:
+    """The cells of one dataset that are kept.
+
+    Parameters
+    ----------
+    dataset
+        What they were learned from.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.directory = comparisons_dir() / dataset.content_hash[:16]
+        with storage_errors(self.directory):
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._cells = {cell.key: cell for cell in _read(self._file)}
+
+    @property
+    def _file(self) -> Path:
+        return self.directory / "cells.jsonl"
+
+    def get(self, task: Task) -> Cell | None:
+        """Return the cell of a task if it was measured before."""
+        return self._cells.get(task.key)
+
+    def keep(self, cell: Cell, evaluation: Evaluation | None) -> None:
+        """Keep a cell, and of a final one the metrics of each user."""
+        if evaluation is not None:
+            with storage_errors(self.directory):
+                np.savez(self.directory / f"{cell.key}.npz", **evaluation.values)  # type: ignore[arg-type]  # its stub takes a keyword for one of them
+        append_line(self._file, asdict(cell))
+        self._cells[cell.key] = cell
+
+    def per_user(self, cell: Cell, metric: str) -> NDArray[np.float64]:
+        """Return a metric of each user, (users,), of a final cell."""
+        with np.load(self.directory / f"{cell.key}.npz", allow_pickle=False) as arrays:
+            values: NDArray[np.float64] = arrays[metric]
+        return values
+
+
+def measure(
+    task: Task, dataset: Dataset, max_seconds: float | None, listener: Listener
+) -> tuple[Cell, Evaluation | None]:
+    """Learn and measure: on the valid part, and if the task is final on the test part."""
+    job = Job(
+        name="cell",
+        dataset=dataset,
+        config=task.config,
+        preset="auto",
+        device=task.device,
+        precision=task.precision,
+        refit=False,
+        default=False,
+    )
+    started = time.perf_counter()
+    learned = learn(job, max_seconds=max_seconds, listener=listener)
+    learning = time.perf_counter() - started
+    evaluation, ranking = None, 0.0
+    if task.final:
+        scorer = build_scorer(task.config, learned.arrays, TorchBackend(task.device))
+        started = time.perf_counter()
+        evaluation = evaluate(
+            scorer, dataset, "test", ks=KS, metrics=METRICS, temporal=task.config.temporal
+        )
+        ranking = time.perf_counter() - started
+    cell = Cell(
+        key=task.key,
+        variant=task.config.variant,
+        values=dict(task.values),
+        seed=task.config.seed,
+        valid=learned.trained.metrics,
+        test=evaluation.means if evaluation else {},
+        fit_seconds=learning,
+        rank_seconds=ranking,
+        parameters=learned.parameters,
+        peak_bytes=_peak_bytes(),
+        epoch=learned.trained.epoch,
+    )
+    return cell, evaluation
+
+
+def _peak_bytes() -> int:
+    """Return the peak memory of this process, 0 where the platform does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _read(path: Path) -> list[Cell]:
+    if not path.exists():
+        return []
+    cells = []
+    for line in path.read_text("utf-8").splitlines():
+        try:
+            cells.append(Cell(**json.loads(line)))
+        except (ValueError, TypeError):  # cut short by a kill, or of another version
+            continue
+    return cells

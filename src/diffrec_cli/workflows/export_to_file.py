@@ -1,0 +1,180 @@
+"""Lists into a file: whole at the end, in bounded memory, and going on where a kill stopped it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from diffrec_cli import __version__
+from diffrec_cli.data.arrow import read_parquet
+from diffrec_cli.data.tables import check_target, write_file
+from diffrec_cli.errors import CorruptError
+from diffrec_cli.files import (
+    dump_json,
+    locked,
+    read_record,
+    sha256_file,
+    storage_errors,
+    sweep_incoming,
+    write_atomically,
+)
+from diffrec_cli.registry import versions as registry
+from diffrec_cli.workflows.progress import Listener, Note, Step, silent
+from diffrec_cli.workflows.recommend_lists import Recommendations, recommend
+
+_KIND, _SCHEMA_VERSION, _PLAN = "export", 1, "plan.json"
+_FILE_OPTIONS = ("allow", "block", "block_for", "events")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An export that was written.
+
+    Parameters
+    ----------
+    model
+        Reference of the model.
+    users
+        Number of users that were asked for; ``None`` where they arrived in a stream.
+    path
+        The file.
+    """
+
+    model: str
+    users: int | None
+    path: Path
+
+
+def export_lists(
+    out: str | Path, model: str | None = None, *, listener: Listener = silent, **options: Any
+) -> Exported:
+    """Write lists to a .csv, .jsonl or .parquet file, which appears when it is complete.
+
+    The lists of all users are made in parts, kept beside the file in ``NAME.partial/``: after a
+    kill the same call goes on with the first part that is missing, and the file is the same, byte
+    for byte, as without the kill. Memory does not grow with the users.
+
+    Parameters
+    ----------
+    out
+        The file; its name says the format.
+    model, listener, options
+        As in :func:`~diffrec_cli.workflows.recommend_lists.recommend`.
+
+    Raises
+    ------
+    UsageError
+        The file's name or directory is at fault, or the options are.
+    LockedError
+        Another process writes this file.
+    StorageError
+        The disk is full, or fails.
+    """
+    out = Path(out)
+    check_target(out)
+    lists = recommend(model, listener=listener, **options)
+    if options.get("all_users"):
+        _write_in_parts(out, lists, _fingerprint(lists.model, options), listener)
+    else:
+        write_file(out, lists.tables)
+    return Exported(lists.model, lists.users, out)
+
+
+def _write_in_parts(
+    out: Path, lists: Recommendations, fingerprint: str, listener: Listener
+) -> None:
+    directory = out.with_name(f"{out.name}.partial")
+    with ExitStack() as stack:
+        with storage_errors(directory):
+            stack.enter_context(locked(directory, timeout=0))
+            _keep_if_same(directory, fingerprint, listener)
+            sweep_incoming(out.absolute().parent)  # what kills left of earlier exports
+        parts = _make(directory, lists, listener)
+        write_file(out, _read(parts, listener))
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _keep_if_same(directory: Path, fingerprint: str, listener: Listener) -> None:
+    """Empty the directory unless the parts in it are of this very export."""
+    plan = directory / _PLAN
+    with suppress(CorruptError):
+        if read_record(plan, kind=_KIND, schema_version=_SCHEMA_VERSION)["export"] == fingerprint:
+            return
+    stale = [path for path in directory.iterdir() if path.suffix == ".parquet"]
+    if stale:
+        listener(Note(f"{directory}: of another export, begun anew"))
+    for path in stale:
+        path.unlink()
+    record = {"kind": _KIND, "schema_version": _SCHEMA_VERSION, "export": fingerprint}
+    write_atomically(plan, dump_json(record))
+
+
+def _make(directory: Path, lists: Recommendations, listener: Listener) -> list[Path]:
+    """Make the parts that are missing; return all of them in order."""
+    parts, done, reused = [], 0, 0
+    for number, request in enumerate(lists.requests):
+        part = directory / f"{number:06d}.parquet"
+        done += len(request)
+        if part.exists():
+            reused = done
+        else:
+            if reused:
+                listener(Note(f"going on after {reused:,} users of an interrupted export"))
+                reused = 0
+            content = _parquet(pa.concat_tables(lists.serve(request)))
+            with storage_errors(part):
+                write_atomically(part, content)
+        listener(Step("recommending", done, lists.users))
+        parts.append(part)
+    return parts
+
+
+def _parquet(table: pa.Table) -> bytes:
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table, buffer)
+    content: bytes = buffer.getvalue().to_pybytes()
+    return content
+
+
+def _read(parts: list[Path], listener: Listener) -> Iterator[pa.Table]:
+    """Yield the parts' tables.
+
+    Raises
+    ------
+    CorruptError
+        A part is not what was written.
+    """
+    for number, part in enumerate(parts, 1):
+        try:
+            table = read_parquet(part)
+        except (pa.ArrowException, OSError) as error:
+            raise CorruptError(
+                f"{part}: damaged ({error})", f"remove {part.parent} and export again"
+            ) from error
+        yield table
+        listener(Step("writing", number, len(parts), "parts"))
+
+
+def _fingerprint(model: str, options: Mapping[str, Any]) -> str:
+    """Return what tells this export from others: the model's files, the options, their files."""
+    files = {path: entry.sha256 for path, entry in registry.resolve(model).record.files.items()}
+    said = {name: _said(name, value) for name, value in sorted(options.items())}
+    plan = json.dumps([__version__, model, files, said], default=str)
+    return hashlib.sha256(plan.encode()).hexdigest()
+
+
+def _said(option: str, value: Any) -> Any:
+    """Return an option's value; of a file its content, of a pipe what never comes again."""
+    if option not in _FILE_OPTIONS or value is None:
+        return value
+    return sha256_file(Path(value)) if Path(value).is_file() else secrets.token_hex()

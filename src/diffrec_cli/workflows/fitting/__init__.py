@@ -1,0 +1,1 @@
+"""What the workflows that train models share: the plan, training, run directories."""

@@ -1,0 +1,121 @@
+"""What a fit will compute, decided and told before it begins."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from diffrec_cli.config import FitConfig
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.models.baselines import fitting_memory
+from diffrec_cli.models.build import build_model, parameter_count
+from diffrec_cli.ranking.batches import BATCH_BYTES
+from diffrec_cli.training.devices import device_name
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a fit computes from.
+
+    Parameters
+    ----------
+    name
+        Of the model.
+    dataset, config
+        What it learns from, and how.
+    preset
+        Where the settings came from, for the record.
+    device, precision
+        As :mod:`diffrec_cli.training.devices` chose them.
+    refit
+        Whether to train again on every interaction after selection.
+    default
+        Whether the model becomes the default.
+    """
+
+    name: str
+    dataset: Dataset
+    config: FitConfig
+    preset: str
+    device: str
+    precision: str
+    refit: bool
+    default: bool
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for fits that compute the same."""
+        key = [
+            self.name,
+            self.dataset.content_hash,
+            self.config.to_dict(),
+            self.precision,
+            self.refit,
+        ]
+        return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def plan(job: Job) -> dict[str, Any]:
+    """Return what was decided, how many parameters that has, and the bytes it will need."""
+    dataset, config = job.dataset, job.config
+    parameters = _parameters(config, dataset) if config.trains else 0
+    return {
+        "name": job.name,
+        "variant": config.variant,
+        "dataset": dataset.name,
+        "users": dataset.n_users,
+        "items": dataset.n_items,
+        "train": dataset.train.size,
+        "preset": job.preset,
+        "device": device_name(job.device),
+        "precision": job.precision,
+        "seed": config.seed,
+        "parameters": parameters,
+        "memory_bytes": _memory(config, dataset, parameters),
+        "config": config.to_dict(),
+    }
+
+
+def plan_line(plan: Mapping[str, Any]) -> str:
+    """Return a plan in one line."""
+    parts = [
+        f"{plan['name']}: variant {plan['variant']}",
+        f"preset {plan['preset']}",
+        plan["device"],
+        plan["precision"],
+        f"{plan['users']:,} users x {plan['items']:,} items",
+        f"about {plan['memory_bytes'] / 2**30:.1f} GiB",
+    ]
+    if plan["parameters"]:  # a closed form draws nothing, and has none to be trained
+        parts.insert(2, f"seed {plan['seed']}")
+        parts.insert(-1, f"{plan['parameters'] / 1e6:.1f}M parameters")
+    return ", ".join(parts)
+
+
+def _parameters(config: FitConfig, dataset: Dataset) -> int:
+    """Count the parameters, for the latent variants as if their groups were of one size."""
+    n_items = dataset.n_items
+    if config.latent is not None and n_items < config.latent.C:
+        return 0  # which clustering will refuse
+    even = None if config.latent is None else np.arange(n_items) % config.latent.C
+    with torch.device("meta"):  # shapes alone: nothing is allocated or drawn
+        return parameter_count(build_model(config, n_items, even, dataset.train))
+
+
+def _memory(config: FitConfig, dataset: Dataset, parameters: int) -> int:
+    """Estimate the peak: copies of the weights, dense batches, a block of scores, the log."""
+    others = (
+        BATCH_BYTES + 40 * sum(part.size for part in dataset.parts.values()) + 400 * 2**20
+    )  # the last is torch itself
+    if not config.trains:
+        return fitting_memory(config, dataset.n_items) + others
+    batch = min(dataset.n_users, config.training.batch_size)
+    copies = 5 if config.training.ema_decay > 0 else 4  # weights, gradients, moments, average
+    wide_arrays = 6  # x_0, noise, x_t, dropout mask, prediction, its gradient
+    return copies * 4 * parameters + wide_arrays * 4 * batch * dataset.n_items + others

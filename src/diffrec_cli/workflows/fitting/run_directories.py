@@ -1,0 +1,119 @@
+"""Runs: the directories of unfinished fits, each held by one process, to resume or to discard.
+
+A run is ``runs/FINGERPRINT-RANDOM/`` with ``lock``, ``run.json`` (for people: what is being
+fitted) and what :mod:`diffrec_cli.training` keeps there.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from diffrec_cli.errors import LockedError, NotFoundError
+from diffrec_cli.files import dump_json, storage_errors, write_atomically
+from diffrec_cli.paths import runs_dir
+from diffrec_cli.training.checkpoint import discard, has_checkpoint
+from diffrec_cli.workflows.fitting.plan import Job
+from diffrec_cli.workflows.progress import Listener, Note
+
+_STALE_SECONDS = 3600.0
+
+
+def open_run(job: Job, resume: bool, listener: Listener, stack: ExitStack) -> Path:
+    """Return a directory that this fit alone writes to until `stack` closes.
+
+    Parameters
+    ----------
+    job
+        What will be computed.
+    resume
+        Take the newest interrupted run of the same job instead of a new one.
+    listener
+        Hears of an interrupted run that nobody resumes.
+    stack
+        Holds the directory's lock.
+
+    Raises
+    ------
+    NotFoundError, LockedError
+        There is nothing to resume, or another process is at it.
+    StorageError
+        The directory cannot be made.
+    """
+    root = runs_dir()
+    with storage_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+        _sweep(root)
+        interrupted = _interrupted(job)
+        if resume:
+            return _resumed(job, interrupted, stack)
+        if any(_is_free(run) for run in interrupted):
+            listener(Note("an interrupted fit of these settings exists: --resume would go on"))
+        run = root / f"{job.fingerprint}-{secrets.token_hex(3)}"
+        run.mkdir()
+        stack.enter_context(FileLock(run / "lock", timeout=0))
+        write_atomically(run / "run.json", dump_json({"name": job.name, **job.config.to_dict()}))
+        return run
+
+
+def _sweep(root: Path) -> None:
+    """Remove runs that were killed an hour ago or more, before there was anything to resume."""
+    for run in root.iterdir():
+        with suppress(OSError):  # another process may be sweeping too
+            old = run.is_dir() and time.time() - run.stat().st_mtime > _STALE_SECONDS
+            if old and not has_checkpoint(run) and _is_free(run):
+                discard(run)
+
+
+def _interrupted(job: Job) -> list[Path]:
+    """Return the runs of the same data and settings that have a checkpoint, newest first."""
+    runs = [run for run in runs_dir().glob(f"{job.fingerprint}-*") if has_checkpoint(run)]
+    return sorted(runs, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def _resumed(job: Job, interrupted: list[Path], stack: ExitStack) -> Path:
+    """Return the newest interrupted run that nobody holds, and hold it until `stack` closes."""
+    for run in interrupted:
+        try:
+            stack.enter_context(FileLock(run / "lock", timeout=0))
+        except Timeout:
+            continue
+        return run
+    if interrupted:
+        raise LockedError(
+            f"the interrupted fit of {job.name} is being resumed by another process",
+            "wait for it, or leave out --resume to begin anew",
+        )
+    raise NotFoundError(
+        f"no interrupted fit of {job.name} with this data and these settings",
+        "give the options of the interrupted fit again, or leave out --resume",
+    )
+
+
+def _is_free(run: Path) -> bool:
+    """Tell whether no other fit holds the run."""
+    try:
+        with FileLock(run / "lock", timeout=0):
+            return True
+    except Timeout:
+        return False
+
+
+def discard_runs(job: Job, finished: Path) -> None:
+    """Remove the finished run, and older interrupted ones of the same fit that nobody holds."""
+    for run in _interrupted(job):
+        if run != finished and _is_free(run):
+            discard(run)
+    discard(finished)
+
+
+def epoch_log(run: Path) -> list[dict[str, Any]]:
+    """Return what was logged of each epoch, in order."""
+    path = run / "epochs.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

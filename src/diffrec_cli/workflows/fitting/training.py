@@ -1,0 +1,233 @@
+"""From a job to what a model has learned: by epochs, or in closed form."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec_cli.config import FitConfig
+from diffrec_cli.evaluation.evaluate import evaluate
+from diffrec_cli.files import storage_errors
+from diffrec_cli.models.backend import TorchBackend
+from diffrec_cli.models.baselines import fit_closed_form, fitting_memory
+from diffrec_cli.models.build import array_size, build_model, parameter_count, stored_weights
+from diffrec_cli.models.scoring import build_scorer
+from diffrec_cli.models.trainable import Trainable
+from diffrec_cli.ranking.batches import input_rows
+from diffrec_cli.training.loop import Epoch, Trained, train
+from diffrec_cli.workflows.fitting.item_clustering import item_groups
+from diffrec_cli.workflows.fitting.plan import Job
+from diffrec_cli.workflows.progress import EpochDone, Listener, Note, Step, silent
+
+EPOCHS_WITHOUT_VALIDATION = 50
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What came of a job.
+
+    Parameters
+    ----------
+    trained
+        How it went; its weights are those of selection, even after a refit.
+    arrays
+        What is stored and what scorers read; empty if an interruption came before the first epoch
+        was done.
+    parameters
+        Number of trained parameters, or of what a closed form stores.
+    refitted
+        Whether the arrays are of a refit on every interaction.
+    interruption
+        What interrupted it, if anything did.
+    """
+
+    trained: Trained
+    arrays: dict[str, NDArray[Any]]
+    parameters: int = 0
+    refitted: bool = False
+    interruption: BaseException | None = None
+
+
+def learn(
+    job: Job,
+    *,
+    run: Path | None = None,
+    resume: bool = False,
+    max_seconds: float | None = None,
+    listener: Listener = silent,
+) -> Learned:
+    """Train a model, or fit one that has no epochs.
+
+    Parameters
+    ----------
+    job
+        What to compute.
+    run
+        Directory for checkpoints; ``None`` writes nothing.
+    resume
+        Go on from the checkpoint there.
+    max_seconds
+        Stop choosing an epoch after this time and keep the best; a refit comes on top.
+    listener
+        Hears of progress.
+    """
+    if not job.config.trains:
+        return _in_closed_form(job, listener)
+    of_item = _groups(job, run, resume, listener)
+    n_items = job.dataset.n_items
+    model = build_model(job.config, n_items, of_item, job.dataset.train)
+    trained = _select(job, model, run, resume, max_seconds, listener)
+    if trained.epoch == 0:
+        return Learned(trained, {}, interruption=trained.interruption)
+    _tell_why_it_stopped(trained, listener)
+    weights, interruption = trained.weights, trained.interruption
+    refitted = False
+    if job.refit and interruption is None:
+        fresh = build_model(job.config, n_items, of_item, job.dataset.known)
+        again = _refit(job, fresh, trained.epoch, listener)
+        interruption = again.interruption
+        refitted = interruption is None  # else what was selected is kept
+        if refitted:
+            model, weights = fresh, again.weights
+    model.load_state_dict(weights)
+    arrays = stored_weights(model.scoring_weights())
+    return Learned(trained, arrays, parameter_count(model), refitted, interruption)
+
+
+def _in_closed_form(job: Job, listener: Listener) -> Learned:
+    """Fit a model that has no epochs, and measure it on the valid part."""
+    config, dataset = job.config, job.dataset
+    started = time.perf_counter()
+    needed = fitting_memory(config, dataset.n_items)
+    told = f": items x items matrices of {needed / 1e9:.1f} GB" if needed else ""
+    listener(Note(f"fitting {config.variant}{told}"))
+    arrays = fit_closed_form(config, input_rows(dataset.train, None), dataset.n_items)
+    seconds = time.perf_counter() - started
+    valid: dict[str, float] = {}
+    if dataset.valid.size:
+        scorer = build_scorer(config, arrays, TorchBackend(job.device))
+        valid = evaluate(scorer, dataset, "valid", temporal=config.temporal).means
+    if job.refit:
+        listener(Note("fitting again on every interaction"))
+        arrays = fit_closed_form(config, input_rows(dataset.known, None), dataset.n_items)
+    trained = Trained({}, 0, 0, valid, "closed form", seconds)
+    return Learned(trained, arrays, array_size(arrays), refitted=job.refit)
+
+
+def _tell_why_it_stopped(trained: Trained, listener: Listener) -> None:
+    """Say so when it was neither patience nor the number of epochs."""
+    if trained.stopped == "time":
+        after = f"time is up after epoch {trained.epochs_run}"
+        listener(Note(f"{after}; the same command with --resume goes on"))
+    elif trained.stopped == "diverged":
+        listener(
+            Note(
+                f"the loss is no finite number after epoch {trained.epochs_run}: keeping epoch"
+                f" {trained.epoch}; a smaller lr (--set lr=...) may go further"
+            )
+        )
+
+
+def _groups(
+    job: Job, run: Path | None, resume: bool, listener: Listener
+) -> NDArray[np.int64] | None:
+    """Return the item groups of a latent variant: made now, or those of the resumed run."""
+    path = None if run is None else run / "groups.npy"
+    if resume and path is not None and path.exists():
+        kept: NDArray[np.int64] = np.load(path, allow_pickle=False)
+        return kept
+    of_item = item_groups(job.dataset, job.config, job.device, listener)
+    if of_item is not None and path is not None:
+        with storage_errors(path):
+            np.save(path, of_item)
+    return of_item
+
+
+def _select(
+    job: Job,
+    model: Trainable,
+    run: Path | None,
+    resume: bool,
+    max_seconds: float | None,
+    listener: Listener,
+) -> Trained:
+    """Train on the train part, choosing the epoch by the valid part."""
+    training, stages = job.config.training, _Listening(job.config, listener)
+    validate = _validation(job)
+    if validate is None:
+        epochs = min(training.epochs, EPOCHS_WITHOUT_VALIDATION)
+        training = replace(training, epochs=epochs)
+        listener(Note(f"no valid interactions to select by: training {epochs} epochs"))
+    return train(
+        model,
+        input_rows(job.dataset.train, job.config.temporal),
+        training,
+        device=job.device,
+        precision=job.precision,
+        validate=validate,
+        run=run,
+        resume=resume,
+        max_seconds=max_seconds,
+        on_epoch=stages.epoch,
+        on_batch=stages.batch,
+    )
+
+
+def _refit(job: Job, model: Trainable, epochs: int, listener: Listener) -> Trained:
+    """Train from the start on every interaction for the chosen number of epochs."""
+    listener(Note(f"training again on every interaction for {epochs} epochs"))
+    config = replace(job.config.training, epochs=epochs)
+    stages = _Listening(replace(job.config, training=config), listener)
+    return train(
+        model,
+        input_rows(job.dataset.known, job.config.temporal),
+        config,
+        device=job.device,
+        precision=job.precision,
+        on_epoch=stages.epoch,
+        on_batch=stages.batch,
+    )
+
+
+def _validation(job: Job) -> Callable[[Trainable], dict[str, float]] | None:
+    """Return the function that measures a model on the valid part, or None if that is empty."""
+    if job.dataset.valid.size == 0:
+        return None
+    backend = TorchBackend(job.device)
+
+    def validate(model: Trainable) -> dict[str, float]:
+        scorer = build_scorer(job.config, model.scoring_weights(), backend)
+        return evaluate(scorer, job.dataset, "valid", temporal=job.config.temporal).means
+
+    return validate
+
+
+class _Listening:
+    """Turns the loop's callbacks into events."""
+
+    def __init__(self, config: FitConfig, listener: Listener) -> None:
+        self.config, self.listener = config.training, listener
+
+    def batch(self, done: int, total: int) -> None:
+        self.listener(Step("training", done, total))
+
+    def epoch(self, epoch: Epoch) -> None:
+        waited = epoch.epoch - epoch.best_epoch if epoch.best_epoch else 0
+        left = self.config.epochs - epoch.epoch
+        self.listener(
+            EpochDone(
+                epoch=epoch.epoch,
+                loss=epoch.loss,
+                metrics=epoch.metrics,
+                best=epoch.best,
+                best_value=epoch.best_value,
+                users_per_second=epoch.users_per_second,
+                epochs_left=min(left, max(0, self.config.patience - waited)),
+            )
+        )

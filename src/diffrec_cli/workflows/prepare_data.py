@@ -1,0 +1,227 @@
+"""From log files to a prepared dataset in the store."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from diffrec_cli.config import ReadOptions, SplitOptions
+from diffrec_cli.data import store
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.errors import NotFoundError, UsageError
+from diffrec_cli.paths import check_name
+from diffrec_cli.workflows.progress import Listener, Note, silent
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A dataset, and where it is.
+
+    Parameters
+    ----------
+    dataset
+        The dataset itself.
+    path
+        Its directory; ``None`` after a dry run.
+    reused
+        Whether the same content was already there.
+    """
+
+    dataset: Dataset
+    path: Path | None
+    reused: bool = False
+
+    @property
+    def line(self) -> str:
+        """The outcome in one line."""
+        verb = "reused" if self.reused else "prepared" if self.path else "read (dry run)"
+        counts = self.dataset.summary()
+        return (
+            f"{verb} dataset {self.dataset.name}: {counts['users']:,} users,"
+            f" {counts['items']:,} items, {counts['interactions']:,} interactions"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts of Table 1 and every dropped row by reason."""
+        return self.dataset.summary()
+
+
+def prepare(
+    inputs: Sequence[str | Path],
+    *,
+    name: str | None = None,
+    read: ReadOptions | None = None,
+    split: SplitOptions | None = None,
+    items: str | Path | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    listener: Listener = silent,
+) -> Prepared:
+    """Read logs, split them and store the dataset.
+
+    Parameters
+    ----------
+    inputs
+        Log files (several are one log), ``-`` for stdin, or one directory of the authors' lists.
+    name
+        Name of the dataset; by default that of the first file.
+    read, split
+        How to read the log, and how to split it.
+    items
+        Table of the items: id, title, anything.
+    overwrite
+        Replace another dataset of that name.
+    dry_run
+        Report only, store nothing.
+    listener
+        Hears of decisions on the way.
+
+    Raises
+    ------
+    DataError
+        The log cannot be used.
+    UsageError
+        The name is taken by other content, or options contradict each other.
+    StorageError
+        The dataset cannot be written.
+    """
+    from diffrec_cli.data.reading.log import is_authors_directory
+
+    if not inputs:
+        raise UsageError("no log to prepare", "give a file, a directory or - for stdin")
+    first = Path(inputs[0])
+    name = check_name(name or _default_name(str(inputs[0])), "dataset")
+    if first.is_dir() and is_authors_directory(first):
+        dataset = _from_lists(inputs, name, split, items, listener)
+    else:
+        dataset = _from_logs(inputs, name, read, split, items, listener)
+    if dry_run:
+        return Prepared(dataset, None)
+    path, reused = store.save(dataset, overwrite=overwrite)
+    return Prepared(dataset, path, reused)
+
+
+def dataset_of(
+    data: str | Path | Sequence[str | Path],
+    *,
+    name: str | None = None,
+    read: ReadOptions | None = None,
+    split: SplitOptions | None = None,
+    items: str | Path | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    listener: Listener = silent,
+) -> Dataset:
+    """Return a prepared dataset by its name, or prepare log files; see :func:`prepare`."""
+    inputs = [data] if isinstance(data, str | Path) else list(data)
+    stored = _stored_dataset(inputs, fresh_options=split is not None or items is not None)
+    if stored is not None:
+        return stored
+    prepared = prepare(
+        inputs,
+        name=name,
+        read=read,
+        split=split,
+        items=items,
+        overwrite=overwrite,
+        dry_run=dry_run,
+        listener=listener,
+    )
+    listener(Note(prepared.line))
+    return prepared.dataset
+
+
+def _stored_dataset(data: Sequence[str | Path], *, fresh_options: bool) -> Dataset | None:
+    """Return the prepared dataset of that name, or None if `data` are log files.
+
+    Parameters
+    ----------
+    data
+        What a user gave: one name, or paths.
+    fresh_options
+        Whether options were given that only make sense for a log that is not prepared yet.
+
+    Raises
+    ------
+    NotFoundError
+        It is neither a dataset nor a file.
+    UsageError
+        It is a dataset, and `fresh_options`.
+    """
+    text = str(data[0])
+    if len(data) == 1 and text in store.names():
+        if fresh_options:
+            raise UsageError(
+                f"{text!r} is a prepared dataset: its split and items cannot be changed here",
+                "prepare the log again with these options, or give the log's path",
+            )
+        return store.load(text)
+    if text != "-" and not Path(text).exists():
+        raise NotFoundError(f"no dataset and no file {text!r}", store.hint(text))
+    return None
+
+
+def _from_lists(
+    inputs: Sequence[str | Path],
+    name: str,
+    split: SplitOptions | None,
+    items: str | Path | None,
+    listener: Listener,
+) -> Dataset:
+    from diffrec_cli.data.reading.log import read_authors_lists
+    from diffrec_cli.data.splitting.split import add_random_items
+
+    if len(inputs) > 1:
+        raise UsageError(
+            f"{inputs[0]} is a directory of lists, which stands alone", "give nothing beside it"
+        )
+    dataset = read_authors_lists(inputs[0], name)
+    if split is not None:
+        listener(Note(f"{inputs[0]} is split already: only setting and random noise are taken"))
+        dataset = dataclasses.replace(dataset, setting=split.setting)
+        if split.noise == "random":
+            dataset = add_random_items(dataset, split)
+    if items is None:
+        return dataset
+    from diffrec_cli.data.splitting.split import join_items
+
+    table = join_items(dataset.item_ids.array, _items(items))
+    return dataclasses.replace(dataset, item_table=table)
+
+
+def _from_logs(
+    inputs: Sequence[str | Path],
+    name: str,
+    read: ReadOptions | None,
+    split: SplitOptions | None,
+    items: str | Path | None,
+    listener: Listener,
+) -> Dataset:
+    from diffrec_cli.data.reading.log import read_logs
+    from diffrec_cli.data.splitting.split import split_log
+
+    read, split = read or ReadOptions(), split or SplitOptions()
+    item_table = None if items is None else _items(items)
+    log = read_logs([str(path) for path in inputs], read, stdin=sys.stdin.buffer)
+    for note in log.notes:
+        listener(Note(note))
+    source = {
+        "files": [str(path) for path in inputs],
+        "read": dataclasses.asdict(read),
+        "split": dataclasses.asdict(split),
+    }
+    return split_log(log, split, name=name, item_table=item_table, source=source)
+
+
+def _items(path: str | Path) -> Any:
+    from diffrec_cli.data.reading.log import read_item_table
+
+    return read_item_table(path, None)
+
+
+def _default_name(path: str) -> str:
+    return "stdin" if path == "-" else store.name_from_path(Path(path).absolute())

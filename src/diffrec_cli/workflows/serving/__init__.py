@@ -1,0 +1,1 @@
+"""What the workflows that make lists share: histories, filters, tables."""

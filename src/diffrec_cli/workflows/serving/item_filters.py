@@ -1,0 +1,158 @@
+"""Which items may stand in lists: allowed and blocked ones, conditions, blocks of single users."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.idmap import IdMap
+from diffrec_cli.data.reading.histories import read_histories, read_ids
+from diffrec_cli.data.sequences import Sequences
+from diffrec_cli.errors import UsageError
+from diffrec_cli.workflows.progress import Listener, Note
+from diffrec_cli.workflows.serving.user_histories import Request, some
+
+
+@dataclass(frozen=True)
+class Restriction:
+    """What may not be recommended, besides what a user has.
+
+    Parameters
+    ----------
+    excluded
+        (|I|,) items that nobody may get; ``None``: none.
+    users
+        Users with blocks of their own.
+    blocked
+        The items blocked for each of them, and an empty row at the end.
+    """
+
+    excluded: NDArray[np.bool_] | None
+    users: IdMap
+    blocked: Sequences
+
+    def masked(self, request: Request, include_seen: bool) -> Sequences | None:
+        """Return the items that each user of a request may not get, B rows."""
+        seen = None if include_seen else request.histories
+        if not len(self.users):
+            return seen
+        rows = self.users.indices(request.labels.to_pylist())
+        blocked = self.blocked.take(np.where(rows >= 0, rows, len(self.users)))
+        return blocked if seen is None else Sequences.concatenate(seen, blocked)
+
+
+def restriction(
+    dataset: Dataset,
+    *,
+    allow: str | Path | None,
+    block: str | Path | None,
+    where: str | None,
+    block_for: str | Path | None,
+    more: NDArray[np.int64],
+    k: int,
+    listener: Listener,
+) -> Restriction:
+    """Return what the options say.
+
+    Parameters
+    ----------
+    dataset
+        The items that the model knows.
+    allow, block
+        Files of item ids, one a line: only these, none of these.
+    where
+        A condition over the columns of the item table, see :mod:`diffrec_cli.data.conditions`.
+    block_for
+        A file ``user,item``: not this item for this user.
+    more
+        Indices of items that nobody may get.
+    k
+        Length of the lists; it is told if fewer items than that are left.
+    listener
+        Hears of ids that are not known.
+
+    Raises
+    ------
+    UsageError
+        No item is left, or the condition cannot be understood.
+    """
+    excluded = np.zeros(dataset.n_items, bool)
+    if allow is not None:
+        excluded[:] = True
+        excluded[_item_indices(dataset, allow, "--allow", listener)] = False
+    if block is not None:
+        excluded[_item_indices(dataset, block, "--block", listener)] = True
+    if where is not None:
+        from diffrec_cli.data.conditions import select_items
+
+        excluded |= ~select_items(where, dataset.item_table)
+    excluded[more] = True
+    remaining = int((~excluded).sum())
+    given = {
+        "--allow": allow is not None,
+        "--block": block is not None,
+        "--where": where is not None,
+        "--dislike": len(more) > 0,
+    }
+    names = " and ".join(option for option, is_given in given.items() if is_given)
+    if remaining == 0:
+        raise UsageError(f"{names} leave no item", "check the ids or the condition")
+    if remaining < k and names:
+        listener(Note(f"{names} leave {remaining:,} items: lists are shorter than {k}"))
+    users, blocked = _blocked_for(dataset, block_for, listener)
+    return Restriction(excluded if excluded.any() else None, users, blocked)
+
+
+def holding(dataset: Dataset, condition: str | None, option: str) -> NDArray[np.int64]:
+    """Return the indices of the items for which a condition holds; of no condition, none.
+
+    Raises
+    ------
+    UsageError
+        It holds for no item, or cannot be understood.
+    """
+    if condition is None:
+        return np.zeros(0, np.int64)
+    from diffrec_cli.data.conditions import select_items
+
+    items = np.flatnonzero(select_items(condition, dataset.item_table, option))
+    if len(items) == 0:
+        raise UsageError(f"{option} {condition!r}: holds for no item", "check the condition")
+    return items
+
+
+def _blocked_for(
+    dataset: Dataset, path: str | Path | None, listener: Listener
+) -> tuple[IdMap, Sequences]:
+    """Read the blocks of single users; they may be of people that the model does not know."""
+    if path is None:
+        return IdMap([]), Sequences(np.zeros(2, np.int64), np.zeros(0, np.int32))
+    given = read_histories(path, of_users=True)
+    items = dataset.item_ids.indices(given.item_ids.array.to_pylist())
+    _tell_unknown("--block-for", path, given.item_ids.at(np.flatnonzero(items < 0)), listener)
+    strangers = dataset.user_ids.indices(given.labels) < 0
+    if strangers.any():
+        names = some([given.labels[i] for i in np.flatnonzero(strangers)])
+        listener(Note(f"--block-for {path}: {int(strangers.sum()):,} users are unknown: {names}"))
+    known = items[given.item] >= 0
+    rows = Sequences.from_rows(given.user[known], items[given.item[known]], len(given.labels) + 1)
+    return IdMap(given.labels), rows
+
+
+def _item_indices(
+    dataset: Dataset, path: str | Path, option: str, listener: Listener
+) -> NDArray[np.int64]:
+    ids = read_ids(path)
+    indices = dataset.item_ids.indices(ids)
+    _tell_unknown(option, path, [ids[i] for i in np.flatnonzero(indices < 0)], listener)
+    return indices[indices >= 0]
+
+
+def _tell_unknown(option: str, path: str | Path, ids: list[str], listener: Listener) -> None:
+    if ids:
+        names = some(ids)
+        listener(Note(f"{option} {path}: {len(ids):,} items are unknown to the model: {names}"))

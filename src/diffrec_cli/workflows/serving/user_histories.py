@@ -1,0 +1,335 @@
+"""For whom lists are asked: known users with the events that came since, and people never seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from diffrec_cli.data.arrow import numbers, strings, to_numpy
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.idmap import IdMap
+from diffrec_cli.data.reading.histories import (
+    Histories,
+    one_history,
+    printable,
+    read_histories,
+    stream_ids,
+)
+from diffrec_cli.data.sequences import Sequences
+from diffrec_cli.errors import DataError, NotFoundError, UsageError
+from diffrec_cli.workflows.progress import Listener, Note
+
+#: Users that are ranked, and written, at a time.
+CHUNK = 4096
+#: Users of a stream that are answered at first, before more are waited for.
+FIRST = 64
+_NAMED = 5  # unknown ids that a message names
+
+
+@dataclass(frozen=True)
+class Request:
+    """Some of those who are asked for.
+
+    Parameters
+    ----------
+    labels
+        Arrow string array of what to call them.
+    users
+        (B,) who they are in the data that the model learned from, -1 for strangers.
+    histories
+        What the model reads of each, B rows.
+    unknown
+        (B,) of whom nothing is known.
+    """
+
+    labels: Any
+    users: NDArray[np.int64]
+    histories: Sequences
+    unknown: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def take(self, rows: NDArray[np.int64]) -> Request:
+        """Return these of them, in this order."""
+        return Request(
+            self.labels.take(numbers(rows)),
+            self.users[rows],
+            self.histories.take(rows),
+            self.unknown[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Events:
+    """What happened since the model was trained.
+
+    Parameters
+    ----------
+    of_known
+        New items of every user of the dataset, oldest first, |U| rows.
+    newcomers
+        Ids of users that the dataset does not know.
+    of_newcomers
+        Their items, a row each, and an empty row at the end.
+    """
+
+    of_known: Sequences
+    newcomers: IdMap
+    of_newcomers: Sequences
+
+    @staticmethod
+    def none(users: int) -> Events:
+        """Return that nothing happened to any of `users` users."""
+        items = np.zeros(0, np.int32)
+        return Events(
+            Sequences(np.zeros(users + 1, np.int64), items),
+            IdMap([]),
+            Sequences(np.zeros(2, np.int64), items),
+        )
+
+
+class Audience:
+    """The users of a model's dataset, with all that is known of them by now.
+
+    Parameters
+    ----------
+    dataset
+        What the model learned from.
+    events
+        What came since.
+    """
+
+    def __init__(self, dataset: Dataset, events: Events | None = None) -> None:
+        self.dataset = dataset
+        self.events = events or Events.none(dataset.n_users)
+
+    def at(self, users: NDArray[np.int64]) -> Request:
+        """Return users by their indices in the dataset."""
+        histories = Sequences.concatenate(
+            self.dataset.known_of(users), self.events.of_known.take(users)
+        )
+        # Whoever came with an update is in the data, but the model has not learned from him; and
+        # what it has learned about a user is out of date when there is news of him.
+        fresh = self.events.of_known.take(users).lengths
+        if self.dataset.fresh is not None:
+            fresh = fresh + self.dataset.fresh.take(users).lengths
+        learned_from = (self.dataset.train.take(users).lengths > 0) & (fresh == 0)
+        return Request(
+            self.dataset.user_ids.array.take(numbers(users)),
+            np.where(learned_from, users, -1),
+            histories,
+            np.zeros(len(users), bool),
+        )
+
+    def named(self, ids: Sequence[str]) -> Request:
+        """Return users by their ids, in that order; of some nothing may be known."""
+        indices, new = self.dataset.user_ids.indices(ids), self.events.newcomers.indices(ids)
+        old, is_new = indices >= 0, (indices < 0) & (new >= 0)
+        known = self.at(np.maximum(indices, 0))
+        nobody = len(self.events.newcomers)  # the empty row
+        return Request(
+            strings(printable(ids)),
+            np.where(old, known.users, -1),
+            Sequences.concatenate(
+                known.histories.keep(old[known.histories.rows]),
+                self.events.of_newcomers.take(np.where(is_new, new, nobody)),
+            ),
+            ~old & ~is_new,
+        )
+
+    def everyone(self, shard: tuple[int, int] = (1, 1)) -> tuple[int, Iterator[Request]]:
+        """Return how many users a shard has, and they, sorted by id, a chunk at a time.
+
+        They are those of the dataset and those who came with the events. Ids are compared byte by
+        byte, as ``LC_ALL=C sort`` does.
+        """
+        ids = pa.concat_arrays([self.dataset.user_ids.array, self.events.newcomers.array])
+        order = to_numpy(pc.sort_indices(ids)).astype(np.int64)
+        number, shards = shard
+        start, stop = (len(order) * part // shards for part in (number - 1, number))
+        chunks = (
+            self._mixed(order[first : min(first + CHUNK, stop)])
+            for first in range(start, max(stop, start + 1), CHUNK)  # nobody is a chunk, too
+        )
+        return stop - start, chunks
+
+    def _mixed(self, places: NDArray[np.int64]) -> Request:
+        """Return users by their indices in the dataset, and newcomers by those behind it."""
+        if not len(self.events.newcomers):
+            return self.at(places)
+        new = places - self.dataset.n_users
+        known = self.at(np.where(new < 0, places, 0))
+        newcomers = self.events.of_newcomers.take(
+            np.where(new < 0, len(self.events.newcomers), new)
+        )
+        labels = pa.concat_arrays([self.dataset.user_ids.array, self.events.newcomers.array])
+        return Request(
+            labels.take(numbers(places)),
+            np.where(new < 0, known.users, -1),
+            Sequences.concatenate(known.histories.keep((new < 0)[known.histories.rows]), newcomers),
+            np.zeros(len(places), bool),
+        )
+
+    def streamed(self, path: str | Path) -> Iterator[Request]:
+        """Yield the users whose ids are in a file, as they arrive."""
+        return (self.named(ids) for ids in stream_ids(path, FIRST, CHUNK))
+
+
+def read_events(dataset: Dataset, path: str | Path, listener: Listener) -> Events:
+    """Return the events of a log ``user,item[,time]`` that are new to the dataset.
+
+    Ratings below what counted as liked when the dataset was prepared, items that it does not know
+    and what is known already are left out, and told.
+
+    Raises
+    ------
+    DataError
+        The file is no such log; one without rows is.
+    """
+    given = read_histories(path, min_rating=liked_from(dataset), of_users=True)
+    users, items = known_items(dataset, given, f"{path}: ", listener)
+    if not len(users):
+        listener(Note(f"{path}: no events of items that are known"))
+    indices = dataset.user_ids.indices(given.labels)
+    known = indices >= 0
+    old = known[users]
+    of_known = _by_user(indices[users[old]], items[old], dataset.n_users)
+    fresh = ~_contained(of_known, dataset)
+    if not fresh.all():
+        repeated = int((~fresh).sum())
+        listener(Note(f"{path}: {repeated:,} events are known already"))
+    # Of whom no item is known, nothing is known.
+    new = ~known & (np.bincount(users, minlength=len(known)) > 0)
+    places = np.cumsum(new) - 1  # of each label among the newcomers
+    newcomers = [label for label, is_new in zip(given.labels, new, strict=True) if is_new]
+    return Events(
+        of_known.keep(fresh),
+        IdMap(newcomers),
+        _by_user(places[users[~old]], items[~old], len(newcomers) + 1),
+    )
+
+
+def strangers(
+    dataset: Dataset, history: str | Path | None, like: Sequence[str], listener: Listener
+) -> Request:
+    """Return people by the histories in a file, or by one that is given by hand."""
+    if history is None:
+        given = one_history("like", like)
+    else:
+        given = read_histories(history, min_rating=liked_from(dataset))
+    if not len(given.item):
+        raise DataError(
+            f"{history}: every rating is below {liked_from(dataset):g}, from where on items count",
+            "give what is liked, or leave the ratings out",
+        )
+    users, items = known_items(dataset, given, "", listener)
+    if not len(users):
+        names = some(given.item_ids.array.to_pylist())
+        raise NotFoundError(
+            f"unknown item {names}: no item of the history is known to the model",
+            "item ids are as written in the log",
+        )
+    histories = Sequences.from_rows(users, items, len(given.labels))
+    nobody = np.full(len(given.labels), -1)
+    return Request(strings(given.labels), nobody, histories, histories.lengths == 0)
+
+
+def liked_from(dataset: Dataset) -> float | None:
+    """Return the lowest rating that counted as liked when the dataset was prepared, if any did."""
+    rating = dataset.source.get("split", {}).get("min_rating")
+    return None if rating is None else float(rating)
+
+
+def known_items(
+    dataset: Dataset, given: Histories, where: str, listener: Listener
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the user and the item of each entry, by user; what is unknown is named, not dropped.
+
+    A repeated item of a user counts once, where it stands first. `where` begins the notes.
+    """
+    for note in given.notes:
+        listener(Note(note))
+    # Each distinct item is looked up once, however often it stands in the histories.
+    indices = dataset.item_ids.indices(given.item_ids.array.to_pylist())[given.item]
+    unknown = indices < 0
+    if unknown.any():
+        codes = given.item[unknown]
+        appearance = np.sort(np.unique(codes, return_index=True)[1])
+        names = some(given.item_ids.at(codes[appearance]))
+        what = "events are of unknown items" if where else "items of the history are unknown"
+        listener(Note(f"{where}{int(unknown.sum()):,} {what}: {names}"))
+    keys = given.user[~unknown] * dataset.n_items + indices[~unknown]
+    first = np.sort(np.unique(keys, return_index=True)[1])
+    users, items = np.divmod(keys[first], dataset.n_items)
+    return users, items
+
+
+def known_index(dataset: Dataset, ids: Sequence[str], option: str, model: str) -> NDArray[np.int64]:
+    """Return the indices of items that were named by hand, (n,).
+
+    Raises
+    ------
+    NotFoundError
+        The model does not know one of them.
+    """
+    indices = dataset.item_ids.indices(list(dict.fromkeys(ids)))
+    if (indices < 0).any():
+        unknown = [item for item in dict.fromkeys(ids) if dataset.item_ids.indices([item])[0] < 0]
+        raise NotFoundError(
+            f"{model}: unknown item {some(unknown)} ({option})",
+            "item ids are as written in the log",
+        )
+    return indices
+
+
+def some(ids: Sequence[str]) -> str:
+    """Return the first few ids, quoted, and how many more there are.
+
+    Examples
+    --------
+    >>> some(["a", "b"])
+    "'a', 'b'"
+    """
+    more = f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else ""
+    return ", ".join(repr(i) for i in ids[:_NAMED]) + more
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Return i and n of ``i/n``: the i-th of n parts, from 1.
+
+    Raises
+    ------
+    UsageError
+        It is nothing of the kind.
+
+    Examples
+    --------
+    >>> parse_shard("2/8")
+    (2, 8)
+    """
+    number, slash, shards = text.partition("/")
+    if slash and number.isdecimal() and shards.isdecimal() and 1 <= int(number) <= int(shards):
+        return int(number), int(shards)
+    raise UsageError(f"--shard {text}: not I/N with I from 1 to N", "for example --shard 1/4")
+
+
+def _by_user(users: NDArray[np.int64], items: NDArray[np.int64], rows: int) -> Sequences:
+    """Return entries as rows; those of one user keep their order."""
+    order = np.argsort(users, kind="stable")
+    return Sequences.from_rows(users[order], items[order], rows)
+
+
+def _contained(events: Sequences, dataset: Dataset) -> NDArray[np.bool_]:
+    """Return whether each event is in the dataset already, (events,)."""
+    users = np.flatnonzero(events.lengths)
+    known = dataset.known_of(users)
+    keys = users[known.rows] * dataset.n_items + known.items
+    return np.isin(events.rows * dataset.n_items + events.items, keys)

@@ -1,0 +1,404 @@
+"""A guided search for one model's settings (extra ``tune``), resumable and in parallel.
+
+Trials lie in ``tuning/VARIANT-KEY.journal``: a search of the same model on the same data, with the
+same settings held, goes on where the last one ended; its processes share the journal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from diffrec_cli.config import FitConfig, as_file_name, full_name, variant_names
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.errors import DiffrecError, LockedError, MissingExtraError, UsageError
+from diffrec_cli.files import storage_errors
+from diffrec_cli.memory import available_memory
+from diffrec_cli.paths import tuning_dir
+from diffrec_cli.presets import check_own_name, preset, write_own
+from diffrec_cli.spaces import Space, space
+from diffrec_cli.training.devices import choose_device, choose_precision
+from diffrec_cli.training.loop import SELECTION_METRIC
+from diffrec_cli.workflows.fitting.plan import Job, plan
+from diffrec_cli.workflows.fitting.training import learn
+from diffrec_cli.workflows.prepare_data import dataset_of
+from diffrec_cli.workflows.progress import EpochDone, Event, Listener, Note, silent
+
+_NOT_BEGUN = ("WAITING", "FAIL")  # FAIL: killed, and to be run again
+_POLL_SECONDS = 0.5
+_UNGUIDED = 5  # trials before the search is guided, and before any is given up early
+_PATIENT_EPOCHS = 5  # before a trial may be given up
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The outcome of a search.
+
+    Parameters
+    ----------
+    variant, dataset
+        What was tuned, on what.
+    value
+        Best valid Recall@20.
+    values
+        The settings that gave it, as ``--set`` takes them; the model's own where it was best.
+    finished, pruned, failed
+        Trials in all, over all sittings: run to their end, given up early, refused.
+    preset
+        Name of the preset that was written, if any.
+    """
+
+    variant: str
+    dataset: str
+    value: float
+    values: Mapping[str, Any]
+    finished: int
+    pruned: int
+    failed: int
+    preset: str | None = None
+
+    @property
+    def options(self) -> str:
+        """The settings as options of ``fit``."""
+        return " ".join(f"--set {name}={value}" for name, value in self.values.items())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return {
+            "variant": self.variant,
+            "dataset": self.dataset,
+            "valid_recall@20": self.value,
+            "values": dict(self.values),
+            "trials": {
+                "finished": self.finished,
+                "pruned": self.pruned,
+                "failed": self.failed,
+            },
+            "preset": self.preset,
+        }
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What a process needs to run trials."""
+
+    journal: Path
+    dataset: Dataset
+    config: FitConfig
+    device: str
+    precision: str
+    trials: int
+    deadline: float | None
+    threads: int | None
+
+
+def tune(
+    data: str | Path | Sequence[str | Path],
+    *,
+    variant: str = "base",
+    trials: int = 20,
+    budget: float | None = None,
+    jobs: int = 1,
+    values: Mapping[str, Any] | None = None,
+    write_preset: str | None = None,
+    dataset_name: str | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    listener: Listener = silent,
+) -> Tuned:
+    """Search for the settings with the best valid Recall@20.
+
+    Parameters
+    ----------
+    data, dataset_name
+        As in :func:`~diffrec_cli.workflows.fit_model.fit`.
+    variant
+        Name of the model.
+    trials
+        Finished trials in all, those of earlier sittings included.
+    budget
+        Seconds after which no trial is begun, and the running ones end.
+    jobs
+        Trials at a time; fewer where memory does not suffice.
+    values
+        Settings that stay as they are given.
+    write_preset
+        Store the winner under this name, for ``fit --preset``.
+    device, precision
+        As in :func:`~diffrec_cli.workflows.fit_model.fit`.
+    listener
+        Hears of every trial.
+
+    Raises
+    ------
+    MissingExtraError
+        Optuna is not installed.
+    UsageError
+        The model is unknown or has no settings, or no trial could be finished.
+    """
+    _check(variant, trials, budget, jobs)
+    _optuna()
+    if write_preset is not None:
+        check_own_name(write_preset)
+    device = choose_device(device)
+    dataset = dataset_of(data, name=dataset_name, listener=listener)
+    variant = full_name(variant)
+    config = preset("auto", variant, **dataset.size).with_values(values or {})
+    if config.temporal is not None:
+        dataset.require_order(variant)
+    jobs = _affordable(jobs, _job(dataset, config, device, precision), listener)
+    search = _Search(
+        journal=_journal(dataset, config),
+        dataset=dataset,
+        config=config,
+        device=device,
+        precision=choose_precision(precision, device),
+        trials=trials,
+        deadline=None if budget is None else time.time() + budget,
+        threads=max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else None,
+    )
+    with _alone(search.journal):
+        _run(search, jobs, listener)
+        tuned = _outcome(search)
+    if write_preset is None:
+        return tuned
+    write_own(write_preset, variant, tuned.values)
+    return replace(tuned, preset=write_preset)
+
+
+def _check(variant: str, trials: int, budget: float | None, jobs: int) -> None:
+    if variant not in variant_names():
+        raise UsageError(f"--variant {variant}: unknown", f"one of: {', '.join(variant_names())}")
+    if not space(full_name(variant)):
+        raise UsageError(f"{variant} has no settings to search for", "fit it as it is")
+    for option, number in (("--trials", trials), ("--jobs", jobs)):
+        if number < 1:
+            raise UsageError(f"{option} {number}: at least 1", f"for example {option} 2")
+    if budget is not None and budget <= 0:
+        raise UsageError(f"--budget {budget:g}: above 0 seconds", "for example --budget 10m")
+
+
+def _job(dataset: Dataset, config: FitConfig, device: str, precision: str) -> Job:
+    return Job(
+        name="trial",
+        dataset=dataset,
+        config=config,
+        preset="auto",
+        device=device,
+        precision=choose_precision(precision, device),
+        refit=False,
+        default=False,
+    )
+
+
+def _affordable(jobs: int, job: Job, listener: Listener) -> int:
+    """Return how many trials of about that size fit into memory at a time, at most `jobs`."""
+    available = available_memory()
+    if jobs == 1 or available is None:
+        return jobs
+    fitting = max(1, available // int(plan(job)["memory_bytes"]))
+    if fitting < jobs:
+        listener(Note(f"memory suffices for {fitting} trials at a time"))
+    return min(jobs, fitting)
+
+
+def _journal(dataset: Dataset, config: FitConfig) -> Path:
+    directory = tuning_dir()
+    with storage_errors(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+    searched = [dataset.content_hash, config.to_dict()]
+    key = hashlib.sha256(json.dumps(searched, sort_keys=True).encode()).hexdigest()[:16]
+    return directory / f"{as_file_name(config.variant)}-{key}.journal"
+
+
+@contextmanager
+def _alone(journal: Path) -> Iterator[None]:
+    """Hold a search; raise :class:`LockedError` if another process is at it."""
+    try:
+        with FileLock(f"{journal}.held", timeout=0):  # Optuna has a .lock of its own
+            yield
+    except Timeout:
+        raise LockedError(
+            f"{journal.name}: another process runs this search", "wait for it, or use its --jobs"
+        ) from None
+
+
+def _run(search: _Search, jobs: int, listener: Listener) -> None:
+    """Let processes run trials, and tell of each that ends."""
+    study = _study(search)
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state.name == "RUNNING":  # when its process was killed
+            study.tell(trial.number, state=_optuna().trial.TrialState.FAIL)
+    ended = [t for t in study.get_trials(deepcopy=False) if t.state.name in ("COMPLETE", "PRUNED")]
+    told = {trial.number for trial in ended}
+    if told:
+        listener(Note(f"going on after {len(told)} trials"))
+    context = multiprocessing.get_context("spawn")
+    processes = [
+        context.Process(target=_work, args=(search, worker), daemon=True) for worker in range(jobs)
+    ]
+    try:
+        for process in processes:
+            process.start()
+        while any(process.is_alive() for process in processes):
+            time.sleep(_POLL_SECONDS)
+            _tell(study, told, listener)
+        _tell(study, told, listener)
+    finally:
+        _end(processes)
+
+
+def _end(processes: Sequence[BaseProcess]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join()
+
+
+def _tell(study: Any, told: set[int], listener: Listener) -> None:
+    for trial in study.get_trials(deepcopy=False):
+        if trial.number in told or trial.state.name not in ("COMPLETE", "PRUNED"):
+            continue
+        told.add(trial.number)
+        how = trial.user_attrs.get("error") or (
+            f"valid {SELECTION_METRIC} {trial.value:.4f}"
+            if trial.state.name == "COMPLETE"
+            else "given up early"
+        )
+        values = " ".join(f"{name}={value}" for name, value in trial.params.items())
+        listener(Note(f"trial {trial.number}: {how} {values}"))
+
+
+def _work(search: _Search, worker: int) -> None:
+    """Run trials in this process until there are enough, or time is up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
+    if search.threads is not None:
+        import torch
+
+        torch.set_num_threads(search.threads)
+    study = _study(search, seed=1 + worker)
+    choices = _choices(search.config)
+
+    while (trial := _begun(study, search)) is not None:
+        values = {name: trial.suggest_categorical(name, options) for name, options in choices}
+        value = _known(study, trial)
+        try:
+            if value is None:
+                value = _trial(search, search.config.with_values(values), trial)
+        except DiffrecError as error:
+            trial.set_user_attr("error", error.what)
+        except _optuna().TrialPruned:
+            pass
+        study.tell(trial, value, state=_optuna().trial.TrialState.PRUNED if value is None else None)
+
+
+def _begun(study: Any, search: _Search) -> Any | None:
+    """Return a new trial, or None if there are enough; a process at a time counts and begins."""
+    with FileLock(f"{search.journal}.begin"):
+        return None if _enough(study, search) else study.ask()
+
+
+def _known(study: Any, trial: Any) -> float | None:
+    """Return the value of an earlier trial of the same settings, if there is one."""
+    for other in study.get_trials(deepcopy=False):
+        if other.state.name == "COMPLETE" and other.params == trial.params:
+            return float(other.value)
+    return None
+
+
+def _enough(study: Any, search: _Search) -> bool:
+    """Tell whether enough trials have ended or are under way, or time is up."""
+    if search.deadline is not None and time.time() >= search.deadline:
+        return True
+    begun = [t for t in study.get_trials(deepcopy=False) if t.state.name not in _NOT_BEGUN]
+    return len(begun) >= search.trials
+
+
+def _trial(search: _Search, config: FitConfig, trial: Any) -> float:
+    """Learn with these settings; give up early where most trials had done better by then."""
+    left = None if search.deadline is None else max(0.0, search.deadline - time.time())
+
+    def hear(event: Event) -> None:
+        if isinstance(event, EpochDone) and SELECTION_METRIC in event.metrics:
+            trial.report(event.best_value, event.epoch)
+            if trial.should_prune():
+                raise _optuna().TrialPruned
+
+    job = _job(search.dataset, config, search.device, search.precision)
+    learned = learn(job, max_seconds=left, listener=hear)
+    return float(learned.trained.metrics.get(SELECTION_METRIC, 0.0))
+
+
+def _choices(config: FitConfig) -> list[tuple[str, list[Any]]]:
+    """Return each setting's values as Optuna takes them: the model's own first, then the grid's."""
+    grid: Space = space(config.variant)
+    own = config.values()
+    return [
+        (name, list(dict.fromkeys(map(_simple, (own[name], *options)))))
+        for name, options in grid.items()
+    ]
+
+
+def _simple(value: Any) -> Any:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else value
+
+
+def _study(search: _Search, seed: int = 1) -> Any:
+    optuna = _optuna()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    study = optuna.create_study(
+        storage=JournalStorage(JournalFileBackend(str(search.journal))),
+        study_name="search",
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=_UNGUIDED),
+        pruner=optuna.pruners.MedianPruner(
+            n_startup_trials=_UNGUIDED, n_warmup_steps=_PATIENT_EPOCHS
+        ),
+        load_if_exists=True,
+    )
+    if not study.get_trials(deepcopy=False):  # the model's own settings come first
+        study.enqueue_trial({name: options[0] for name, options in _choices(search.config)})
+    return study
+
+
+def _outcome(search: _Search) -> Tuned:
+    trials = _study(search).get_trials(deepcopy=False)
+    complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    refused = [trial for trial in trials if "error" in trial.user_attrs]
+    if not complete:
+        why = refused[-1].user_attrs["error"] if refused else "none was finished"
+        raise UsageError(f"no trial gave a model: {why}", "give it more time: --budget, --trials")
+    best = max(complete, key=lambda trial: trial.value)
+    pruned = sum(trial.state.name == "PRUNED" for trial in trials) - len(refused)
+    return Tuned(
+        variant=search.config.variant,
+        dataset=search.dataset.name,
+        value=float(best.value),
+        values=dict(best.params),
+        finished=len(complete),
+        pruned=pruned,
+        failed=len(refused),
+    )
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError as error:
+        raise MissingExtraError("tune", "optuna", "tune") from error
+    return optuna
