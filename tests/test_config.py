@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from diffrec_cli.catalogue import preset
 from diffrec_cli.config import (
     DenoiserConfig,
     DiffusionConfig,
@@ -14,7 +15,6 @@ from diffrec_cli.config import (
     TrainingConfig,
 )
 from diffrec_cli.errors import ConfigError
-from diffrec_cli.presets import preset
 
 
 def test_a_variant_is_a_composition() -> None:

@@ -14,7 +14,7 @@ FLOORS = [
     {"errors"},
     {"paths"},
     {"files", "config", "memory"},
-    {"presets", "spaces", "data"},
+    {"catalogue", "data"},
     {"diffusion"},
     {"models"},
     {"ranking"},
@@ -70,7 +70,7 @@ def test_only_the_command_line_knows_the_terminal(package: str) -> None:
 
 
 def test_data_and_registry_know_no_torch() -> None:
-    assert not users_of("torch") & {"data", "registry", "cli", "config", "presets", "files"}
+    assert not users_of("torch") & {"data", "registry", "cli", "config", "catalogue", "files"}
 
 
 def test_nothing_unpickles_or_evaluates() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from diffrec_cli import workflows
+from diffrec_cli.catalogue import preset
 from diffrec_cli.data.sources.sample import SampleOptions, write_sample
-from diffrec_cli.presets import preset
 from diffrec_cli.registry import versions
 
 DIRECTORY = Path(__file__).parents[1] / "examples" / "reproduce"

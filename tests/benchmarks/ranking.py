@@ -12,7 +12,7 @@ from diffrec_cli.evaluation.metrics import per_user
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.build import build_model
 from diffrec_cli.models.diffrec import DiffRec
-from diffrec_cli.models.scoring import build_scorer
+from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.ranking.batches import rank
 from tests.benchmarks import reference
 from tests.benchmarks.measure import Times, side_by_side

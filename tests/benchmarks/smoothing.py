@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from diffrec_cli.catalogue import preset
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.build import build_model, stored_weights
-from diffrec_cli.models.scoring import build_scorer
-from diffrec_cli.models.spectrum import item_spectrum
-from diffrec_cli.presets import auto
+from diffrec_cli.models.item_spectrum import item_spectrum
+from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.ranking.batches import input_rows, rank
 from diffrec_cli.training import loop
 from diffrec_cli.training.devices import choose_precision
@@ -25,6 +25,10 @@ STEPS = 5
 VARIANTS = ("base", "base+smoothing")
 
 Row = dict[str, object]
+
+
+def _settings(name: str, size: Size) -> FitConfig:
+    return preset("auto", name, users=size.users, interactions=size.interactions)
 
 
 def run(users: int, rounds: int, device: str) -> Iterator[Row]:
@@ -41,16 +45,13 @@ def _costs(size: Size, users: int, rounds: int, device: str) -> Iterator[Row]:
     steps = {name: _steps(name, size, history, device) for name in VARIANTS}
     lists = {name: _lists(name, size, history.take(np.arange(users)), device) for name in VARIANTS}
     of_steps, of_lists = side_by_side(steps, rounds), side_by_side(lists, rounds)
-    epoch = {
-        name: size.users / auto(name, size.users, size.interactions).training.batch_size
-        for name in VARIANTS
-    }
+    epoch = {name: size.users / _settings(name, size).training.batch_size for name in VARIANTS}
     for name in VARIANTS:
         yield {
             "size": size.name,
             "model": name,
             "the graph, s": of_graph if name.endswith("smoothing") else 0.0,
-            "users a step": auto(name, size.users, size.interactions).training.batch_size,
+            "users a step": _settings(name, size).training.batch_size,
             "ms a step": 1e3 * of_steps[name].median / STEPS,
             "s an epoch": of_steps[name].median / STEPS * epoch[name],
             "times a Gaussian step": of_steps[name].over(of_steps["base"]),
@@ -61,14 +62,14 @@ def _costs(size: Size, users: int, rounds: int, device: str) -> Iterator[Row]:
 
 
 def _rank(size: Size) -> int:
-    smoothing = auto("base+smoothing", size.users, size.interactions).smoothing
+    smoothing = _settings("base+smoothing", size).corruption
     assert smoothing is not None
     return smoothing.rank
 
 
 def _steps(name: str, size: Size, history: Sequences, device: str) -> Callable[[], object]:
     """Return a few steps of training, as a fit makes them."""
-    config = auto(name, size.users, size.interactions)
+    config = _settings(name, size)
     training = replace(config.training, epochs=1)
     model = build_model(config, size.items, train=history).to(device)
     backend, precision = TorchBackend(device), choose_precision("auto", device)
@@ -81,7 +82,7 @@ def _steps(name: str, size: Size, history: Sequences, device: str) -> Callable[[
 
 def _lists(name: str, size: Size, history: Sequences, device: str) -> Callable[[], object]:
     """Return the ranking of these users, initial weights."""
-    config: FitConfig = auto(name, size.users, size.interactions)
+    config = _settings(name, size)
     model = build_model(config, size.items, train=histories(size)).to(device)
     weights = stored_weights(model.scoring_weights())
     scorer = build_scorer(config, weights, TorchBackend(device))

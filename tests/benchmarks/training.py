@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diffrec_cli.catalogue import preset
 from diffrec_cli.config import FitConfig, TrainingConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.build import build_model
 from diffrec_cli.models.diffrec import DiffRec
-from diffrec_cli.presets import auto
 from diffrec_cli.ranking.batches import input_rows
 from diffrec_cli.training import loop
 from diffrec_cli.training.devices import choose_precision, reused_memory
@@ -60,8 +60,8 @@ def _diffrec(size: Size, dims: tuple[int, ...], rounds: int, device: str) -> Ite
 
 
 def _latent(size: Size, rounds: int, device: str) -> Iterator[Row]:
-    preset = auto("l", size.users)
-    config = replace(preset, training=replace(preset.training, batch_size=400, ema_decay=0.0))
+    latent = preset("auto", "l", users=size.users)
+    config = replace(latent, training=replace(latent.training, batch_size=400, ema_decay=0.0))
     rows = _rows(size)
     precision = choose_precision("auto", device)
     ways = {

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from diffrec_cli.catalogue import PRESETS, write_own
 from diffrec_cli.cli import _completion, _shells
 from diffrec_cli.cli.app import run
 from diffrec_cli.evaluation.metrics import METRICS
-from diffrec_cli.presets import PRESETS, write_own
 from tests.cli.conftest import Cli
 
 Tab = Callable[[str], list[str]]

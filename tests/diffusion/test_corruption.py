@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from diffrec_cli.config import DiffusionConfig, SmoothingConfig
+from diffrec_cli.catalogue.corruptions import SmoothingConfig
+from diffrec_cli.config import DiffusionConfig
 from diffrec_cli.diffusion.corruption import Corruption
 from diffrec_cli.diffusion.gaussian import Gaussian
 from diffrec_cli.diffusion.smoothing import Smoothing

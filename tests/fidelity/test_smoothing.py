@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from diffrec_cli.config import FitConfig, SmoothingConfig
+from diffrec_cli.catalogue.corruptions import SmoothingConfig
+from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows, Sequences
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
 from diffrec_cli.models.build import build_model, stored_weights
-from diffrec_cli.models.scoring import build_scorer
-from diffrec_cli.models.spectrum import item_spectrum
+from diffrec_cli.models.item_spectrum import item_spectrum
+from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.models.trainable import Draws
 
 USERS, ITEMS = 25, 14
@@ -38,13 +39,20 @@ def some_rows(weighted: bool) -> tuple[Rows, np.ndarray]:
 
 def trained(config: SmoothingConfig):
     """Return a model with random weights, and these in float64."""
-    fit = FitConfig(smoothing=config)
+    fit = FitConfig(corruption=config)
     model = build_model(fit, ITEMS, train=TRAIN)
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for p in model.parameters():
             p.copy_(torch.randn(p.shape, generator=generator))
-    return fit, model, {n: p.detach().double().numpy() for n, p in model.named_parameters()}
+    return (
+        fit,
+        model,
+        {
+            name.removeprefix("denoiser."): p.detach().double().numpy()
+            for name, p in model.named_parameters()
+        },
+    )
 
 
 CONFIGS = {
@@ -124,11 +132,14 @@ def test_the_loss_is_the_squared_error_and_less_of_what_was_shown(name, monkeypa
         def draw(self, n, generator):
             return torch.from_numpy(steps), torch.ones(n)
 
+        def tell(self, t, losses):
+            assert losses.shape == (len(rows),)
+
     model.sampler = None  # a module cannot be replaced by anything else
     del model._modules["sampler"]
     object.__setattr__(model, "sampler", Drawn())
     monkeypatch.setattr(
-        "diffrec_cli.models.smoothing.sparse_dropout",
+        "diffrec_cli.models.graph_denoiser.sparse_dropout",
         lambda rows, rate, generator: Rows(
             rows.users, rows.keep(kept).indptr, rows.items[kept], rows.values[kept] / (1 - rate)
         ),
@@ -155,5 +166,5 @@ def test_every_weight_is_learned_and_nothing_else(name, learned) -> None:
     rows, _ = some_rows(weighted=False)
     draws = Draws(torch.Generator().manual_seed(1), np.random.default_rng(1))
     model.loss(rows, TorchBackend("cpu"), draws).backward()
-    grads = {n: p.grad for n, p in model.named_parameters()}
+    grads = {n.removeprefix("denoiser."): p.grad for n, p in model.named_parameters()}
     assert {n for n, grad in grads.items() if grad is not None and grad.any()} == learned

@@ -1,11 +1,10 @@
-"""The comparators against NumPy: losses, scores, and what a stranger is given."""
+"""The comparators against NumPy: losses, scores, and what an unseen user is given."""
 
 import numpy as np
 import pytest
 import torch
 
-from diffrec_cli.config import DiffusionConfig
-from diffrec_cli.config.comparators import (
+from diffrec_cli.catalogue.comparators import (
     ACVAEConfig,
     CDAEConfig,
     CodigemConfig,
@@ -15,22 +14,23 @@ from diffrec_cli.config.comparators import (
     MultiDAEPlusConfig,
     MultiVAEConfig,
 )
+from diffrec_cli.config import DiffusionConfig, FitConfig
 from diffrec_cli.data.sequences import Rows, Sequences
 from diffrec_cli.models import likelihood
-from diffrec_cli.models.backend import NumpyBackend, TorchBackend
+from diffrec_cli.models.backend import Backend, NumpyBackend, TorchBackend
 from diffrec_cli.models.build import stored_weights
 from diffrec_cli.models.comparators import acvae
 from diffrec_cli.models.comparators.acvae import ACVAE
+from diffrec_cli.models.comparators.acvae_inference import ACVAEScorer, latest, padded
 from diffrec_cli.models.comparators.autoencoders import CDAE, MultiDAE, MultiDAEPlus, MultiVAE
 from diffrec_cli.models.comparators.bpr import draw_pairs
-from diffrec_cli.models.comparators.build import comparator_scorer
 from diffrec_cli.models.comparators.codigem import Codigem
+from diffrec_cli.models.comparators.factors_inference import FactorScorer, FoldIn
 from diffrec_cli.models.comparators.lightgcn import LightGCN
 from diffrec_cli.models.comparators.mf import MF
 from diffrec_cli.models.comparators.network import normalized
-from diffrec_cli.models.comparators.scoring import FactorScorer, FoldIn
-from diffrec_cli.models.comparators.sequences import SequenceScorer, latest, padded
-from diffrec_cli.models.trainable import Draws
+from diffrec_cli.models.scorer import Scorer, build_scorer
+from diffrec_cli.models.trainable import Draws, Trainable
 
 ITEMS, USERS = 11, 4
 BACKEND = TorchBackend("cpu")
@@ -61,6 +61,12 @@ def draws() -> Draws:
 
 def loss_of(model, rows: Rows) -> float:
     return model.loss(rows, BACKEND, draws()).item()
+
+
+def scorer_of(model: Trainable, backend: Backend) -> Scorer:
+    """Return the scorer that the model's row names, over what would be stored."""
+    weights = stored_weights(model.scoring_weights())
+    return build_scorer(FitConfig(comparator=model.config), weights, backend)
 
 
 def arrays_of(model) -> dict[str, np.ndarray]:
@@ -109,9 +115,7 @@ class TestAutoencoders:
         expected = -(x * log_softmax(scores)).sum(axis=1).mean()
         assert loss_of(model, rows) == pytest.approx(expected, rel=1e-5)
         for backend in (NumpyBackend(), BACKEND):
-            scorer = comparator_scorer(
-                model.config, stored_weights(model.scoring_weights()), backend
-            )
+            scorer = scorer_of(model, backend)
             found = np.asarray(scorer.scores(rows))
             np.testing.assert_allclose(found, scores, rtol=1e-4, atol=1e-5)
 
@@ -135,7 +139,7 @@ class TestAutoencoders:
         # Half of the cap at the first of two updates, the whole of it from the second on.
         for beta in (0.25, 0.5, 0.5):
             assert loss_of(model, rows) == pytest.approx(error + beta * divergence, rel=1e-4)
-        scorer = comparator_scorer(config, stored_weights(model.scoring_weights()), NumpyBackend())
+        scorer = scorer_of(model, NumpyBackend())
         np.testing.assert_allclose(scorer.scores(rows), scores, rtol=1e-4, atol=1e-5)
 
     def test_multidae_plus_is_multidae_where_there_is_no_noise(self, rows: Rows) -> None:
@@ -159,15 +163,15 @@ class TestAutoencoders:
             "sigmoid": lambda a: 1 / (1 + np.exp(-a)),
             "relu": lambda a: np.maximum(a, 0),
         }[activation]
-        known, stranger = (
+        known, unseen = (
             function(x @ w["W_in"] + w["b_in"] + u) @ w["V"].T + w["b_out"]
             for u in (w["users"], 0.0)
         )
         assert loss_of(model, rows) == pytest.approx(((x - known) ** 2).sum(1).mean(), rel=1e-5)
-        scorer = comparator_scorer(config, stored_weights(model.scoring_weights()), NumpyBackend())
+        scorer = scorer_of(model, NumpyBackend())
         np.testing.assert_allclose(scorer.scores(rows), known, rtol=1e-4, atol=1e-5)
         unknown = Rows(np.full(USERS, -1), rows.indptr, rows.items, rows.values)
-        np.testing.assert_allclose(scorer.scores(unknown), stranger, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(scorer.scores(unknown), unseen, rtol=1e-4, atol=1e-5)
 
     def test_dropout_leaves_out_interactions(self, rows: Rows) -> None:
         kept, dropped = (
@@ -182,14 +186,12 @@ class TestAutoencoders:
 
 
 class TestCODIGEM:
-    def test_lists_hang_on_the_first_autoencoder_alone(self, rows: Rows) -> None:
+    def test_lists_depend_on_the_first_autoencoder_alone(self, rows: Rows) -> None:
         config = CodigemConfig(T=3, dim=4, dropout=0.0)
         model = Codigem(config, ITEMS, generator())
 
         def scores() -> np.ndarray:
-            scorer = comparator_scorer(
-                config, stored_weights(model.scoring_weights()), NumpyBackend()
-            )
+            scorer = scorer_of(model, NumpyBackend())
             return np.asarray(scorer.scores(rows))
 
         before = scores()
@@ -209,7 +211,7 @@ class TestCODIGEM:
     def test_the_loss_of_one_step_without_noise(self, rows: Rows, x: np.ndarray) -> None:
         config = CodigemConfig(T=1, step_beta=1e-12, dim=4, dropout=0.0, loss="square")
         model = Codigem(config, ITEMS, generator())
-        scorer = comparator_scorer(config, stored_weights(model.scoring_weights()), NumpyBackend())
+        scorer = scorer_of(model, NumpyBackend())
         expected = ((x - scorer.scores(rows)) ** 2).sum(axis=1).mean()
         assert loss_of(model, rows) == pytest.approx(expected, rel=1e-4)
 
@@ -257,7 +259,7 @@ class TestFactors:
         torch.testing.assert_close(model.embedding.grad, dense @ weights)
 
     @pytest.mark.parametrize("backend", [NumpyBackend(), BACKEND], ids=["numpy", "torch"])
-    def test_a_stranger_gets_the_ridge_regression_on_the_items(self, rows: Rows, backend) -> None:
+    def test_a_unseen_gets_the_ridge_regression_on_the_items(self, rows: Rows, backend) -> None:
         rng = np.random.default_rng(1)
         U, V = (rng.normal(size=(n, 3)).astype(np.float32) for n in (USERS, ITEMS))
         scorer = FactorScorer({"user_factors": U, "item_factors": V}, backend, FoldIn(2, 0.5, 3))
@@ -300,7 +302,7 @@ class TestSequences:
             last = read[np.arange(USERS), np.maximum(lengths - 1, 0)]
             expected = model._code(last, draws()).numpy()
         with torch.no_grad():
-            found = SequenceScorer(config, stored_weights(model.scoring_weights()), backend).hidden(
+            found = ACVAEScorer(config, stored_weights(model.scoring_weights()), backend).hidden(
                 rows
             )
         someone = lengths > 0

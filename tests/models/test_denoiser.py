@@ -9,7 +9,7 @@ from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import NumpyBackend
 from diffrec_cli.models.build import build_model, stored_weights
 from diffrec_cli.models.denoiser import Denoiser, sinusoidal_embedding
-from diffrec_cli.models.scoring import build_scorer
+from diffrec_cli.models.scorer import build_scorer
 
 ITEMS = 31
 

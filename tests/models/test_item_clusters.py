@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffrec_cli.config.comparators import LightGCNConfig
+from diffrec_cli.catalogue.comparators import LightGCNConfig
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import ConfigError

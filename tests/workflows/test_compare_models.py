@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from diffrec_cli import workflows
+from diffrec_cli.catalogue import preset
 from diffrec_cli.data import store as datasets
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import DeviceError, UsageError
-from diffrec_cli.presets import preset
 from diffrec_cli.workflows import compare_models
 from diffrec_cli.workflows.experiments import trial_process
 from diffrec_cli.workflows.experiments.trials import Cells, Task, measure

@@ -112,7 +112,7 @@ def test_shards_together_are_the_whole_in_order(shop: str, tmp_path: Path) -> No
         lines += rows
     whole = (tmp_path / "whole.csv").read_text().splitlines()[1:]
     assert [line.rpartition(",")[0] for line in lines] == [w.rpartition(",")[0] for w in whole]
-    # A shard's batches are of other sizes, for which some processors round the last digit otherwise.
+    # Batches of other sizes: some processors then round the last digit otherwise.
     scores = [[float(line.rpartition(",")[2]) for line in part] for part in (lines, whole)]
     assert scores[0] == pytest.approx(scores[1], rel=1e-6)
     users = [line.split(",")[0] for line in lines[::5]]

@@ -8,7 +8,7 @@ import pytest
 from diffrec_cli import workflows
 from diffrec_cli.errors import UsageError
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
-from diffrec_cli.models.scoring import build_scorer
+from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.ranking.reasons import gains
 from diffrec_cli.registry import versions as registry
 from tests.movielens import MOVIELENS

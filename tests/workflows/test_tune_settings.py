@@ -7,10 +7,10 @@ import pytest
 from filelock import FileLock
 
 from diffrec_cli import workflows
+from diffrec_cli.catalogue import own_preset, preset
 from diffrec_cli.data import store as datasets
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import LockedError, MissingExtraError, UsageError
-from diffrec_cli.presets import own_preset, preset
 from diffrec_cli.workflows import tune_settings
 from diffrec_cli.workflows.progress import Event, Note, silent
 

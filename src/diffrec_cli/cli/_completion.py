@@ -11,10 +11,10 @@ from pathlib import Path
 
 import typer
 
-from diffrec_cli.config import VARIANTS, closed_forms, variant_names
+from diffrec_cli.catalogue import PRESETS, VARIANTS, closed_forms, preset
+from diffrec_cli.catalogue import names as variant_names
 from diffrec_cli.errors import DiffrecError
 from diffrec_cli.paths import datasets_dir, is_name, presets_dir
-from diffrec_cli.presets import PRESETS, auto
 
 Names = Callable[[], list[str]]
 
@@ -98,7 +98,7 @@ def settings(context: typer.Context) -> list[str]:
     """Return how ``KEY=VALUE`` may begin, for the models that the command line names."""
     given = context.params.get("variant") or context.params.get("models") or "base"
     named = set(given.split(",")).intersection(variant_names())
-    return sorted({f"{key}=" for name in named for key in auto(name, users=1).values()})
+    return sorted({f"{key}=" for name in named for key in preset("auto", name, users=1).values()})
 
 
 device, precision = one_of(*DEVICES), one_of(*PRECISIONS)

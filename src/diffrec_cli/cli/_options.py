@@ -292,15 +292,3 @@ def _ratios(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.replace(",", ":").split(":"))
     except ValueError:
         raise UsageError(f"--ratios {text}: not numbers", "for example --ratios 7:1:2") from None
-
-
-def variant(text: str) -> str:
-    """Return the name if there is a model of that name."""
-    from diffrec_cli.config import COMPARATORS, RECENT, VARIANTS, variant_names
-
-    if text not in variant_names():
-        models = ", ".join([*VARIANTS, *COMPARATORS])
-        raise UsageError(
-            f"--variant {text}: unknown", f"one of: {models}; {RECENT} after it weighs by recency"
-        )
-    return text

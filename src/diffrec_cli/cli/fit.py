@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from diffrec_cli.catalogue import PRESETS
 from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._charts import ASCII, BLOCKS, sparkline
 from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, filled, flat, make_table, report, screen
-from diffrec_cli.presets import PRESETS
 
 EXAMPLES = examples(
     "diffrec fit ratings.csv --items movies.csv --variant lt",
@@ -186,7 +186,7 @@ def fit(
     values: dict[str, Any] = {key: v for key, v in shorthands.items() if v is not None}
     fitted = workflows.fit(
         list(data),
-        variant=o.variant(variant),
+        variant=variant,
         corruption=corruption,
         name=name,
         preset=preset,

@@ -37,7 +37,7 @@ def quickstart(
     """
     from diffrec_cli import workflows
 
-    toured = workflows.quickstart(variant=o.variant(variant), device=device, listener=screen)
+    toured = workflows.quickstart(variant=variant, device=device, listener=screen)
     screen.close()
     payload = toured.to_dict()
     rows = [flat(row) for row in payload["recommendations"]]

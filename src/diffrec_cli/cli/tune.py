@@ -65,7 +65,7 @@ def tune(
 
     tuned = workflows.tune(
         list(data),
-        variant=o.variant(variant),
+        variant=variant,
         trials=trials,
         budget=o.duration(budget),
         jobs=jobs,

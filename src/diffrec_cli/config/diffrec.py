@@ -1,4 +1,4 @@
-"""Settings that come in groups: of the diffusion, its networks, the input and the training.
+"""Settings of DiffRec and of training, in groups.
 
 Field names are the keys of ``--set key=value`` and, where the paper has a symbol, the paper's.
 """
@@ -63,45 +63,6 @@ class DiffusionConfig:
         choice("prediction", self.prediction, ("x0", "epsilon"))
         choice("step_sampling", self.step_sampling, ("importance", "uniform"))
         check(self.prediction == "x0" or self.s > 0, "s", self.s, "above 0 to predict epsilon")
-
-
-@dataclass(frozen=True)
-class SmoothingConfig:
-    """Corruption by smoothing on the item graph, and the denoiser that goes with it."""
-
-    T: int = 3
-    """Steps."""
-    a: float = 1.5
-    """How far x_T lies on the way to the smoothed history: 1 is there, above goes beyond."""
-    rho: float = 0.5
-    """Share of what a step back keeps of x_t besides the prediction."""
-    rank: int = 128
-    """Eigenvectors of the graph that smoothing reads."""
-    dim: int = 200
-    """Size of an item's embedding."""
-    dropout: float = 0.5
-    """Dropout on the history that the denoiser reads in training."""
-    kept_weight: float = 0.5
-    """Weight of the errors where dropout left an interaction, 1 being that of all others: the less,
-    the less pays copying."""
-    reads_z: bool = True
-    """Whether the denoiser reads x_t; without it, the history alone."""
-    adds_smooth: bool = True
-    """Whether the smoothed history is added behind the item product."""
-    bias: bool = True
-    """Whether an item has a bias: what everybody is recommended, whatever the history."""
-
-    def __post_init__(self) -> None:
-        """Check every field and name the one that is wrong."""
-        check(1 <= self.T <= MAX_STEPS, "T", self.T, f"1 to {MAX_STEPS}")
-        check(self.a >= 0, "a", self.a, "0 or more")
-        check(0 <= self.rho <= 1, "rho", self.rho, "0 to 1")
-        check(self.rank >= 1, "rank", self.rank, "1 or more")
-        check(self.dim >= 1, "dim", self.dim, "1 or more")
-        check(0 <= self.dropout < 1, "dropout", self.dropout, "0 or more and below 1")
-        check(0 <= self.kept_weight <= 1, "kept_weight", self.kept_weight, "0 to 1")
-        counts = self.dropout > 0 or self.kept_weight > 0
-        check(counts, "kept_weight", self.kept_weight, "above 0 without dropout")
 
 
 @dataclass(frozen=True)

@@ -6,28 +6,26 @@ import dataclasses
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from diffrec_cli.config.comparators import COMPARATORS, Comparator
 from diffrec_cli.config.diffrec import (
     DenoiserConfig,
     DiffusionConfig,
     LatentConfig,
-    SmoothingConfig,
     TemporalConfig,
     TrainingConfig,
+)
+from diffrec_cli.config.models import (
+    COMPARATORS,
+    CORRUPTIONS,
+    RECENT,
+    Comparator,
+    CorruptionConfig,
 )
 from diffrec_cli.config.values import check, convert
 from diffrec_cli.errors import ConfigError
 
-#: The variants of DiffRec.
-VARIANTS = ("base", "l", "t", "lt")
-#: What corrupts histories.
-CORRUPTIONS = ("gaussian", "smoothing")
-#: Ends the name of a variant whose corruption is smoothing.
-SMOOTHING = "+smoothing"
-#: Ends the name of a model that is no DiffRec when its input is weighted by order.
-RECENT = "-t"
+Settings = TypeVar("Settings", bound=Comparator | CorruptionConfig)
 
 
 @dataclass(frozen=True)
@@ -35,10 +33,10 @@ class FitConfig:
     """Everything that decides what a fit computes.
 
     A variant is a composition: with :class:`LatentConfig` the diffusion runs in the
-    latent space, with :class:`TemporalConfig` the input is weighted by order, with
-    :class:`SmoothingConfig` histories are corrupted by smoothing and have a denoiser of
-    that kind. With a :class:`Comparator` it is that model instead of DiffRec, and only the
-    groups that the model reads mean anything.
+    latent space, with :class:`TemporalConfig` the input is weighted by order, with a
+    :class:`CorruptionConfig` histories are corrupted in that way instead of by the paper's
+    noise. With a :class:`Comparator` it is that model instead of DiffRec. Only the groups
+    that the model reads mean anything.
     """
 
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
@@ -46,28 +44,41 @@ class FitConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     latent: LatentConfig | None = None
     temporal: TemporalConfig | None = None
-    smoothing: SmoothingConfig | None = None
+    corruption: CorruptionConfig | None = None
     comparator: Comparator | None = None
 
     def __post_init__(self) -> None:
-        """Check what hangs on several groups."""
+        """Check what depends on several groups."""
         if self.latent is not None and self.latent.warmup == "vae":
             warmup, epochs = self.latent.warmup_epochs, self.training.epochs
             check(warmup < epochs, "warmup_epochs", warmup, f"below epochs = {epochs}")
 
     @property
     def variant(self) -> str:
-        """Name of the variant, or of the comparator.
+        """Name of the variant, or of the model.
 
-        ``base``, ``l``, ``t`` or ``lt``, with ``+smoothing`` behind it if it smooths; a
-        comparator's ends in ``-t`` if its input is weighted by order.
+        ``base``, ``l``, ``t`` or ``lt``, with ``+NAME`` after it for another corruption than
+        the paper's; other models end in ``-t`` if their input is weighted by order.
         """
+        temporal = self.temporal is not None
         if self.comparator is not None:
-            return self.comparator.model + (RECENT if self.temporal is not None else "")
+            return self.comparator.model + (RECENT if temporal else "")
         if self.latent is not None:
-            return "l" if self.temporal is None else "lt"
-        variant = "base" if self.temporal is None else "t"
-        return variant if self.smoothing is None else variant + SMOOTHING
+            return "lt" if temporal else "l"
+        variant = "t" if temporal else "base"
+        return variant if self.corruption is None else f"{variant}+{self.corruption.name}"
+
+    def settings(self, kind: type[Settings]) -> Settings:
+        """Return the settings of the model, or of the corruption, that has this class of them."""
+        given = self.comparator or self.corruption
+        if not isinstance(given, kind):
+            raise TypeError(f"{self.variant} has no {kind.__name__}")
+        return given
+
+    @property
+    def of_corruption(self) -> Any:
+        """Settings of the corruption: the paper's, or another's."""
+        return self.corruption or self.diffusion
 
     @property
     def newest_weight(self) -> float:
@@ -89,34 +100,46 @@ class FitConfig:
         """Whether another seed gives another model."""
         return "seed" in self.keys()
 
-    def _groups(self) -> list[str]:
-        """Return the names of the groups of settings that mean something, in order."""
-        if self.comparator is None:
-            unread = () if self.smoothing is None else ("diffusion", "denoiser")
-            names = [name for name in _GROUPS if name not in unread]
-            return [name for name in names if getattr(self, name) is not None]
-        given = [*self.comparator.groups, "temporal", "comparator"]
-        return [name for name in given if getattr(self, name) is not None]
+    def _groups(self) -> dict[str, Any]:
+        """Return the groups of settings that mean something, by name."""
+        if self.comparator is not None:
+            names = [*self.comparator.groups, "temporal", "comparator"]
+        elif self.corruption is not None:
+            names = [*self.corruption.groups, "latent", "corruption", "temporal", "training"]
+        else:
+            names = list(_GROUPS)
+        groups = {name: getattr(self, name) for name in names}
+        return {name: group for name, group in groups.items() if group is not None}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return nested plain values, for JSON: the groups that mean something."""
-        plain: dict[str, Any] = {n: dataclasses.asdict(getattr(self, n)) for n in self._groups()}
+        """Return nested plain values, for JSON: the groups that mean something.
+
+        The settings of a corruption stand under its name.
+        """
+        plain = {name: dataclasses.asdict(group) for name, group in self._groups().items()}
         if self.comparator is not None:
             plain["comparator"] = {"model": self.comparator.model, **plain["comparator"]}
+        if self.corruption is not None and self.comparator is None:
+            plain[self.corruption.name] = plain.pop("corruption")
         return plain
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> FitConfig:
-        """Rebuild what :meth:`to_dict` gave; unknown fields are an error."""
-        groups = {
-            name: _from_plain(group, values[name])
-            for name, group in _GROUPS.items()
-            if values.get(name) is not None
-        }
-        if (comparator := values.get("comparator")) is not None:
-            fields = dict(comparator)
-            kind = _comparator(fields.pop("model", None))
-            groups["comparator"] = _from_plain(kind, fields)
+        """Rebuild what :meth:`to_dict` gave; unknown fields are an error.
+
+        Models and corruptions are those of the catalogue
+        (:func:`diffrec_cli.catalogue.read_config`).
+        """
+        groups: dict[str, Any] = {}
+        for name, fields in values.items():
+            if name == "comparator":
+                kind = _comparator(fields.get("model"))
+                own = {key: value for key, value in fields.items() if key != "model"}
+                groups[name] = _from_plain(kind, own)
+            elif name in CORRUPTIONS:
+                groups["corruption"] = _from_plain(CORRUPTIONS[name], fields)
+            elif name in _GROUPS and fields is not None:
+                groups[name] = _from_plain(_GROUPS[name], fields)
         return FitConfig(**groups)
 
     def with_values(self, values: Mapping[str, Any]) -> FitConfig:
@@ -152,16 +175,12 @@ class FitConfig:
         )
 
     def _field(self, key: str) -> tuple[str, str, Any]:
-        for group in self._groups():
-            kind = type(getattr(self, group))
+        for group, settings in self._groups().items():
+            kind = type(settings)
             if name := _has(kind, key):
                 return group, name, typing.get_type_hints(kind)[name]
-        others = [
-            _GROUP_VARIANTS[name]
-            for name, kind in _GROUPS.items()
-            if self.comparator is None and _has(kind, key)
-        ]
-        fix = f"fit --variant {others[0]}" if others else self._known_keys()
+        other = _variant_with(key) if self.comparator is None else None
+        fix = f"fit --variant {other}" if other else self._known_keys()
         raise ConfigError(f"--set {key}: variant {self.variant} has no such setting", fix)
 
     def _known_keys(self) -> str:
@@ -174,80 +193,11 @@ class FitConfig:
 
     def values(self) -> dict[str, Any]:
         """Return all settings of this variant by the names that :meth:`with_values` takes."""
-        groups = [getattr(self, name) for name in self._groups()]
         return {
             field.name.rstrip("_"): getattr(group, field.name)
-            for group in groups
+            for group in self._groups().values()
             for field in dataclasses.fields(group)
         }
-
-
-def variant_names() -> list[str]:
-    """Return the name of every model that can be fitted, recency-weighted ones included."""
-    recent = [f"{name}{RECENT}" for name, kind in COMPARATORS.items() if kind.weighted]
-    smooth = [f"{name}{SMOOTHING}" for name in ("base", "t")]
-    return [*VARIANTS, *smooth, *COMPARATORS, *recent, *_SHORT]
-
-
-def is_diffrec(variant: str) -> bool:
-    """Tell whether a name is of DiffRec, whatever its corruption."""
-    return variant.removesuffix(SMOOTHING) in VARIANTS
-
-
-def full_name(variant: str) -> str:
-    """Return the whole name of a model: ``popularity`` for ``pop``, any other as it is."""
-    return _SHORT.get(variant, variant)
-
-
-def corrupted(variant: str, corruption: str) -> str:
-    """Return the name of a variant with this corruption.
-
-    Raises
-    ------
-    ConfigError
-        There is no such corruption, or the variant does not go with it.
-
-    Examples
-    --------
-    >>> corrupted("t", "smoothing")
-    't+smoothing'
-    """
-    if corruption not in CORRUPTIONS:
-        raise ConfigError(
-            f"--corruption {corruption}: unknown", f"one of: {', '.join(CORRUPTIONS)}"
-        )
-    if corruption == "gaussian" or variant.endswith(SMOOTHING):
-        return variant
-    if f"{variant}{SMOOTHING}" not in variant_names():
-        raise ConfigError(
-            f"--corruption {corruption}: not with variant {variant}", "use --variant base or t"
-        )
-    return variant + SMOOTHING
-
-
-def as_file_name(variant: str) -> str:
-    """Return the name of a model as it may stand in the name of a file.
-
-    Examples
-    --------
-    >>> as_file_name("multidae++"), as_file_name("t+smoothing")
-    ('multidaepp', 't-smoothing')
-    """
-    return variant.replace(SMOOTHING, SMOOTHING.replace("+", "-")).replace("+", "p")
-
-
-def closed_forms() -> list[str]:
-    """Return the names of the models that have no epochs."""
-    return [
-        name
-        for name in variant_names()
-        if not is_diffrec(name) and "training" not in comparator_class(name).groups
-    ]
-
-
-def comparator_class(variant: str) -> type[Comparator]:
-    """Return the settings' class of a comparator by its name, with or without ``-t``."""
-    return COMPARATORS[full_name(variant).removesuffix(RECENT)]
 
 
 def _comparator(model: Any) -> type[Comparator]:
@@ -256,24 +206,23 @@ def _comparator(model: Any) -> type[Comparator]:
     return COMPARATORS[model]
 
 
+#: Groups by name, in the order in which they are stored.
 _GROUPS: dict[str, type[Any]] = {
     "diffusion": DiffusionConfig,
     "denoiser": DenoiserConfig,
     "latent": LatentConfig,
-    "smoothing": SmoothingConfig,
     "temporal": TemporalConfig,
     "training": TrainingConfig,
 }
+_GROUP_VARIANTS = {"latent": "l or lt", "temporal": "t or lt"}
 
 
-_SHORT = {"pop": "popularity"}
-_GROUP_VARIANTS = {
-    "latent": "l or lt",
-    "temporal": "t or lt",
-    "smoothing": "base+smoothing",
-    "diffusion": "base",
-    "denoiser": "base",
-}
+def _variant_with(key: str) -> str | None:
+    """Return a variant of DiffRec that has a setting of this name, if there is one."""
+    for name, kind in {**_GROUPS, **CORRUPTIONS}.items():
+        if _has(kind, key):
+            return f"base+{name}" if name in CORRUPTIONS else _GROUP_VARIANTS.get(name, "base")
+    return None
 
 
 def _has(group: type[Any], key: str) -> str | None:

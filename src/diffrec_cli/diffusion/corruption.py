@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec_cli import catalogue
+from diffrec_cli.config import FitConfig
+
 if TYPE_CHECKING:
-    from torch import Tensor, device, dtype
+    from torch import Generator, Tensor, device, dtype
 
 Array = Any  # np.ndarray or torch.Tensor: only operators are used
 Table = NDArray[np.float64]
@@ -34,12 +37,26 @@ class Corruption:
         (T + 1,) weight of the loss at step t; entry 0 unused.
     T_prime
         Steps that corrupt the history where the reversal starts.
+    by_importance
+        Whether steps are drawn by Eq. 14 in training, else by Eq. 13.
     """
 
-    def __init__(self, forward: Table, back: Table, weights: Table, T_prime: int) -> None:
-        self.T, self.T_prime = len(forward) - 1, T_prime
+    def __init__(
+        self,
+        forward: Table,
+        back: Table,
+        weights: Table,
+        T_prime: int,
+        *,
+        by_importance: bool = False,
+    ) -> None:
+        self.T, self.T_prime, self.by_importance = len(forward) - 1, T_prime, by_importance
         self.forward, self.back, self.weights = forward, back, weights
         self._tables: dict[tuple[str, device, dtype], Tensor] = {}
+
+    def mixed_in(self, x_0: Tensor, generator: Generator) -> Tensor:
+        """Return y, (B, D): what is mixed into dense histories in training."""
+        raise NotImplementedError
 
     def corrupt(self, x_0: Tensor, t: Tensor, y: Tensor) -> Tensor:
         """Return x_t, each row at a step of its own.
@@ -75,6 +92,24 @@ class Corruption:
         x = out * prediction + keep * x_t
         return x if y is None else x + of_y[0] * y
 
+    def target(self, x_0: Tensor, y: Tensor) -> Tensor:
+        """Return what the denoiser is to predict, (B, D): x_0 itself."""
+        return x_0
+
+    def predicted_x0(self, prediction: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """Return the x_0 that a prediction of the denoiser at step t means, (B, D)."""
+        return prediction
+
+    def losses(self, prediction: Tensor, target: Tensor, t: Tensor) -> Tensor:
+        """Return the weighted loss L_t of each sample, (B,): the mean over D, where Eq. 9 sums.
+
+        It is computed in the precision of the target, whatever that of the prediction.
+        """
+        from torch.nn.functional import mse_loss  # one pass each way, where operators take three
+
+        error = mse_loss(prediction.to(target.dtype), target, reduction="none").mean(dim=1)  # (B,)
+        return error * self._at("weights", t, error)
+
     def _at(self, table: str, t: Tensor, like: Tensor) -> Tensor:
         """Look up rows of a table at steps t, in the precision of the tensor that they meet.
 
@@ -87,3 +122,10 @@ class Corruption:
             values = torch.as_tensor(getattr(self, table), dtype=like.dtype)
             self._tables[key] = values.to(t.device)
         return self._tables[key][t]
+
+
+def corruption_of(config: FitConfig) -> Corruption:
+    """Return the corruption that a variant of DiffRec is trained with."""
+    row = catalogue.corruption_of(config)
+    corruption: Corruption = row.corruption(config.of_corruption)
+    return corruption

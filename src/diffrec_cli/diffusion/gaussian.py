@@ -11,11 +11,11 @@ from diffrec_cli.diffusion.corruption import Corruption, Table
 from diffrec_cli.diffusion.schedule import linear_schedule
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Generator, Tensor
 
 
 class Gaussian(Corruption):
-    """Gaussian noise; what it mixes into x_0 is eps (Eq. 3), which the step back needs no more.
+    """Gaussian noise; what it mixes into x_0 is eps (Eq. 3), which the step back no longer needs.
 
     The weights (Eq. 9 to 12) are of the squared error of the *predicted quantity*, x_0 or eps; so
     is what the step back (Eq. 10) takes as the prediction.
@@ -33,7 +33,9 @@ class Gaussian(Corruption):
         )
         forward = np.stack([np.sqrt(self.schedule.alpha_bar), np.sqrt(self.schedule.noise)], axis=1)
         weights = self._loss_weights(config.weighted_loss)
-        super().__init__(forward, self._reverse_coefficients(forward), weights, config.T_prime)
+        back = self._reverse_coefficients(forward)
+        by_importance = config.step_sampling == "importance"
+        super().__init__(forward, back, weights, config.T_prime, by_importance=by_importance)
 
     def _loss_weights(self, weighted: bool) -> Table:
         """Eq. 11 (times two) for t > 1 and Eq. 12 for t = 1.
@@ -56,23 +58,19 @@ class Gaussian(Corruption):
         # x_0 = (x_t - noise eps) / signal, put into mu = c_1 x_0 + c_2 x_t.
         return np.stack([-c_1 * noise / signal, c_1 / signal + c_2], axis=1)
 
+    def mixed_in(self, x_0: Tensor, generator: Generator) -> Tensor:
+        """Draw eps, (B, D)."""
+        from diffrec_cli.diffusion.randomness import normal_like
+
+        return normal_like(x_0, generator)
+
+    def target(self, x_0: Tensor, y: Tensor) -> Tensor:
+        """Return what the denoiser is to predict, (B, D): x_0 or eps."""
+        return x_0 if self.predicts_x0 else y
+
     def predicted_x0(self, prediction: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         """Return the x_0 that a prediction of the denoiser at step t means, (B, D)."""
         if self.predicts_x0:
             return prediction
         scale = self._at("forward", t, x_t)
         return (x_t - scale[:, 1:] * prediction) / scale[:, :1]
-
-    def target(self, x_0: Tensor, eps: Tensor) -> Tensor:
-        """Return what the denoiser is to predict, (B, D)."""
-        return x_0 if self.predicts_x0 else eps
-
-    def losses(self, prediction: Tensor, target: Tensor, t: Tensor) -> Tensor:
-        """Return the weighted loss L_t of each sample, (B,): the mean over D, where Eq. 9 sums.
-
-        It is computed in the precision of the target, whatever that of the prediction.
-        """
-        from torch.nn.functional import mse_loss  # one pass each way, where operators take three
-
-        error = mse_loss(prediction.to(target.dtype), target, reduction="none").mean(dim=1)  # (B,)
-        return error * self._at("weights", t, error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from diffrec_cli.config import SmoothingConfig
+from diffrec_cli.catalogue.corruptions import SmoothingConfig
 from diffrec_cli.diffusion.corruption import Corruption
 
 
@@ -26,7 +26,6 @@ class Smoothing(Corruption):
 
     Examples
     --------
-    >>> from diffrec_cli.config import SmoothingConfig
     >>> Smoothing(SmoothingConfig(T=2, a=1.0)).forward.tolist()
     [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
     """

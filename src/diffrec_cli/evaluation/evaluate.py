@@ -14,7 +14,7 @@ from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import DataError
 from diffrec_cli.evaluation.metrics import PER_USER, coverage, novelty, per_user
 from diffrec_cli.evaluation.segments import ACTIVITY, POPULARITY, Group, item_thirds, user_thirds
-from diffrec_cli.models.scoring import Scorer
+from diffrec_cli.models.scorer import Scorer
 from diffrec_cli.ranking.batches import rank
 
 HISTORIES = ("train", "train+valid")

@@ -1,4 +1,4 @@
-"""From settings to a model that learns, and from a model that learned to stored arrays."""
+"""From settings to a model to train, and from a trained model to stored arrays."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from diffrec_cli.catalogue import model_of
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Sequences
-from diffrec_cli.models.comparators.build import build_comparator
 from diffrec_cli.models.diffrec import DiffRec
 from diffrec_cli.models.latent import LatentDiffRec
-from diffrec_cli.models.smoothing import SmoothDiffRec
 from diffrec_cli.models.trainable import Trainable
 
 
@@ -35,19 +34,17 @@ def build_model(
     of_item
         (|I|,) group of each item; only and always for the latent variants.
     train
-        The interactions; always for comparators and smoothing.
+        The interactions: for the models that have a graph or a vector for each user.
     """
     generator = torch.Generator().manual_seed(config.training.seed)
-    if config.comparator is not None:
-        if train is None:
-            raise ValueError("a comparator needs the interactions")
-        return build_comparator(config, train, n_items, generator)
-    if config.smoothing is not None:
-        if train is None:
-            raise ValueError("smoothing needs the interactions")
-        return SmoothDiffRec(config.smoothing, train, n_items, generator)
+    row = model_of(config)
+    if row is not None:
+        if row.build is None:
+            raise ValueError(f"{config.variant} has no epochs")
+        model: Trainable = row.build(config, train, n_items, generator)
+        return model
     if config.latent is None:
-        return DiffRec(config, n_items, generator)
+        return DiffRec.of(config, train, n_items, generator)
     if of_item is None:
         raise ValueError("a latent model needs item groups")
     return LatentDiffRec(config, of_item, generator)

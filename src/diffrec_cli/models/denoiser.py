@@ -1,7 +1,7 @@
 """The denoising MLP of DiffRec: x_t and t in, a prediction of x_0 (or epsilon) out.
 
-It is written twice on purpose: :class:`Denoiser` learns (torch, dense batches,
-dropout), :class:`CollapsedDenoiser` infers (NumPy or torch, hidden-size steps).
+It is written twice on purpose: :class:`Denoiser` trains (torch, dense batches, dropout),
+:class:`~.denoiser_inference.CollapsedDenoiser` infers (NumPy or torch, hidden-size steps).
 Both read the same weights under the same names.
 """
 
@@ -15,8 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from diffrec_cli.config import DenoiserConfig
-from diffrec_cli.models.randomness import dropout
+from diffrec_cli.config import DenoiserConfig, FitConfig
+from diffrec_cli.data.sequences import Rows, Sequences
+from diffrec_cli.diffusion.corruption import Corruption
+from diffrec_cli.diffusion.randomness import dropout
+from diffrec_cli.models.backend import TorchBackend
+from diffrec_cli.models.trainable import Draws
 
 
 def sinusoidal_embedding(T: int, size: int) -> NDArray[np.float32]:
@@ -67,6 +71,7 @@ class Denoiser(nn.Module):
         generator: torch.Generator,
     ) -> None:
         super().__init__()
+        self.width = width
         self.rate = config.dropout
         self.normalize_input = config.normalize_input
         E = config.step_embedding
@@ -82,6 +87,30 @@ class Denoiser(nn.Module):
         self.b = nn.ParameterList(small(b, generator) for b in sizes[1:])
         self.V = xavier(width, sizes[-1], width + sizes[-1], generator)
         self.b_out = small(width, generator)
+
+    @classmethod
+    def of(
+        cls, config: FitConfig, train: Sequences | None, n_items: int, generator: torch.Generator
+    ) -> Denoiser:
+        """Return the denoiser of histories of `n_items` items."""
+        return cls(n_items, config.of_corruption.T, config.denoiser, generator)
+
+    def losses(
+        self, corruption: Corruption, rows: Rows, t: Tensor, backend: TorchBackend, draws: Draws
+    ) -> Tensor:
+        """Corrupt histories to their steps t (B,), predict, and return each one's loss, (B,)."""
+        x_0 = backend.dense(rows, self.width)  # (B, D)
+        y = corruption.mixed_in(x_0, draws.device)
+        x_t = corruption.corrupt(x_0, t, y)
+        target = corruption.target(x_0, y)
+        del x_0, y  # each is as wide as the catalogue
+        prediction = self(x_t, t, draws.device)
+        del x_t
+        return corruption.losses(prediction, target, t)
+
+    def scoring_weights(self) -> dict[str, Tensor]:
+        """Return the live arrays that :class:`CollapsedDenoiser` reads."""
+        return {f"denoiser.{name}": tensor for name, tensor in self.state_dict().items()}
 
     def forward(self, x_t: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
         """Predict, with dropout.

@@ -1,52 +1,69 @@
-"""DiffRec and T-DiffRec: diffusion over the interactions themselves."""
+"""DiffRec and T-DiffRec while they are trained: diffusion over the interactions themselves."""
 
 from __future__ import annotations
+
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from diffrec_cli.catalogue import corruption_of as corruption_row
 from diffrec_cli.config import FitConfig
-from diffrec_cli.data.sequences import Rows
-from diffrec_cli.diffusion.gaussian import Gaussian
+from diffrec_cli.data.sequences import Rows, Sequences
+from diffrec_cli.diffusion.corruption import Corruption, corruption_of
 from diffrec_cli.diffusion.importance import StepSampler
 from diffrec_cli.models.backend import TorchBackend
-from diffrec_cli.models.denoiser import Denoiser
-from diffrec_cli.models.randomness import normal_like
 from diffrec_cli.models.trainable import Draws, Trainable
 
 
+class ItemDenoiser(Protocol):
+    """What DiffRec asks of a denoiser of histories, a torch module."""
+
+    def losses(
+        self, corruption: Corruption, rows: Rows, t: Tensor, backend: TorchBackend, draws: Draws
+    ) -> Tensor:
+        """Corrupt histories to their steps t (B,), predict, and return each one's loss, (B,)."""
+
+    def scoring_weights(self) -> dict[str, Tensor]:
+        """Return the live arrays that the row's scorer reads."""
+
+
 class DiffRec(Trainable):
-    """DiffRec (paper, sections 3.1 and 3.2) while it learns.
+    """DiffRec (paper, sections 3.1 and 3.2), whatever corrupts histories and whatever denoises.
 
     Parameters
     ----------
-    config
-        Settings; ``config.latent`` plays no part here.
+    corruption
+        How histories are corrupted.
+    denoiser
+        What predicts them; a torch module.
     n_items
         |I|.
-    generator
-        Source of the initial weights, on the CPU.
     """
 
-    def __init__(self, config: FitConfig, n_items: int, generator: torch.Generator) -> None:
+    def __init__(self, corruption: Corruption, denoiser: Any, n_items: int) -> None:
         super().__init__()
-        self.n_items = n_items
-        self.gaussian = Gaussian(config.diffusion)
-        self.denoiser = Denoiser(n_items, config.diffusion.T, config.denoiser, generator)
-        self.sampler = StepSampler(
-            config.diffusion.T, by_importance=config.diffusion.step_sampling == "importance"
-        )
+        self.corruption, self.n_items = corruption, n_items
+        self.denoiser = denoiser
+        self.sampler = StepSampler(corruption.T, by_importance=corruption.by_importance)
+
+    @classmethod
+    def of(
+        cls, config: FitConfig, train: Sequences | None, n_items: int, generator: torch.Generator
+    ) -> DiffRec:
+        """Return the model of these settings; see :func:`~diffrec_cli.models.build.build_model`."""
+        denoiser = corruption_row(config).denoiser(config, train, n_items, generator)
+        return cls(corruption_of(config), denoiser, n_items)
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the mean loss of a batch of users: Algorithm 1, lines 3 to 7."""
-        x_0 = backend.dense(rows, self.n_items)  # (B, |I|)
         t, scale = self.sampler.draw(len(rows), draws.device)
-        eps = normal_like(x_0, draws.device)
-        x_t = self.gaussian.corrupt(x_0, t, eps)
-        target = self.gaussian.target(x_0, eps)
-        del x_0, eps  # each is as wide as the catalogue
-        prediction = self.denoiser(x_t, t, draws.device)
-        del x_t
-        losses = self.gaussian.losses(prediction, target, t)  # (B,)
+        losses = self.denoiser.losses(self.corruption, rows, t, backend, draws)  # (B,)
         self.sampler.tell(t, losses)
-        return (losses * scale).mean()
+        mean: Tensor = (losses * scale).mean()
+        return mean
+
+    def scoring_weights(self) -> dict[str, Any]:
+        """Return what the denoiser's scorer reads."""
+        weights: dict[str, Any] = self.denoiser.scoring_weights()
+        return weights

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from diffrec_cli.config import FitConfig, LatentConfig
 from diffrec_cli.data.sequences import Rows
-from diffrec_cli.diffusion.gaussian import Gaussian
+from diffrec_cli.diffusion.corruption import corruption_of
 from diffrec_cli.diffusion.importance import StepSampler
+from diffrec_cli.diffusion.randomness import sparse_dropout
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.denoiser import Denoiser, xavier
 from diffrec_cli.models.likelihood import divergence, multinomial, sample, wide
-from diffrec_cli.models.randomness import normal_like, sparse_dropout
 from diffrec_cli.models.trainable import Draws, Trainable
 from diffrec_cli.models.vae import PREFIX, Groups, GroupVAE
 
@@ -47,12 +47,11 @@ class LatentDiffRec(Trainable):
         self.config: LatentConfig = config.latent
         self.n_items = len(of_item)
         self.of_item = of_item
-        self.gaussian = Gaussian(config.diffusion)
+        self.corruption = corruption_of(config)
         self.vae = _vae_parameters(self.config, Groups(of_item), generator)
-        self.denoiser = Denoiser(self.config.z_dim, config.diffusion.T, config.denoiser, generator)
-        self.sampler = StepSampler(
-            config.diffusion.T, by_importance=config.diffusion.step_sampling == "importance"
-        )
+        T = self.corruption.T
+        self.denoiser = Denoiser(self.config.z_dim, T, config.denoiser, generator)
+        self.sampler = StepSampler(T, by_importance=self.corruption.by_importance)
         self.register_buffer("updates", torch.zeros(()))
         self.epoch = 1
         self._view: GroupVAE | None = None
@@ -91,12 +90,12 @@ class LatentDiffRec(Trainable):
     def _diffuse(self, z_0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return the predicted z_0, (B, z), and the mean diffusion loss: Algorithm 1 on z_0."""
         t, scale = self.sampler.draw(len(z_0), generator)
-        eps = normal_like(z_0, generator)
-        z_t = self.gaussian.corrupt(z_0, t, eps)
+        y = self.corruption.mixed_in(z_0, generator)
+        z_t = self.corruption.corrupt(z_0, t, y)
         prediction = self.denoiser(z_t, t, generator)
-        losses = self.gaussian.losses(prediction, self.gaussian.target(z_0, eps), t)
+        losses = self.corruption.losses(prediction, self.corruption.target(z_0, y), t)
         self.sampler.tell(t, losses)
-        return self.gaussian.predicted_x0(prediction, z_t, t), (losses * scale).mean()
+        return self.corruption.predicted_x0(prediction, z_t, t), (losses * scale).mean()
 
     def _vae_loss(
         self, vae: GroupVAE, z: Tensor, mean: Tensor, log_variance: Tensor, rows: Rows

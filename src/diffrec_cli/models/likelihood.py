@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from diffrec_cli.data.sequences import Rows
+from diffrec_cli.diffusion.randomness import normal_like
 from diffrec_cli.models.backend import Backend
-from diffrec_cli.models.randomness import normal_like
 
 
 def wide(x: Tensor) -> Tensor:
@@ -30,16 +30,20 @@ def logistic(logits: Tensor, rows: Rows, backend: Backend) -> Tensor:
 
 def square(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
     """Return ``|x - scores|^2``, averaged over users."""
-    scores = wide(scores)
-    length = float((rows.values**2).sum()) / len(scores)
-    return scores.square().sum() / len(scores) - 2 * _at(scores, rows, backend) + length
+    return squares(scores, rows, backend).mean()
 
 
-def square_at(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
-    """Return ``sum_i (x_i - scores_i)^2`` over the entries of x alone, averaged over users."""
+def squares(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
+    """Return ``|x - scores|^2`` of each user, (B,)."""
+    scores, values = wide(scores), backend.asarray(rows.values)
+    at = scores.view(-1)[_places(scores, rows, backend)]  # (nnz,)
+    return scores.square().sum(dim=1) + _by_user((values - 2 * at) * values, rows, backend)
+
+
+def squares_at(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
+    """Return ``sum_i (x_i - scores_i)^2`` of each user over the entries of x alone, (B,)."""
     errors = wide(scores.view(-1)[_places(scores, rows, backend)]) - backend.asarray(rows.values)
-    total: Tensor = errors.square().sum()
-    return total / len(scores)
+    return _by_user(errors.square(), rows, backend)
 
 
 def sample(mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Tensor:
@@ -58,6 +62,11 @@ def _at(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
     at = scores.view(-1)[_places(scores, rows, backend)]
     found: Tensor = (at * backend.asarray(rows.values)).sum()
     return found / len(scores)
+
+
+def _by_user(entries: Tensor, rows: Rows, backend: Backend) -> Tensor:
+    """Return the sums of each row's entries, (nnz,) -> (B,)."""
+    return entries.new_zeros(len(rows)).index_add(0, backend.asarray(rows.rows), entries)
 
 
 def _places(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:

@@ -45,7 +45,7 @@ class Trainable(nn.Module):
         return [{"params": list(self.parameters()), "lr": lr}]
 
     def scoring_weights(self) -> dict[str, Any]:
-        """Return the live arrays that :func:`~diffrec_cli.models.scoring.build_scorer` reads.
+        """Return the live arrays that :func:`~diffrec_cli.models.scorer.build_scorer` reads.
 
         They are views where they can be: build a new scorer after each change.
         """

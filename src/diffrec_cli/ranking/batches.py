@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from diffrec_cli.config import TemporalConfig
 from diffrec_cli.data.sequences import Rows, Sequences, temporal_weights
-from diffrec_cli.models.scoring import LinearScorer, Scorer
+from diffrec_cli.models.scorer import LinearScorer, Scorer
 from diffrec_cli.ranking.top_k import Lists, Mask, from_blocks, from_candidates, from_scores
 
 #: Memory that the scores of a batch may take.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec_cli.data.sequences import Rows
-from diffrec_cli.models.scoring import LinearScorer, Scorer
+from diffrec_cli.models.scorer import LinearScorer, Scorer
 
 Array = Any  # np.ndarray or torch.Tensor
 Items = NDArray[np.int64]

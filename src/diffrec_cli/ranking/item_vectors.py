@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec_cli.data.sequences import Rows
-from diffrec_cli.models.scoring import LinearScorer, Scorer
+from diffrec_cli.models.scorer import LinearScorer, Scorer
 
 _BATCH = 1024  # histories of one item that are read at a time
 

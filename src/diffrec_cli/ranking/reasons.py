@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from diffrec_cli.config import TemporalConfig
 from diffrec_cli.data.sequences import Sequences
-from diffrec_cli.models.scoring import LinearScorer, Scorer
+from diffrec_cli.models.scorer import LinearScorer, Scorer
 from diffrec_cli.ranking.batches import batch_size, input_rows
 
 _BATCH = 256  # histories that are read at a time

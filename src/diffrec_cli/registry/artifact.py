@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffrec_cli.catalogue import read_config
 from diffrec_cli.config import FitConfig
 from diffrec_cli.errors import ConfigError, CorruptError
 from diffrec_cli.files import read_record, sha256_file, system_error
@@ -77,7 +78,7 @@ class Artifact:
     def config(self) -> FitConfig:
         """Return its settings; raise :class:`CorruptError` if this diffrec knows no such."""
         with _reading(self.path / RECORD):
-            return FitConfig.from_dict(self.record.config)
+            return read_config(self.record.config)
 
     def epoch_log(self) -> list[dict[str, Any]]:
         """Return one entry an epoch, in order; raise :class:`CorruptError` if damaged."""

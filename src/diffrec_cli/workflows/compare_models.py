@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from diffrec_cli.config import FitConfig, ReadOptions, SplitOptions, full_name, variant_names
+from diffrec_cli.catalogue import Variant, draws, preset, space
+from diffrec_cli.config import FitConfig, ReadOptions, SplitOptions
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import DeviceError, MissingExtraError, UsageError
 from diffrec_cli.evaluation.evaluate import Evaluation
 from diffrec_cli.evaluation.significance import Paired, paired_randomisation
-from diffrec_cli.presets import preset
-from diffrec_cli.spaces import draws, space
 from diffrec_cli.training.devices import choose_device, choose_precision
 from diffrec_cli.training.loop import SELECTION_METRIC
 from diffrec_cli.workflows.experiments.trial_process import measure_apart
@@ -146,7 +145,7 @@ def compare(
     data, read, split, items, dataset_name
         As in :func:`~diffrec_cli.workflows.fit_model.fit`.
     models
-        Names of models, see :func:`~diffrec_cli.config.variant_names`.
+        Names of models, see :func:`~diffrec_cli.catalogue.names`.
     seeds
         Final fits of a model that draws anything, with seeds 1, 2, ...
     trials
@@ -166,7 +165,7 @@ def compare(
         A model is unknown, or there is nothing to compare.
     """
     _check(models, seeds, trials, budget)
-    models = list(dict.fromkeys(map(full_name, models)))
+    models = list(dict.fromkeys(str(Variant.parse(model, "--models")) for model in models))
     device = choose_device(device)
     dataset = dataset_of(
         data,
@@ -300,10 +299,6 @@ def _epochs_only(listener: Listener) -> Callable[[Event], None]:
 def _check(models: Sequence[str], seeds: int, trials: int, budget: float | None) -> None:
     if not models:
         raise UsageError("no model to compare", "for example --models base,t,ease,itemknn")
-    names = variant_names()
-    for model in models:
-        if model not in names:
-            raise UsageError(f"--models {model}: unknown", f"some of: {', '.join(names)}")
     if seeds < 1:
         raise UsageError(f"--seeds {seeds}: at least 1", "for example --seeds 3")
     if trials < 0:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from diffrec_cli.config import FitConfig, closed_forms
+from diffrec_cli.catalogue import closed_forms, preset
+from diffrec_cli.config import FitConfig
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.tables import check_target, write_file
 from diffrec_cli.errors import GateError, UsageError
@@ -20,8 +21,7 @@ from diffrec_cli.evaluation.metrics import METRICS, parse_metric
 from diffrec_cli.evaluation.significance import Paired, interval, paired_randomisation
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.baselines import fit_closed_form
-from diffrec_cli.models.scoring import Scorer, build_scorer
-from diffrec_cli.presets import preset
+from diffrec_cli.models.scorer import Scorer, build_scorer
 from diffrec_cli.ranking.batches import input_rows
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.registry.artifact import Artifact

@@ -8,16 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diffrec_cli.config import (
-    SMOOTHING,
-    ReadOptions,
-    SplitOptions,
-    as_file_name,
-    corrupted,
-    variant_names,
-)
-from diffrec_cli.presets import SPARSE
-from diffrec_cli.presets import own_preset as find_preset
+from diffrec_cli.catalogue import Variant, as_file_name, hint
+from diffrec_cli.catalogue import own_preset as find_preset
+from diffrec_cli.config import GAUSSIAN, ReadOptions, SplitOptions
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.registry.artifact import Artifact
 from diffrec_cli.registry.record import ModelRecord, TrainingFacts
@@ -34,8 +27,6 @@ from diffrec_cli.workflows.fitting.run_directories import discard_runs, epoch_lo
 from diffrec_cli.workflows.fitting.training import Learned, learn
 from diffrec_cli.workflows.prepare_data import dataset_of
 from diffrec_cli.workflows.progress import Listener, Note, Plan, silent
-
-SMOOTHING_ADVICE = "smoothing ranks better than noise on most logs: try --corruption smoothing"
 
 
 @dataclass(frozen=True)
@@ -151,8 +142,9 @@ def fit(
     chosen_precision = choose_precision(precision, chosen_device)
     if name is not None:
         check_model_name(name)
-    undecided = corruption is None and f"{variant}{SMOOTHING}" in variant_names()
-    variant = corrupted(variant, corruption or "gaussian")
+    meant = Variant.parse(variant).corrupted(corruption or GAUSSIAN)
+    if corruption is not None:
+        variant = str(meant)
     find_preset(preset, variant, users=1)  # a mistyped name must not cost a preparation
     dataset = dataset_of(
         data,
@@ -179,8 +171,8 @@ def fit(
     )
     decided = plan(job)
     listener(Plan(plan_line(decided), decided))
-    if undecided and preset == "auto" and dataset.train.size >= SPARSE * dataset.n_users:
-        listener(Note(SMOOTHING_ADVICE))
+    if corruption is None and preset == "auto" and (advice := hint(meant, **dataset.size)):
+        listener(Note(advice))
     if dry_run:
         return Fitted(None, decided)
     with memory_errors(chosen_device), ExitStack() as stack:

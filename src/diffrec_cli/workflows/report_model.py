@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec_cli.catalogue import preset
 from diffrec_cli.config import FitConfig, ReadOptions, SplitOptions
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import UsageError
-from diffrec_cli.presets import preset
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.registry.artifact import Artifact
 from diffrec_cli.registry.record import ModelRecord

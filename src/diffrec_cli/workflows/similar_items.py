@@ -20,7 +20,7 @@ from diffrec_cli.errors import UsageError
 from diffrec_cli.files import dump_json, incoming, storage_errors, sync_tree
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
 from diffrec_cli.models.output import Output
-from diffrec_cli.models.scoring import LinearScorer, Scorer
+from diffrec_cli.models.scorer import LinearScorer, Scorer
 from diffrec_cli.ranking.batches import input_rows
 from diffrec_cli.ranking.item_vectors import ItemVectors, has_vectors
 from diffrec_cli.ranking.top_k import Mask, from_scores

@@ -21,14 +21,21 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from diffrec_cli.config import FitConfig, as_file_name, full_name, variant_names
+from diffrec_cli.catalogue import (
+    Space,
+    Variant,
+    as_file_name,
+    check_own_name,
+    preset,
+    space,
+    write_own,
+)
+from diffrec_cli.config import FitConfig
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import DiffrecError, LockedError, MissingExtraError, UsageError
 from diffrec_cli.files import storage_errors
 from diffrec_cli.memory import available_memory
 from diffrec_cli.paths import tuning_dir
-from diffrec_cli.presets import check_own_name, preset, write_own
-from diffrec_cli.spaces import Space, space
 from diffrec_cli.training.devices import choose_device, choose_precision
 from diffrec_cli.training.loop import SELECTION_METRIC
 from diffrec_cli.workflows.fitting.plan import Job, plan
@@ -154,7 +161,7 @@ def tune(
         check_own_name(write_preset)
     device = choose_device(device)
     dataset = dataset_of(data, name=dataset_name, listener=listener)
-    variant = full_name(variant)
+    variant = str(Variant.parse(variant))
     config = preset("auto", variant, **dataset.size).with_values(values or {})
     if config.temporal is not None:
         dataset.require_order(variant)
@@ -179,9 +186,7 @@ def tune(
 
 
 def _check(variant: str, trials: int, budget: float | None, jobs: int) -> None:
-    if variant not in variant_names():
-        raise UsageError(f"--variant {variant}: unknown", f"one of: {', '.join(variant_names())}")
-    if not space(full_name(variant)):
+    if not space(variant):
         raise UsageError(f"{variant} has no settings to search for", "fit it as it is")
     for option, number in (("--trials", trials), ("--jobs", jobs)):
         if number < 1:

@@ -5,7 +5,7 @@ from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows, Sequences
 from diffrec_cli.models.backend import NumpyBackend
 from diffrec_cli.models.baselines import fit_closed_form
-from diffrec_cli.models.scoring import build_scorer
+from diffrec_cli.models.scorer import build_scorer
 
 USERS, ITEMS = 60, 25
 

@@ -8,16 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffrec_cli.config import closed_forms, comparator_class
+from diffrec_cli.catalogue import MODELS
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.errors import MissingExtraError
 from diffrec_cli.models import baselines
 from tests.models.baselines.conftest import fitted
 
-MODELS = sorted({comparator_class(name) for name in closed_forms()}, key=lambda kind: kind.model)
+KINDS = sorted(
+    (row.config for row in MODELS.values() if not row.trains), key=lambda kind: kind.model
+)
 
 
-@pytest.fixture(params=MODELS, ids=lambda kind: kind.model)
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.model)
 def model(request, train):
     return fitted(request.param(), train)[1]
 
@@ -51,14 +53,14 @@ def test_seen_items_are_not_masked(model, rows):
     assert (model.scores(rows)[0, seen] > -1e6).all()
 
 
-@pytest.mark.parametrize("kind", MODELS, ids=lambda kind: kind.model)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.model)
 def test_fitting_twice_gives_the_same_arrays(kind, train):
     first, second = (fitted(kind(), train)[0] for _ in range(2))
     for name, array in first.items():
         np.testing.assert_array_equal(array, second[name])
 
 
-@pytest.mark.parametrize("kind", MODELS, ids=lambda kind: kind.model)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.model)
 def test_recency_weights_change_what_is_learned(kind, train):
     heavier = Rows(train.users, train.indptr, train.items, train.values * 1.0)
     heavier.values[::2] *= 0.1
@@ -72,7 +74,7 @@ def test_recency_weights_change_what_is_learned(kind, train):
 def test_a_package_that_is_missing_is_named_with_its_extra(train, monkeypatch):
     monkeypatch.setitem(sys.modules, "implicit.cpu.als", None)
     with pytest.raises(MissingExtraError, match="ials needs the package 'implicit'") as caught:
-        fitted(comparator_class("ials")(), train)
+        fitted(MODELS["ials"].config(), train)
     assert caught.value.exit_code == 2
     assert "diffrec-cli[baselines]" in caught.value.fix
 
@@ -81,7 +83,7 @@ def test_importing_them_imports_no_heavy_library():
     code = (
         "import sys, diffrec_cli.models.baselines, diffrec_cli.evaluation.metrics,"
         " diffrec_cli.evaluation.significance, diffrec_cli.registry,"
-        " diffrec_cli.models.comparators.build\n"
+        " diffrec_cli.models.scorer\n"
         "heavy = {'torch', 'pandas', 'scipy', 'sklearn', 'implicit'} & set(sys.modules)\n"
         "sys.exit(' '.join(heavy) or 0)"
     )

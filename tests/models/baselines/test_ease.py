@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from diffrec_cli import memory
-from diffrec_cli.config.comparators import EASEConfig
+from diffrec_cli.catalogue.simple_models import EASEConfig
 from diffrec_cli.data.sequences import Rows, Sequences
 from diffrec_cli.errors import DeviceError, UsageError
 from diffrec_cli.evaluation.metrics import per_user

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from diffrec_cli.config.comparators import IALSConfig
+from diffrec_cli.catalogue.simple_models import IALSConfig
 from diffrec_cli.models.backend import TorchBackend
 from tests.models.baselines.conftest import fitted
 

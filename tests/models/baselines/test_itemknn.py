@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
-from diffrec_cli.config.comparators import ItemKNNConfig
+from diffrec_cli.catalogue.simple_models import ItemKNNConfig
 from diffrec_cli.errors import UsageError
 from diffrec_cli.models.baselines import _sparse
 from tests.models.baselines.conftest import fitted, rows_of

@@ -1,6 +1,6 @@
 import numpy as np
 
-from diffrec_cli.config.comparators import PopularityConfig
+from diffrec_cli.catalogue.simple_models import PopularityConfig
 from diffrec_cli.data.sequences import Rows
 from tests.models.baselines.conftest import fitted, rows_of
 

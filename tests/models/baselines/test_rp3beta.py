@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from diffrec_cli.config.comparators import RP3betaConfig
+from diffrec_cli.catalogue.simple_models import RP3betaConfig
 from tests.models.baselines.conftest import fitted, rows_of
 
 

@@ -3,7 +3,7 @@ import pytest
 from sklearn.linear_model import ElasticNet
 
 from diffrec_cli import memory
-from diffrec_cli.config.comparators import SLIMConfig
+from diffrec_cli.catalogue.simple_models import SLIMConfig
 from diffrec_cli.errors import DeviceError
 from tests.models.baselines.conftest import fitted
 

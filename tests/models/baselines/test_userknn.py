@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
-from diffrec_cli.config.comparators import UserKNNConfig
+from diffrec_cli.catalogue.simple_models import UserKNNConfig
 from diffrec_cli.data.sequences import Rows
 from tests.models.baselines.conftest import dense_of, fitted, rows_of
 

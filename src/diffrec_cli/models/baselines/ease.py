@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec_cli.config.comparators import EASEConfig
+from diffrec_cli.catalogue.simple_models import EASEConfig
+from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.memory import require_memory
 from diffrec_cli.models.backend import Backend
@@ -58,6 +59,11 @@ class EASEScorer:
         self.backend = backend
         self.B = backend.asarray(weights["B"])
         self.n_items = int(self.B.shape[0])
+
+    @classmethod
+    def of(cls, config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> EASEScorer:
+        """Return the scorer of these settings."""
+        return cls(weights, backend)
 
     def scores(self, rows: Rows) -> Any:
         """Return (B, items) products of the histories with the weights."""

@@ -5,19 +5,23 @@ Source: Hu, Koren and Volinsky, Collaborative filtering for implicit feedback da
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec_cli.config.comparators import IALSConfig
+from diffrec_cli.catalogue.simple_models import IALSConfig
+from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.errors import MissingExtraError
+from diffrec_cli.models.backend import Backend
 from diffrec_cli.models.baselines._sparse import matrix
+from diffrec_cli.models.comparators.factors_inference import FactorScorer, FoldIn
 
 
 def fit_ials(config: IALSConfig, train: Rows, n_items: int) -> dict[str, NDArray[Any]]:
-    """Return the factors of items, (items, dim); a user's follow from his history.
+    """Return the factors of items, (items, dim); a user's follow from their history.
 
     Raises
     ------
@@ -43,3 +47,9 @@ def fit_ials(config: IALSConfig, train: Rows, n_items: int) -> dict[str, NDArray
         )
         als.fit(weighted, show_progress=False)
     return {"item_factors": np.ascontiguousarray(als.item_factors, np.float32)}
+
+
+def ials_scorer(config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> FactorScorer:
+    """Return the scorer: every user's vector follows from their history."""
+    settings = config.settings(IALSConfig)
+    return FactorScorer(weights, backend, FoldIn(settings.confidence, 1.0, settings.regularization))

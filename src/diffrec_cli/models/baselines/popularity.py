@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec_cli.config.comparators import PopularityConfig
+from diffrec_cli.catalogue.simple_models import PopularityConfig
+from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import Backend, NumpyBackend
 
@@ -33,6 +34,13 @@ class PopularityScorer:
     def __init__(self, weights: Mapping[str, Any]) -> None:
         self.counts = np.asarray(weights["counts"], np.float32)
         self.n_items = len(self.counts)
+
+    @classmethod
+    def of(
+        cls, config: FitConfig, weights: Mapping[str, Any], backend: Backend
+    ) -> PopularityScorer:
+        """Return the scorer of these settings."""
+        return cls(weights)
 
     def scores(self, rows: Rows) -> NDArray[np.float32]:
         """Return (B, items) counts; the histories do not matter."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec_cli.config.comparators import RP3betaConfig
+from diffrec_cli.catalogue.simple_models import RP3betaConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.baselines._sparse import by_blocks, matrix, only_largest, stored
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec_cli.config.comparators import UserKNNConfig
+from diffrec_cli.catalogue.simple_models import UserKNNConfig
+from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import Backend, NumpyBackend
 from diffrec_cli.models.baselines._sparse import loaded, matrix, only_largest, stored
@@ -40,6 +41,11 @@ class UserKNNScorer:
         self.histories = loaded(weights, self.n_items)  # (users, items)
         self._of_items = self.histories.T.tocsr()
         self._lengths = _lengths(self.histories)
+
+    @classmethod
+    def of(cls, config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> UserKNNScorer:
+        """Return the scorer of these settings."""
+        return cls(config.settings(UserKNNConfig), weights)
 
     def scores(self, rows: Rows) -> NDArray[np.float32]:
         """Return (B, items) sums; a known user is no neighbour of himself."""

@@ -10,15 +10,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from diffrec_cli.config import DiffusionConfig
-from diffrec_cli.config.comparators import CDAEConfig, MultiDAEConfig, MultiVAEConfig
-from diffrec_cli.data.sequences import Rows
+from diffrec_cli.catalogue.comparators import (
+    CDAEConfig,
+    MultiDAEConfig,
+    MultiDAEPlusConfig,
+    MultiVAEConfig,
+)
+from diffrec_cli.config import DiffusionConfig, FitConfig
+from diffrec_cli.data.sequences import Rows, Sequences
 from diffrec_cli.diffusion.gaussian import Gaussian
+from diffrec_cli.diffusion.randomness import dropout, normal_like, sparse_dropout
 from diffrec_cli.models import likelihood
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.comparators.network import Network, normalized
 from diffrec_cli.models.denoiser import xavier
-from diffrec_cli.models.randomness import dropout, normal_like, sparse_dropout
 from diffrec_cli.models.trainable import Draws, Trainable
 
 LOSSES = {
@@ -92,6 +97,13 @@ class CDAE(Autoencoder):
         self.config = config
         self.users = xavier(n_users, config.dim, n_users + config.dim, generator)
 
+    @classmethod
+    def of(
+        cls, config: FitConfig, train: Sequences, n_items: int, generator: torch.Generator
+    ) -> CDAE:
+        """Return the model of these settings."""
+        return cls(config.settings(CDAEConfig), len(train), n_items, generator)
+
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the loss of reading histories under dropout."""
         network = self.network(backend)
@@ -106,6 +118,13 @@ class MultiDAE(Autoencoder):
     def __init__(self, config: MultiDAEConfig, n_items: int, generator: torch.Generator) -> None:
         super().__init__(n_items, _mirrored(config.dims), "tanh", generator)
         self.config = config
+
+    @classmethod
+    def of(
+        cls, config: FitConfig, train: Sequences, n_items: int, generator: torch.Generator
+    ) -> MultiDAE:
+        """Return the model of these settings."""
+        return cls(config.settings(MultiDAEConfig), n_items, generator)
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the negative log-likelihood of histories that were read under dropout."""
@@ -125,13 +144,20 @@ class MultiDAEPlus(MultiDAE):
 
     def __init__(
         self,
-        config: MultiDAEConfig,
+        config: MultiDAEPlusConfig,
         diffusion: DiffusionConfig,
         n_items: int,
         generator: torch.Generator,
     ) -> None:
         super().__init__(config, n_items, generator)
         self.gaussian = Gaussian(diffusion)
+
+    @classmethod
+    def of(
+        cls, config: FitConfig, train: Sequences, n_items: int, generator: torch.Generator
+    ) -> MultiDAEPlus:
+        """Return the model of these settings."""
+        return cls(config.settings(MultiDAEPlusConfig), config.diffusion, n_items, generator)
 
     def read(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return what the first layer gives for x_t at uniform steps t, (B, H_1)."""
@@ -151,6 +177,13 @@ class MultiVAE(Autoencoder):
         super().__init__(n_items, _mirrored(config.dims), "tanh", generator, variational=True)
         self.config = config
         self.register_buffer("updates", torch.zeros(()))
+
+    @classmethod
+    def of(
+        cls, config: FitConfig, train: Sequences, n_items: int, generator: torch.Generator
+    ) -> MultiVAE:
+        """Return the model of these settings."""
+        return cls(config.settings(MultiVAEConfig), n_items, generator)
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the negative log-likelihood plus beta times the KL divergence of the code."""

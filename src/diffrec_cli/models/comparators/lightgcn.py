@@ -13,11 +13,12 @@ from scipy.sparse import coo_array
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from diffrec_cli.config.comparators import LightGCNConfig
+from diffrec_cli.catalogue.comparators import LightGCNConfig
+from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows, Sequences
+from diffrec_cli.diffusion.randomness import dropout
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.comparators.bpr import bpr, draw_pairs
-from diffrec_cli.models.randomness import dropout
 from diffrec_cli.models.trainable import Draws, Trainable
 
 
@@ -65,6 +66,13 @@ class LightGCN(Trainable):
     def item_embeddings(self) -> Tensor:
         """Return the final item embeddings, (|I|, dim)."""
         return self.propagated(self.graph.whole)[self.n_users :].detach()
+
+    @classmethod
+    def of(
+        cls, config: FitConfig, train: Sequences, n_items: int, generator: torch.Generator
+    ) -> LightGCN:
+        """Return the model of these settings."""
+        return cls(config.settings(LightGCNConfig), train, n_items, generator)
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return BPR over one random item for every interaction of the rows."""

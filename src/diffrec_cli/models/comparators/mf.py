@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from diffrec_cli.config.comparators import MFConfig
-from diffrec_cli.data.sequences import Rows
+from diffrec_cli.catalogue.comparators import MFConfig
+from diffrec_cli.config import FitConfig
+from diffrec_cli.data.sequences import Rows, Sequences
+from diffrec_cli.diffusion.randomness import dropout
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.comparators.bpr import bpr, draw_pairs
-from diffrec_cli.models.randomness import dropout
 from diffrec_cli.models.trainable import Draws, Trainable
 
 
@@ -32,6 +33,13 @@ class MF(Trainable):
         self.config, self.n_users, self.n_items = config, n_users, n_items
         self.users = nn.Parameter(0.1 * torch.randn(n_users, config.dim, generator=generator))
         self.items = nn.Parameter(0.1 * torch.randn(n_items, config.dim, generator=generator))
+
+    @classmethod
+    def of(
+        cls, config: FitConfig, train: Sequences, n_items: int, generator: torch.Generator
+    ) -> MF:
+        """Return the model of these settings."""
+        return cls(config.settings(MFConfig), len(train), n_items, generator)
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return BPR over one random item for every interaction of the rows."""

@@ -24,7 +24,7 @@ from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.evaluation.evaluate import Evaluation, evaluate
 from diffrec_cli.files import storage_errors
 from diffrec_cli.models.backend import TorchBackend
-from diffrec_cli.models.scoring import build_scorer
+from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.paths import comparisons_dir
 from diffrec_cli.training.checkpoint import append_line
 from diffrec_cli.workflows.fitting.plan import Job

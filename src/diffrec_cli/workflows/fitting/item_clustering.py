@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from diffrec_cli.catalogue.comparators import LightGCNConfig
 from diffrec_cli.config import FitConfig, TrainingConfig
-from diffrec_cli.config.comparators import LightGCNConfig
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.reading.item_embeddings import read_embeddings
 from diffrec_cli.models.comparators.lightgcn import LightGCN

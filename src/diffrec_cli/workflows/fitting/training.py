@@ -17,7 +17,7 @@ from diffrec_cli.files import storage_errors
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.baselines import fit_closed_form, fitting_memory
 from diffrec_cli.models.build import array_size, build_model, parameter_count, stored_weights
-from diffrec_cli.models.scoring import build_scorer
+from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.models.trainable import Trainable
 from diffrec_cli.ranking.batches import input_rows
 from diffrec_cli.training.loop import Epoch, Trained, train

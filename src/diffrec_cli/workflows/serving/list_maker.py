@@ -16,7 +16,7 @@ from diffrec_cli.data.sequences import Rows
 from diffrec_cli.errors import UsageError
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
 from diffrec_cli.models.baselines.popularity import PopularityScorer
-from diffrec_cli.models.scoring import Scorer
+from diffrec_cli.models.scorer import Scorer
 from diffrec_cli.ranking.batches import Ranked, rank
 from diffrec_cli.ranking.guidance import guided
 from diffrec_cli.ranking.item_vectors import ItemVectors, has_vectors

@@ -6,7 +6,7 @@ from diffrec_cli.config import FitConfig
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import CorruptError
 from diffrec_cli.models.backend import Backend
-from diffrec_cli.models.scoring import Scorer, build_scorer
+from diffrec_cli.models.scorer import Scorer, build_scorer
 from diffrec_cli.registry.artifact import Artifact
 
 

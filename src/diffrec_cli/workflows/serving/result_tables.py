@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from diffrec_cli.config import TemporalConfig
 from diffrec_cli.data.arrow import numbers, strings
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.models.scoring import Scorer
+from diffrec_cli.models.scorer import Scorer
 from diffrec_cli.ranking.batches import Ranked
 from diffrec_cli.ranking.reasons import gains
 from diffrec_cli.workflows.serving.user_histories import Request

@@ -1,78 +1,24 @@
-"""Scores of all items for given histories: inference of the four variants.
-
-A scorer is anything with ``n_items`` and ``scores(rows) -> (B, |I|)``. Where scores are a linear
-function of a hidden vector it has ``hidden(rows)`` and ``output`` too, and ranking reads the
-catalogue block by block. This module needs no torch unless its backend is torch.
-"""
+"""DiffRec at inference, in either space (Algorithm 2), on NumPy or torch."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
-from diffrec_cli.diffusion.gaussian import Gaussian
+from diffrec_cli.diffusion.corruption import corruption_of
 from diffrec_cli.diffusion.reverse import shares
 from diffrec_cli.models.backend import Backend
-from diffrec_cli.models.collapsed import CollapsedDenoiser
+from diffrec_cli.models.denoiser_inference import CollapsedDenoiser
 from diffrec_cli.models.output import Head, Output
-from diffrec_cli.models.smooth_scoring import SmoothScorer
 from diffrec_cli.models.vae import GroupVAE
 
 Array = Any  # np.ndarray or torch.Tensor
-
-
-class Scorer(Protocol):
-    """What ranking needs of a model."""
-
-    n_items: int
-    """|I|."""
-    backend: Backend
-    """Where its scores live."""
-
-    def scores(self, rows: Rows) -> Array:
-        """Return the score of every item for every row, (B, |I|); seen items are not masked."""
-
-
-@runtime_checkable
-class LinearScorer(Protocol):
-    """What ranking asks besides of a scorer whose scores are a linear layer over hidden vectors."""
-
-    output: Output | None
-    """That layer; ``None`` where these settings have scores of another kind."""
-    backend: Backend
-    """Where hidden vectors live."""
-
-    def hidden(self, rows: Rows) -> Array:
-        """Return the hidden vector of every row, (B, H)."""
-
-
-def build_scorer(config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> Scorer:
-    """Return the scorer of a trained model.
-
-    Parameters
-    ----------
-    config
-        The settings it was trained with.
-    weights
-        Its arrays by name (NumPy arrays, or live tensors during training).
-    backend
-        Where to compute.
-    """
-    if config.comparator is not None:
-        from diffrec_cli.models.comparators.build import comparator_scorer
-
-        return comparator_scorer(config.comparator, weights, backend)
-    if config.smoothing is not None:
-        return SmoothScorer(config.smoothing, weights, backend)
-    if config.latent is None:
-        return DiffRecScorer(config, weights, backend)
-    return LatentScorer(config, weights, backend)
 
 
 class DiffusionScorer:
@@ -99,19 +45,19 @@ class DiffusionScorer:
 
     def __init__(self, config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> None:
         self.backend = backend
-        self.gaussian = Gaussian(config.diffusion)
+        self.corruption = corruption_of(config)
         self.seed = config.training.seed
         self.normalized = config.denoiser.normalize_input
         self.denoiser = CollapsedDenoiser(backend, weights, "denoiser.")
         # What x_0 holds of the output bias and of x_T.
-        self.gamma, self.delta = shares(self.gaussian.back)[0].tolist()
+        self.gamma, self.delta = shares(self.corruption.back)[0].tolist()
 
     def noised(self, x_0: Array, rows: Rows) -> Array:
         """Return x_{T'}, the start of the reverse process: x_0 itself when T' = 0."""
-        if self.gaussian.T_prime == 0:
+        if self.corruption.T_prime == 0:
             return x_0
         eps = self.backend.asarray(user_noise(rows, x_0.shape[1], self.seed))
-        return self.gaussian.start(x_0, eps)
+        return self.corruption.start(x_0, eps)
 
 
 class DiffRecScorer(DiffusionScorer):
@@ -123,20 +69,20 @@ class DiffRecScorer(DiffusionScorer):
         self.n_items = int(V.shape[0])
         self._expansion = Output(backend, [Head(V, bias, slice(None))])
         # Elsewhere x_T is dense, and would have to lie in memory beside a block of the scores.
-        sparse = not (self.normalized or self.delta or self.gaussian.T_prime)
+        sparse = not (self.normalized or self.delta or self.corruption.T_prime)
         self.output = self._expansion if sparse else None
 
     def hidden(self, rows: Rows) -> Array:
         """Return the weights of the output layer in x_0, (B, H)."""
         W_in = self.denoiser.W_in
-        if self.gaussian.T_prime == 0:  # x_T is the sparse history: only its rows of W are read
-            return self.denoiser.reverse(self.gaussian.back, self.backend.bag(rows, W_in))
-        return self.denoiser.reverse(self.gaussian.back, self._start(rows) @ W_in)
+        if self.corruption.T_prime == 0:  # x_T is the sparse history: only its rows of W are read
+            return self.denoiser.reverse(self.corruption.back, self.backend.bag(rows, W_in))
+        return self.denoiser.reverse(self.corruption.back, self._start(rows) @ W_in)
 
     def scores(self, rows: Rows) -> Array:
         """Return x_0 of the reverse process, (B, |I|)."""
         if self.normalized:
-            return self.denoiser.reverse_normalized(self.gaussian, self._start(rows))
+            return self.denoiser.reverse_normalized(self.corruption, self._start(rows))
         scores = self._expansion.all_scores(self.hidden(rows))
         return scores if self.delta == 0 else scores + self.delta * self._start(rows)
 
@@ -159,8 +105,8 @@ class LatentScorer(DiffusionScorer):
         denoiser = self.denoiser
         z_T = self.noised(self.vae.encode(rows)[0], rows)
         if self.normalized:
-            return denoiser.reverse_normalized(self.gaussian, z_T)
-        g = denoiser.reverse(self.gaussian.back, z_T @ denoiser.W_in)
+            return denoiser.reverse_normalized(self.corruption, z_T)
+        g = denoiser.reverse(self.corruption.back, z_T @ denoiser.W_in)
         return g @ denoiser.V.T + self.gamma * denoiser.b_out + self.delta * z_T
 
     def scores(self, rows: Rows) -> Array:
@@ -169,9 +115,9 @@ class LatentScorer(DiffusionScorer):
 
 
 def user_noise(rows: Rows, width: int, seed: int) -> NDArray[np.float32]:
-    """Return standard normal noise, (B, width), drawn for each user from his items and the seed.
+    """Return standard normal noise, (B, width), drawn for each user from their items and the seed.
 
-    The draw hangs on the history alone, so a known user and the same history
+    The draw depends on the history alone, so a known user and the same history
     given by hand get the same list, in any batch and on any device.
     """
     noise = np.empty((len(rows), width), np.float32)

@@ -1,4 +1,4 @@
-"""Inference of DiffRec with smoothing, on NumPy or torch.
+"""DiffRec with smoothing at inference, on NumPy or torch.
 
 Everything between the history and the last step is linear, and a step reads no more of x_t than
 E^T x_t. So the reverse process runs in as many numbers as E and the graph's eigenvectors have
@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec_cli.config import SmoothingConfig
+from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
-from diffrec_cli.diffusion.smoothing import Smoothing
+from diffrec_cli.diffusion.corruption import corruption_of
 from diffrec_cli.models.backend import Backend
 from diffrec_cli.models.output import Head, Output
 
 Array = Any  # np.ndarray or torch.Tensor
 
 
-class SmoothScorer:
+class GraphDenoiserScorer:
     """Scores: x_0 at the end of the reverse process.
 
     Parameters
@@ -36,14 +36,12 @@ class SmoothScorer:
         Where to compute.
     """
 
-    def __init__(
-        self, config: SmoothingConfig, weights: Mapping[str, Any], backend: Backend
-    ) -> None:
+    def __init__(self, config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> None:
         def load(name: str) -> Array:
             return backend.asarray(weights[name])
 
         self.backend, self.xp = backend, backend.xp
-        self.smoothing = Smoothing(config)
+        self.corruption = corruption_of(config)
         self.V, self.values = load("V"), load("values")
         self.EV, self.bV = load("EV"), load("bV")
         self.d = int(self.EV.shape[0])
@@ -57,14 +55,14 @@ class SmoothScorer:
         x = self.backend.bag(rows, self.V)  # V^T x, (B, d + r)
         history = x[:, : self.d] / self.backend.asarray(lengths(rows))
         low = x[:, self.d :] * self.values  # Q^T A x, (B, r)
-        z = self.smoothing.start(x[:, : self.d], self._of_smooth(low))  # E^T x_T
-        for t in range(self.smoothing.T, 0, -1):
+        z = self.corruption.start(x[:, : self.d], self._of_smooth(low))  # E^T x_T
+        for t in range(self.corruption.T, 0, -1):
             w_z, w_c, w_smooth = self.mix[t].tolist()
             h = w_z / self.kappa * z + w_c * history
             if t > 1:
                 p = h @ self.EV + w_smooth * self._smoothed(low) + self.bV  # V^T p
                 smooth_p = self._of_smooth(p[:, self.d :] * self.values)  # E^T A p
-                z = self.smoothing.step_back(p[:, : self.d], z, t, smooth_p)
+                z = self.corruption.step_back(p[:, : self.d], z, t, smooth_p)
         return self.xp.concatenate([h, w_smooth * low], 1)
 
     def scores(self, rows: Rows) -> Array:

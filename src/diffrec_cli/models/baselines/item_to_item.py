@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import Backend, NumpyBackend
 from diffrec_cli.models.baselines._sparse import loaded, matrix
@@ -27,6 +28,13 @@ class ItemToItemScorer:
     def __init__(self, weights: Mapping[str, Any]) -> None:
         self.n_items = len(weights["indptr"]) - 1
         self.weights = loaded(weights, self.n_items)
+
+    @classmethod
+    def of(
+        cls, config: FitConfig, weights: Mapping[str, Any], backend: Backend
+    ) -> ItemToItemScorer:
+        """Return the scorer of these settings."""
+        return cls(weights)
 
     def scores(self, rows: Rows) -> NDArray[np.float32]:
         """Return (B, items) sums of weights over each history."""

@@ -1,7 +1,6 @@
-"""DiffRec whose corruption smooths histories over the item graph, while it learns.
+"""The denoiser that goes with smoothing on the item graph, while it is trained.
 
-The denoiser is told what the history says: from what is left of it under dropout, c, and from the
-smoothed x_t it predicts
+It reads what is left of the history under dropout, c, and the smoothed x_t, and predicts
 
     h = w_z E^T x_t / kappa + w_c E^T c / |c|_1
     x_0 = E h + w_smooth A c + b
@@ -19,17 +18,17 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from diffrec_cli.config import SmoothingConfig
+from diffrec_cli.catalogue.corruptions import SmoothingConfig
+from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows, Sequences
-from diffrec_cli.diffusion.importance import StepSampler
-from diffrec_cli.diffusion.smoothing import Smoothing
+from diffrec_cli.diffusion.corruption import Corruption
+from diffrec_cli.diffusion.randomness import sparse_dropout
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.denoiser import xavier
-from diffrec_cli.models.likelihood import square, square_at
-from diffrec_cli.models.randomness import sparse_dropout
-from diffrec_cli.models.smooth_scoring import lengths
-from diffrec_cli.models.spectrum import item_spectrum
-from diffrec_cli.models.trainable import Draws, Trainable
+from diffrec_cli.models.graph_denoiser_inference import lengths
+from diffrec_cli.models.item_spectrum import item_spectrum
+from diffrec_cli.models.likelihood import squares, squares_at
+from diffrec_cli.models.trainable import Draws
 
 #: Columns of the weights of a step.
 W_Z, W_C, W_SMOOTH = range(3)
@@ -38,8 +37,8 @@ W_Z, W_C, W_SMOOTH = range(3)
 INITIAL = (3.0, 1.0, 1.0)
 
 
-class SmoothDiffRec(Trainable):
-    """DiffRec with smoothing.
+class GraphDenoiser(nn.Module):
+    """Item embeddings, weights of each step, and the item graph.
 
     Parameters
     ----------
@@ -73,8 +72,6 @@ class SmoothDiffRec(Trainable):
         self.register_buffer("kappa", torch.tensor([max(1.0, mean_length)]))
         reads = torch.tensor([config.reads_z, True, config.adds_smooth])
         self.register_buffer("reads", reads.float(), persistent=False)
-        self.smoothing = Smoothing(config)
-        self.sampler = StepSampler(config.T, by_importance=False)
         self._train = train
         self._basis: tuple[Tensor, Tensor] | None = None
 
@@ -90,29 +87,40 @@ class SmoothDiffRec(Trainable):
             )
         return self._basis
 
-    def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
-        """Return the squared error of the predicted history, averaged over users and items.
+    @classmethod
+    def of(
+        cls, config: FitConfig, train: Sequences | None, n_items: int, generator: torch.Generator
+    ) -> GraphDenoiser:
+        """Return the denoiser of these settings."""
+        if train is None:
+            raise ValueError("smoothing needs the interactions")
+        return cls(config.settings(SmoothingConfig), train, n_items, generator)
 
-        Where dropout left an interaction, the error weighs less.
+    def losses(
+        self, corruption: Corruption, rows: Rows, t: Tensor, backend: TorchBackend, draws: Draws
+    ) -> Tensor:
+        """Return the squared error of each predicted history, (B,), averaged over items.
+
+        Where dropout left an interaction, the error weighs less. What is corrupted is E^T x: the
+        corruption is linear, and the prediction reads no more of x_t.
         """
         Q, values = self.basis
-        t, _ = self.sampler.draw(len(rows), draws.device)
         w = (self.mix * self.reads)[t]  # (B, 3)
         x = backend.bag(rows, self.E)  # E^T x, (B, d)
         x_smooth = (backend.bag(rows, Q) * values) @ (Q.T @ self.E)  # E^T A x
-        z = self.smoothing.corrupt(x, t, x_smooth)  # E^T x_t
+        z = corruption.corrupt(x, t, x_smooth)  # E^T x_t
         c = sparse_dropout(rows, self.config.dropout, draws.host)
         history = backend.bag(c, self.E) / backend.asarray(lengths(c))
         h = w[:, [W_Z]] * z / self.kappa + w[:, [W_C]] * history
         seen = w[:, [W_SMOOTH]] * backend.bag(c, Q) * values
         predicted = torch.cat([h, seen], 1) @ torch.cat([self.E, Q], 1).T + self.b  # (B, |I|)
         kept = replace(c, values=c.values * (1.0 - self.config.dropout))  # as in the history
-        less = (1.0 - self.config.kept_weight) * square_at(predicted, kept, backend)
-        return (square(predicted, rows, backend) - less) / self.n_items
+        less = (1.0 - self.config.kept_weight) * squares_at(predicted, kept, backend)
+        return (squares(predicted, rows, backend) - less) / self.n_items
 
     @torch.no_grad()
     def scoring_weights(self) -> dict[str, Tensor]:
-        """Return what :class:`~.smooth_scoring.SmoothScorer` reads, products with E included."""
+        """Return what :class:`~.graph_denoiser_inference.GraphDenoiserScorer` reads."""
         Q, values = self.basis
         E, b = self.E.detach(), self.b.detach()
         V = torch.cat([E, Q], 1)

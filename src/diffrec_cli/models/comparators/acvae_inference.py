@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec_cli.config.comparators import ACVAEConfig
+from diffrec_cli.catalogue.comparators import ACVAEConfig
+from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import Backend
 from diffrec_cli.models.output import Head, Output
@@ -33,13 +34,13 @@ def padded(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return items, lengths
 
 
-class SequenceScorer:
+class ACVAEScorer:
     """Scores of the item that comes next.
 
     Parameters
     ----------
     config, weights, backend
-        As in :func:`~diffrec_cli.models.scoring.build_scorer`.
+        As in :func:`~diffrec_cli.models.scorer.build_scorer`.
     """
 
     def __init__(self, config: ACVAEConfig, weights: Mapping[str, Any], backend: Backend) -> None:
@@ -54,6 +55,11 @@ class SequenceScorer:
         self.W_1, self.b_1, self.W_2, self.b_2 = map(load, ("W_1", "b_1", "W_2", "b_2"))
         self.output = Output(backend, [Head(load("V"), load("b_out"), slice(None))])
         self.n_items = self.output.n_items
+
+    @classmethod
+    def of(cls, config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> ACVAEScorer:
+        """Return the scorer of these settings."""
+        return cls(config.settings(ACVAEConfig), weights, backend)
 
     def hidden(self, rows: Rows) -> Array:
         """Return z without noise, (B, d), after the last item of each history."""

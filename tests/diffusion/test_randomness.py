@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from diffrec_cli.models import randomness
-from diffrec_cli.models.randomness import dropout, kept, normal_like
+from diffrec_cli.diffusion import randomness
+from diffrec_cli.diffusion.randomness import dropout, kept, normal_like
 
 
 def generator(seed: int = 1) -> torch.Generator:

@@ -1,7 +1,8 @@
-"""Settings of the models that DiffRec is compared with (paper, section 4.1), and of simple ones.
+"""The models that the paper compares DiffRec with (section 4.1.2): their settings and their rows.
 
-Each class is one model. ``model`` is its name, ``groups`` the shared groups of settings that it
-reads besides its own: those that train read ``training``, those with DiffRec's noise ``diffusion``.
+Search spaces are the paper's grids (section 4.1.3), less what changes no list (CODIGEM's
+autoencoders beyond the tenth). What ``auto`` changes was chosen on valid Recall@20 of MovieLens-1M
+(``examples/reproduce/comparators.csv`` has the trials).
 """
 
 from __future__ import annotations
@@ -9,22 +10,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from diffrec_cli.catalogue.registered import register
+from diffrec_cli.catalogue.rows import Code, Model, Space, Values
+from diffrec_cli.config import Comparator
 from diffrec_cli.config.values import check, choice
 
 Activation = Literal["tanh", "sigmoid", "relu"]
 _ACTIVATIONS = ("tanh", "sigmoid", "relu")
 
+_LR: Space = {"lr": (1e-5, 1e-4, 1e-3, 1e-2)}
+_DROPOUT: Space = {"dropout": (0.1, 0.3, 0.5, 0.7)}
+_AUTOENCODER: Space = {**_LR, **_DROPOUT, "weight_decay": (0.0, 1e-3, 1e-1)}
+_EMBEDDING: Space = {
+    **_LR,
+    "dropout": (0.1, 0.2, 0.3, 0.4, 0.5),
+    "decay": (1e-6, 1e-5, 1e-4),
+}
+_MULTIDAE: Values = {"lr": 3e-4, "ema_decay": 0.99, "dropout": 0.7}
+_AUTOENCODER_SCORER = Code(".models.comparators.autoencoders_inference:AutoencoderScorer.of")
 
-@dataclass(frozen=True)
-class Comparator:
-    """A model other than DiffRec."""
 
-    model: ClassVar[str]
-    """Name of the model."""
-    groups: ClassVar[tuple[str, ...]] = ()
-    """Shared groups of settings that it reads."""
-    weighted: ClassVar[bool] = True
-    """Whether it reads values of the input, so that recency weights mean something to it."""
+def _embedding(dim: int, decay: float, dropout: float) -> None:
+    check(dim >= 1, "dim", dim, "1 or more")
+    check(decay >= 0, "decay", decay, "0 or more")
+    _dropout(dropout)
+
+
+def _dims(dims: tuple[int, ...]) -> None:
+    check(len(dims) > 0 and min(dims) >= 1, "dims", dims, "one or more sizes of 1 or more")
+
+
+def _dropout(rate: float) -> None:
+    check(0 <= rate < 1, "dropout", rate, "0 or more and below 1")
 
 
 @dataclass(frozen=True)
@@ -45,6 +62,17 @@ class MFConfig(Comparator):
     def __post_init__(self) -> None:
         """Check every field and name the one that is wrong."""
         _embedding(self.dim, self.decay, self.dropout)
+
+
+register(
+    Model(
+        MFConfig,
+        build=Code(".models.comparators.mf:MF.of"),
+        scorer=Code(".models.comparators.factors_inference:trained_factors"),
+        space=_EMBEDDING,
+        auto={"decay": 1e-2},
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +96,18 @@ class LightGCNConfig(Comparator):
         """Check every field and name the one that is wrong."""
         _embedding(self.dim, self.decay, self.dropout)
         check(self.layers >= 0, "layers", self.layers, "0 or more")
+
+
+register(
+    Model(
+        LightGCNConfig,
+        build=Code(".models.comparators.lightgcn:LightGCN.of"),
+        scorer=Code(".models.comparators.factors_inference:trained_factors"),
+        space={**_EMBEDDING, "layers": (1, 2, 3)},
+        auto={"lr": 5e-3, "layers": 2, "dropout": 0.3},
+        updates=15,  # each passes over the whole graph
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -94,6 +134,16 @@ class CDAEConfig(Comparator):
         choice("loss", self.loss, ("logistic", "square", "multinomial"))
 
 
+register(
+    Model(
+        CDAEConfig,
+        build=Code(".models.comparators.autoencoders:CDAE.of"),
+        scorer=_AUTOENCODER_SCORER,
+        space={**_AUTOENCODER, "activation": ("sigmoid", "relu", "tanh")},
+    )
+)
+
+
 @dataclass(frozen=True)
 class MultiDAEConfig(Comparator):
     """A denoising autoencoder with multinomial likelihood (Liang et al., WWW 2018)."""
@@ -112,12 +162,34 @@ class MultiDAEConfig(Comparator):
         _dropout(self.dropout)
 
 
+register(
+    Model(
+        MultiDAEConfig,
+        build=Code(".models.comparators.autoencoders:MultiDAE.of"),
+        scorer=_AUTOENCODER_SCORER,
+        space=_AUTOENCODER,
+        auto=_MULTIDAE,
+    )
+)
+
+
 @dataclass(frozen=True)
 class MultiDAEPlusConfig(MultiDAEConfig):
     """MultiDAE that recovers histories from DiffRec's noise in one step (paper, section 4.1.2)."""
 
     model: ClassVar[str] = "multidae++"
     groups: ClassVar[tuple[str, ...]] = ("diffusion", "training")
+
+
+register(
+    Model(
+        MultiDAEPlusConfig,
+        build=Code(".models.comparators.autoencoders:MultiDAEPlus.of"),
+        scorer=_AUTOENCODER_SCORER,
+        space=_AUTOENCODER,
+        auto=_MULTIDAE,
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -136,6 +208,17 @@ class MultiVAEConfig(MultiDAEConfig):
         MultiDAEConfig.__post_init__(self)
         check(self.beta >= 0, "beta", self.beta, "0 or more")
         check(self.beta_updates >= 0, "beta_updates", self.beta_updates, "0 or more")
+
+
+register(
+    Model(
+        MultiVAEConfig,
+        build=Code(".models.comparators.autoencoders:MultiVAE.of"),
+        scorer=_AUTOENCODER_SCORER,
+        space={**_AUTOENCODER, "beta": (0.0, 0.3, 0.5, 0.7), "beta_updates": (0, 200, 500)},
+        auto={"lr": 3e-4, "ema_decay": 0.99, "beta": 0.3},
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -163,6 +246,16 @@ class CodigemConfig(Comparator):
         check(self.dim >= 1, "dim", self.dim, "1 or more")
         _dropout(self.dropout)
         choice("loss", self.loss, ("multinomial", "square"))
+
+
+register(
+    Model(
+        CodigemConfig,
+        build=Code(".models.comparators.codigem:Codigem.of"),
+        scorer=_AUTOENCODER_SCORER,
+        space={**_LR, "T": (2, 5, 10), "step_beta": (5e-5, 1e-4, 5e-4)},
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -193,166 +286,12 @@ class ACVAEConfig(Comparator):
         check(self.contrast >= 0, "contrast", self.contrast, "0 or more")
 
 
-@dataclass(frozen=True)
-class PopularityConfig(Comparator):
-    """The items that most users have, the same for everyone."""
-
-    model: ClassVar[str] = "popularity"
-    weighted: ClassVar[bool] = False
-
-
-@dataclass(frozen=True)
-class ItemKNNConfig(Comparator):
-    """Items like those of the history, by cosine (Sarwar et al., WWW 2001)."""
-
-    model: ClassVar[str] = "itemknn"
-
-    neighbours: int = 100
-    """Nearest neighbours that an item keeps."""
-    shrink: float = 0.0
-    """Added to the cosine's denominator: what few users have in common counts less."""
-
-    def __post_init__(self) -> None:
-        """Check every field and name the one that is wrong."""
-        _neighbours(self.neighbours, self.shrink)
-
-
-@dataclass(frozen=True)
-class UserKNNConfig(Comparator):
-    """Items of users like this one, by cosine (Resnick et al., CSCW 1994)."""
-
-    model: ClassVar[str] = "userknn"
-
-    neighbours: int = 100
-    """Nearest users that are asked."""
-    shrink: float = 0.0
-    """Added to the cosine's denominator: what few items are shared counts less."""
-
-    def __post_init__(self) -> None:
-        """Check every field and name the one that is wrong."""
-        _neighbours(self.neighbours, self.shrink)
-
-
-@dataclass(frozen=True)
-class EASEConfig(Comparator):
-    """The best linear item-to-item model that may not copy (Steck, WWW 2019)."""
-
-    model: ClassVar[str] = "ease"
-
-    lambda_: float = 500.0
-    """Weight of the ridge penalty."""
-
-    def __post_init__(self) -> None:
-        """Check every field and name the one that is wrong."""
-        check(self.lambda_ > 0, "lambda", self.lambda_, "above 0")
-
-
-@dataclass(frozen=True)
-class RP3betaConfig(Comparator):
-    """Random walks of three steps, popular items held back (Paudel et al., TiiS 2017)."""
-
-    model: ClassVar[str] = "rp3beta"
-
-    alpha: float = 1.0
-    """Exponent of the transition probabilities."""
-    popularity: float = 0.6
-    """Exponent beta of the popularity that a score is divided by."""
-    neighbours: int = 200
-    """Most probable items that an item keeps."""
-
-    def __post_init__(self) -> None:
-        """Check every field and name the one that is wrong."""
-        check(self.alpha > 0, "alpha", self.alpha, "above 0")
-        check(self.popularity >= 0, "popularity", self.popularity, "0 or more")
-        check(self.neighbours >= 1, "neighbours", self.neighbours, "1 or more")
-
-
-@dataclass(frozen=True)
-class SLIMConfig(Comparator):
-    """A sparse linear item-to-item model, by elastic net (Ning and Karypis, ICDM 2011)."""
-
-    model: ClassVar[str] = "slim"
-
-    l1: float = 1.0
-    """Weight of the absolute values."""
-    l2: float = 100.0
-    """Weight of the squares."""
-    iterations: int = 50
-    """Alternations of the solver (ADMM)."""
-    step: float = 1000.0
-    """Step size rho of the solver: how strongly it holds its two copies together."""
-
-    def __post_init__(self) -> None:
-        """Check every field and name the one that is wrong."""
-        check(self.l1 >= 0, "l1", self.l1, "0 or more")
-        check(self.l2 > 0, "l2", self.l2, "above 0")
-        check(self.iterations >= 1, "iterations", self.iterations, "1 or more")
-        check(self.step > 0, "step", self.step, "above 0")
-
-
-@dataclass(frozen=True)
-class IALSConfig(Comparator):
-    """Implicit alternating least squares (Hu, Koren and Volinsky, ICDM 2008)."""
-
-    model: ClassVar[str] = "ials"
-
-    dim: int = 64
-    """Size of a factor."""
-    confidence: float = 10.0
-    """Weight of an interaction against that of none, which is 1."""
-    regularization: float = 1.0
-    """Weight of the squared factors."""
-    iterations: int = 15
-    """Alternations."""
-    seed: int = 1
-    """Seed of the initial factors."""
-
-    def __post_init__(self) -> None:
-        """Check every field and name the one that is wrong."""
-        check(self.dim >= 1, "dim", self.dim, "1 or more")
-        check(self.confidence > 0, "confidence", self.confidence, "above 0")
-        check(self.regularization > 0, "regularization", self.regularization, "above 0")
-        check(self.iterations >= 1, "iterations", self.iterations, "1 or more")
-        check(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2**31 - 1")
-
-
-#: Every such model by name; first those that are trained, then the closed forms.
-COMPARATORS: dict[str, type[Comparator]] = {
-    kind.model: kind
-    for kind in (
-        MFConfig,
-        LightGCNConfig,
-        CDAEConfig,
-        MultiDAEConfig,
-        MultiDAEPlusConfig,
-        MultiVAEConfig,
-        CodigemConfig,
+register(
+    Model(
         ACVAEConfig,
-        PopularityConfig,
-        ItemKNNConfig,
-        UserKNNConfig,
-        EASEConfig,
-        RP3betaConfig,
-        SLIMConfig,
-        IALSConfig,
+        build=Code(".models.comparators.acvae:ACVAE.of"),
+        scorer=Code(".models.comparators.acvae_inference:ACVAEScorer.of"),
+        space={**_LR, **_DROPOUT, "beta": (0.1, 0.3, 0.5), "contrast": (0.0, 0.1, 0.3)},
+        reads_order=True,
     )
-}
-
-
-def _embedding(dim: int, decay: float, dropout: float) -> None:
-    check(dim >= 1, "dim", dim, "1 or more")
-    check(decay >= 0, "decay", decay, "0 or more")
-    _dropout(dropout)
-
-
-def _dims(dims: tuple[int, ...]) -> None:
-    check(len(dims) > 0 and min(dims) >= 1, "dims", dims, "one or more sizes of 1 or more")
-
-
-def _dropout(rate: float) -> None:
-    check(0 <= rate < 1, "dropout", rate, "0 or more and below 1")
-
-
-def _neighbours(neighbours: int, shrink: float) -> None:
-    check(neighbours >= 1, "neighbours", neighbours, "1 or more")
-    check(shrink >= 0, "shrink", shrink, "0 or more")
+)

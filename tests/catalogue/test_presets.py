@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from diffrec_cli.config import VARIANTS
+from diffrec_cli.catalogue import PRESETS, VARIANTS, preset
+from diffrec_cli.catalogue.sizes import LARGE
 from diffrec_cli.errors import UsageError
-from diffrec_cli.presets import LARGE, PRESETS, preset
 
 #: Settings in the names of the authors' released checkpoints: lr, T, s, alpha_min, alpha_max.
 RELEASED: dict[tuple[str, str], tuple[float, int, float, float, float]] = {

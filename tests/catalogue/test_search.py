@@ -2,12 +2,10 @@
 
 import pytest
 
-from diffrec_cli.config import variant_names
-from diffrec_cli.presets import preset
-from diffrec_cli.spaces import draws, space
+from diffrec_cli.catalogue import draws, names, preset, space
 
 
-@pytest.mark.parametrize("variant", variant_names())
+@pytest.mark.parametrize("variant", names())
 def test_every_value_is_one_of_the_model(variant: str) -> None:
     if variant == "pop":
         return

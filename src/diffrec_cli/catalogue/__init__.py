@@ -1,0 +1,78 @@
+"""Every model that can be fitted: one row each, and what follows from the rows.
+
+A row says what a model is called, which settings it has, how they are chosen and searched, and
+which code builds it and scores with it. Nothing else in the package lists models. To add a model
+other than DiffRec, write its code in ``models/`` and its settings and row in ``comparators.py`` or
+``simple_models.py``; a corruption goes into ``diffusion/``, ``models/`` and ``corruptions.py``.
+:func:`register` adds a row from outside the package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from diffrec_cli.catalogue import comparators, corruptions, simple_models  # their rows register
+from diffrec_cli.catalogue.presets import (
+    PRESETS,
+    auto,
+    check_own_name,
+    hint,
+    own_preset,
+    preset,
+    write_own,
+)
+from diffrec_cli.catalogue.registered import (
+    CORRUPTIONS,
+    MODELS,
+    closed_form,
+    corruption_of,
+    model_of,
+    register,
+)
+from diffrec_cli.catalogue.rows import Code, Corruption, Model, Space
+from diffrec_cli.catalogue.search import draws, space
+from diffrec_cli.catalogue.variant import VARIANTS, Variant, as_file_name, closed_forms, names
+from diffrec_cli.config import FitConfig
+
+__all__ = [
+    "CORRUPTIONS",
+    "MODELS",
+    "PRESETS",
+    "VARIANTS",
+    "Code",
+    "Corruption",
+    "Model",
+    "Space",
+    "Variant",
+    "as_file_name",
+    "auto",
+    "check_own_name",
+    "closed_form",
+    "closed_forms",
+    "comparators",
+    "corruption_of",
+    "corruptions",
+    "draws",
+    "hint",
+    "model_of",
+    "names",
+    "own_preset",
+    "preset",
+    "read_config",
+    "register",
+    "simple_models",
+    "space",
+    "write_own",
+]
+
+
+def read_config(values: Mapping[str, Any]) -> FitConfig:
+    """Return stored settings, of any model of the catalogue.
+
+    Raises
+    ------
+    ConfigError
+        The model or a setting is unknown.
+    """
+    return FitConfig.from_dict(values)

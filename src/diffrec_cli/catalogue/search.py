@@ -1,0 +1,73 @@
+"""What settings are searched among, model by model, and in which order they are tried."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from diffrec_cli.catalogue.corruptions import DIFFUSION_SPACE
+from diffrec_cli.catalogue.registered import CORRUPTIONS, MODELS
+from diffrec_cli.catalogue.rows import Space
+from diffrec_cli.catalogue.variant import Variant
+from diffrec_cli.config import FitConfig
+from diffrec_cli.errors import ConfigError
+
+_LATENT: Space = {
+    "lr": (1e-5, 1e-4, 1e-3, 1e-2),
+    "C": (1, 2, 3, 4, 5),
+    **DIFFUSION_SPACE,
+}
+_TEMPORAL: Space = {"w_min": (0.1, 0.3, 0.5)}
+
+
+def space(variant: str) -> Space:
+    """Return the values of each setting of a variant that are searched among.
+
+    Examples
+    --------
+    >>> space("multidae-t")["w_min"]
+    (0.1, 0.3, 0.5)
+    """
+    meant = Variant.parse(variant)
+    if meant.model is not None:
+        own = MODELS[meant.model].space
+    else:
+        own = _LATENT if meant.latent else CORRUPTIONS[meant.corruption].space
+    return {**own, **_TEMPORAL} if meant.temporal else own
+
+
+def draws(config: FitConfig, seed: int) -> Iterator[dict[str, Any]]:
+    """Yield settings to try: none changed first, then distinct ones of the space at random.
+
+    Impossible ones are left out; it ends with the space.
+
+    Parameters
+    ----------
+    config
+        What the settings will be put into.
+    seed
+        Of the order.
+    """
+    import numpy as np
+
+    yield {}
+    values = space(config.variant)
+    total = math.prod(len(choices) for choices in values.values()) if values else 0
+    rng = np.random.default_rng(seed)
+    for place in rng.permutation(total).tolist():
+        tried = _at(values, place)
+        try:
+            config.with_values(tried)
+        except ConfigError:
+            continue
+        yield tried
+
+
+def _at(values: Space, place: int) -> dict[str, Any]:
+    """Return the grid's point of that number."""
+    point = {}
+    for name, choices in values.items():
+        place, index = divmod(place, len(choices))
+        point[name] = choices[index]
+    return point

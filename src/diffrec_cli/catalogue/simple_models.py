@@ -1,0 +1,225 @@
+"""Simple models, which are fitted in closed form: their settings and their rows.
+
+Search spaces are the usual ranges of the literature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from diffrec_cli.catalogue.registered import register
+from diffrec_cli.catalogue.rows import Code, Model, Space
+from diffrec_cli.config import Comparator
+from diffrec_cli.config.values import check
+
+_NEIGHBOURS: Space = {"neighbours": (20, 50, 100, 200, 500), "shrink": (0.0, 1.0, 10.0, 100.0)}
+_ITEM_TO_ITEM = Code(".models.baselines.item_to_item:ItemToItemScorer.of")
+
+
+def _neighbours(neighbours: int, shrink: float) -> None:
+    check(neighbours >= 1, "neighbours", neighbours, "1 or more")
+    check(shrink >= 0, "shrink", shrink, "0 or more")
+
+
+@dataclass(frozen=True)
+class PopularityConfig(Comparator):
+    """The items that most users have, the same for everyone."""
+
+    model: ClassVar[str] = "popularity"
+    weighted: ClassVar[bool] = False
+
+
+register(
+    Model(
+        PopularityConfig,
+        fit=Code(".models.baselines.popularity:fit_popularity"),
+        scorer=Code(".models.baselines.popularity:PopularityScorer.of"),
+        short="pop",
+    )
+)
+
+
+@dataclass(frozen=True)
+class ItemKNNConfig(Comparator):
+    """Items like those of the history, by cosine (Sarwar et al., WWW 2001)."""
+
+    model: ClassVar[str] = "itemknn"
+
+    neighbours: int = 100
+    """Nearest neighbours that an item keeps."""
+    shrink: float = 0.0
+    """Added to the cosine's denominator: what few users have in common counts less."""
+
+    def __post_init__(self) -> None:
+        """Check every field and name the one that is wrong."""
+        _neighbours(self.neighbours, self.shrink)
+
+
+register(
+    Model(
+        ItemKNNConfig,
+        fit=Code(".models.baselines.itemknn:fit_itemknn"),
+        scorer=_ITEM_TO_ITEM,
+        space=_NEIGHBOURS,
+    )
+)
+
+
+@dataclass(frozen=True)
+class UserKNNConfig(Comparator):
+    """Items of users like this one, by cosine (Resnick et al., CSCW 1994)."""
+
+    model: ClassVar[str] = "userknn"
+
+    neighbours: int = 100
+    """Nearest users that are asked."""
+    shrink: float = 0.0
+    """Added to the cosine's denominator: what few items are shared counts less."""
+
+    def __post_init__(self) -> None:
+        """Check every field and name the one that is wrong."""
+        _neighbours(self.neighbours, self.shrink)
+
+
+register(
+    Model(
+        UserKNNConfig,
+        fit=Code(".models.baselines.userknn:fit_userknn"),
+        scorer=Code(".models.baselines.userknn:UserKNNScorer.of"),
+        space=_NEIGHBOURS,
+    )
+)
+
+
+@dataclass(frozen=True)
+class EASEConfig(Comparator):
+    """The best linear item-to-item model that may not copy (Steck, WWW 2019)."""
+
+    model: ClassVar[str] = "ease"
+
+    lambda_: float = 500.0
+    """Weight of the ridge penalty."""
+
+    def __post_init__(self) -> None:
+        """Check every field and name the one that is wrong."""
+        check(self.lambda_ > 0, "lambda", self.lambda_, "above 0")
+
+
+register(
+    Model(
+        EASEConfig,
+        fit=Code(".models.baselines.ease:fit_ease"),
+        scorer=Code(".models.baselines.ease:EASEScorer.of"),
+        space={"lambda": (10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0)},
+        memory=Code(".models.baselines.ease:memory"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class RP3betaConfig(Comparator):
+    """Random walks of three steps, popular items held back (Paudel et al., TiiS 2017)."""
+
+    model: ClassVar[str] = "rp3beta"
+
+    alpha: float = 1.0
+    """Exponent of the transition probabilities."""
+    popularity: float = 0.6
+    """Exponent beta of the popularity that a score is divided by."""
+    neighbours: int = 200
+    """Most probable items that an item keeps."""
+
+    def __post_init__(self) -> None:
+        """Check every field and name the one that is wrong."""
+        check(self.alpha > 0, "alpha", self.alpha, "above 0")
+        check(self.popularity >= 0, "popularity", self.popularity, "0 or more")
+        check(self.neighbours >= 1, "neighbours", self.neighbours, "1 or more")
+
+
+register(
+    Model(
+        RP3betaConfig,
+        fit=Code(".models.baselines.rp3beta:fit_rp3beta"),
+        scorer=_ITEM_TO_ITEM,
+        space={
+            "alpha": (0.4, 0.7, 1.0, 1.3),
+            "popularity": (0.0, 0.2, 0.4, 0.6, 0.8),
+            "neighbours": (50, 100, 200, 500),
+        },
+    )
+)
+
+
+@dataclass(frozen=True)
+class SLIMConfig(Comparator):
+    """A sparse linear item-to-item model, by elastic net (Ning and Karypis, ICDM 2011)."""
+
+    model: ClassVar[str] = "slim"
+
+    l1: float = 1.0
+    """Weight of the absolute values."""
+    l2: float = 100.0
+    """Weight of the squares."""
+    iterations: int = 50
+    """Alternations of the solver (ADMM)."""
+    step: float = 1000.0
+    """Step size rho of the solver: how strongly it holds its two copies together."""
+
+    def __post_init__(self) -> None:
+        """Check every field and name the one that is wrong."""
+        check(self.l1 >= 0, "l1", self.l1, "0 or more")
+        check(self.l2 > 0, "l2", self.l2, "above 0")
+        check(self.iterations >= 1, "iterations", self.iterations, "1 or more")
+        check(self.step > 0, "step", self.step, "above 0")
+
+
+register(
+    Model(
+        SLIMConfig,
+        fit=Code(".models.baselines.slim:fit_slim"),
+        scorer=_ITEM_TO_ITEM,
+        space={"l1": (0.1, 1.0, 3.0, 10.0, 30.0), "l2": (1.0, 10.0, 100.0, 300.0, 1000.0)},
+        memory=Code(".models.baselines.slim:memory"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class IALSConfig(Comparator):
+    """Implicit alternating least squares (Hu, Koren and Volinsky, ICDM 2008)."""
+
+    model: ClassVar[str] = "ials"
+
+    dim: int = 64
+    """Size of a factor."""
+    confidence: float = 10.0
+    """Weight of an interaction against that of none, which is 1."""
+    regularization: float = 1.0
+    """Weight of the squared factors."""
+    iterations: int = 15
+    """Alternations."""
+    seed: int = 1
+    """Seed of the initial factors."""
+
+    def __post_init__(self) -> None:
+        """Check every field and name the one that is wrong."""
+        check(self.dim >= 1, "dim", self.dim, "1 or more")
+        check(self.confidence > 0, "confidence", self.confidence, "above 0")
+        check(self.regularization > 0, "regularization", self.regularization, "above 0")
+        check(self.iterations >= 1, "iterations", self.iterations, "1 or more")
+        check(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2**31 - 1")
+
+
+register(
+    Model(
+        IALSConfig,
+        fit=Code(".models.baselines.ials:fit_ials"),
+        scorer=Code(".models.baselines.ials:ials_scorer"),
+        space={
+            "dim": (32, 64, 128, 256),
+            "confidence": (2.0, 5.0, 10.0, 20.0, 40.0),
+            "regularization": (0.1, 1.0, 10.0, 50.0),
+        },
+    )
+)

@@ -1,0 +1,121 @@
+"""What the name of a model means: ``lt``, ``t+smoothing``, ``ease-t``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from diffrec_cli.catalogue.registered import CORRUPTIONS, MODELS
+from diffrec_cli.config import GAUSSIAN, RECENT
+from diffrec_cli.errors import ConfigError, UsageError
+
+#: DiffRec's variants in the paper: whether they are latent, and whether they are temporal.
+VARIANTS = {"base": (False, False), "l": (True, False), "t": (False, True), "lt": (True, True)}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A parsed name.
+
+    Parameters
+    ----------
+    model
+        Name of a model other than DiffRec; ``None`` is DiffRec.
+    latent
+        Whether the diffusion runs in the latent space.
+    temporal
+        Whether the input is weighted by order.
+    corruption
+        How DiffRec corrupts histories.
+    """
+
+    model: str | None = None
+    latent: bool = False
+    temporal: bool = False
+    corruption: str = GAUSSIAN
+
+    @staticmethod
+    def parse(name: str, option: str = "--variant") -> Variant:
+        """Return what a name means; `option` is what messages call it.
+
+        Raises
+        ------
+        UsageError
+            There is no model of that name.
+
+        Examples
+        --------
+        >>> Variant.parse("t+smoothing")
+        Variant(model=None, latent=False, temporal=True, corruption='smoothing')
+        >>> Variant.parse("pop").model, str(Variant.parse("ease-t"))
+        ('popularity', 'ease-t')
+        """
+        known = _by_name()
+        if name not in known:
+            raise UsageError(f"{option} {name}: unknown", f"one of: {', '.join(known)}")
+        return known[name]
+
+    def __str__(self) -> str:
+        """Return the whole name: ``popularity``, not ``pop``."""
+        if self.model is not None:
+            return self.model + (RECENT if self.temporal else "")
+        name = next(n for n, meant in VARIANTS.items() if meant == (self.latent, self.temporal))
+        return name if self.corruption == GAUSSIAN else f"{name}+{self.corruption}"
+
+    def corrupted(self, corruption: str) -> Variant:
+        """Return the same variant with this corruption.
+
+        Raises
+        ------
+        ConfigError
+            There is no such corruption, or it does not go with the variant.
+        """
+        if corruption not in CORRUPTIONS:
+            raise ConfigError(
+                f"--corruption {corruption}: unknown", f"one of: {', '.join(CORRUPTIONS)}"
+            )
+        if corruption in (GAUSSIAN, self.corruption):
+            return self
+        if not self.takes_corruptions:
+            raise ConfigError(
+                f"--corruption {corruption}: not with variant {self}", "use --variant base or t"
+            )
+        return replace(self, corruption=corruption)
+
+    @property
+    def takes_corruptions(self) -> bool:
+        """Whether other corruptions than the paper's go with it: not in the latent space."""
+        return self.model is None and not self.latent
+
+
+def names() -> list[str]:
+    """Return the name of every model that can be fitted."""
+    return list(_by_name())
+
+
+def as_file_name(name: str) -> str:
+    """Return the name of a model as it may stand in the name of a file.
+
+    Examples
+    --------
+    >>> as_file_name("multidae++"), as_file_name("t+smoothing")
+    ('multidaepp', 't-smoothing')
+    """
+    variant, _, corruption = name.partition("+")
+    return f"{variant}-{corruption}" if corruption in CORRUPTIONS else name.replace("+", "p")
+
+
+def closed_forms() -> list[str]:
+    """Return the names of the models that have no epochs."""
+    known = _by_name()
+    return [n for n, v in known.items() if v.model is not None and not MODELS[v.model].trains]
+
+
+def _by_name() -> dict[str, Variant]:
+    """Return every variant by its name, then by its short name."""
+    diffrec = [Variant(latent=latent, temporal=temporal) for latent, temporal in VARIANTS.values()]
+    others = [name for name in CORRUPTIONS if name != GAUSSIAN]
+    corrupted = [v.corrupted(name) for name in others for v in diffrec if v.takes_corruptions]
+    models = [Variant(model) for model in MODELS]
+    recent = [Variant(n, temporal=True) for n, row in MODELS.items() if row.config.weighted]
+    shorts = {row.short: Variant(name) for name, row in MODELS.items() if row.short}
+    return {str(v): v for v in [*diffrec, *corrupted, *models, *recent]} | shorts

@@ -1,0 +1,64 @@
+"""What ranking asks of a model: scores of all items for given histories.
+
+A scorer is anything with ``n_items`` and ``scores(rows) -> (B, |I|)``. Where scores are a linear
+function of a hidden vector it has ``hidden(rows)`` and ``output`` too, and ranking reads the
+catalogue block by block. This module needs no torch unless its backend is torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from diffrec_cli.catalogue import corruption_of, model_of
+from diffrec_cli.config import FitConfig
+from diffrec_cli.data.sequences import Rows
+from diffrec_cli.models.backend import Backend
+from diffrec_cli.models.diffrec_inference import LatentScorer
+from diffrec_cli.models.output import Output
+
+Array = Any  # np.ndarray or torch.Tensor
+
+
+class Scorer(Protocol):
+    """What ranking needs of a model."""
+
+    n_items: int
+    """|I|."""
+    backend: Backend
+    """Where its scores live."""
+
+    def scores(self, rows: Rows) -> Array:
+        """Return the score of every item for every row, (B, |I|); seen items are not masked."""
+
+
+@runtime_checkable
+class LinearScorer(Protocol):
+    """What ranking also asks of a scorer whose scores are a linear layer over hidden vectors."""
+
+    output: Output | None
+    """That layer; ``None`` where these settings have scores of another kind."""
+    backend: Backend
+    """Where hidden vectors live."""
+
+    def hidden(self, rows: Rows) -> Array:
+        """Return the hidden vector of every row, (B, H)."""
+
+
+def build_scorer(config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> Scorer:
+    """Return the scorer of a trained model.
+
+    Parameters
+    ----------
+    config
+        The settings it was trained with.
+    weights
+        Its arrays by name (NumPy arrays, or live tensors during training).
+    backend
+        Where to compute.
+    """
+    if config.comparator is None and config.latent is not None:
+        return LatentScorer(config, weights, backend)
+    row = model_of(config) or corruption_of(config)
+    scorer: Scorer = row.scorer(config, weights, backend)
+    return scorer
