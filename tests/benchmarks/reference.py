@@ -26,7 +26,7 @@ def dense_batches(history: Sequences, n_items: int, device: str) -> Iterator[tup
         users = slice(start, min(start + BATCH, len(history)))
         rows = history.take(np.arange(users.start, users.stop))
         x = torch.zeros(len(rows), n_items)
-        x[torch.from_numpy(rows.rows), torch.from_numpy(rows.items.astype(np.int64))] = 1.0
+        x[torch.from_numpy(rows.row_index), torch.from_numpy(rows.items.astype(np.int64))] = 1.0
         yield users, x.to(device)
 
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from diffrec_cli.catalogue import preset
 from diffrec_cli.config import FitConfig
-from diffrec_cli.data.sequences import Sequences
+from diffrec_cli.data.sequences import Sequences, input_rows
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.build import build_model, stored_weights
 from diffrec_cli.models.item_spectrum import item_spectrum
 from diffrec_cli.models.scorer import build_scorer
-from diffrec_cli.ranking.batches import input_rows, rank
+from diffrec_cli.ranking.batches import rank
 from diffrec_cli.training import loop
 from diffrec_cli.training.devices import choose_precision
 from tests.benchmarks.measure import side_by_side

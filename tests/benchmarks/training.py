@@ -13,11 +13,10 @@ from torch import Tensor
 
 from diffrec_cli.catalogue import preset
 from diffrec_cli.config import FitConfig, TrainingConfig
-from diffrec_cli.data.sequences import Rows
+from diffrec_cli.data.sequences import Rows, input_rows
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.build import build_model
 from diffrec_cli.models.diffrec import DiffRec
-from diffrec_cli.ranking.batches import input_rows
 from diffrec_cli.training import loop
 from diffrec_cli.training.devices import choose_precision, reused_memory
 from tests.benchmarks import reference
@@ -98,7 +97,7 @@ def _as_in_fit(ways: Mapping[str, Callable[[], object]], name: str) -> Iterator[
 class DenseEncoders(TorchBackend):
     """A backend whose sparse products are dense ones."""
 
-    def bag(self, rows: Rows, W: Tensor) -> Tensor:
+    def sparse_product(self, rows: Rows, W: Tensor) -> Tensor:
         return self.dense(rows, W.shape[0]) @ W
 
 

@@ -16,7 +16,7 @@ def test_rows_keep_their_order_and_empty_users_their_place():
     assert as_lists(sequences) == [[], [7, 5], [], [1], []]
     assert (len(sequences), sequences.size) == (5, 3)
     assert sequences.lengths.tolist() == [0, 2, 0, 1, 0]
-    assert sequences.rows.tolist() == [1, 1, 3]
+    assert sequences.row_index.tolist() == [1, 1, 3]
     assert (sequences.indptr.dtype, sequences.items.dtype) == (np.int64, np.int32)
 
 

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from diffrec_cli.config import TemporalConfig
-from diffrec_cli.data.sequences import Sequences
+from diffrec_cli.data.sequences import Sequences, input_rows
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
 from diffrec_cli.models.build import stored_weights
 from diffrec_cli.models.diffrec_inference import user_noise
 from diffrec_cli.models.scorer import build_scorer
-from diffrec_cli.ranking.batches import input_rows
 from tests import oracle
 from tests.fidelity.cases import FIRST_BETAS, PREDICTIONS, STEPS, Case, dense, random_case
 

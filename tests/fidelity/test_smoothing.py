@@ -145,7 +145,7 @@ def test_the_loss_is_the_squared_error_and_less_of_what_was_shown(name, monkeypa
         ),
     )
     c = np.zeros_like(x)
-    row = rows.rows[kept]
+    row = rows.row_index[kept]
     c[row, rows.items[kept]] = rows.values[kept] / (1 - config.dropout)
     z = np.stack([smoothed(config, x[i : i + 1], A, steps[i])[0] for i in range(len(x))])
     weight = np.where(c > 0, config.kept_weight, 1.0)

@@ -47,7 +47,7 @@ def rows() -> Rows:
 @pytest.fixture
 def x(rows: Rows) -> np.ndarray:
     dense = np.zeros((USERS, ITEMS))
-    dense[rows.rows, rows.items] = rows.values
+    dense[rows.row_index, rows.items] = rows.values
     return dense
 
 
@@ -181,7 +181,7 @@ class TestAutoencoders:
         assert loss_of(dropped, rows) != pytest.approx(loss_of(kept, rows), rel=1e-6)
 
     def test_an_empty_history_is_normalised_to_itself(self, rows: Rows) -> None:
-        lengths = np.bincount(rows.rows, normalized(rows).values ** 2, USERS)
+        lengths = np.bincount(rows.row_index, normalized(rows).values ** 2, USERS)
         np.testing.assert_allclose(lengths, [1, 0, 1, 1], rtol=1e-6)
 
 

@@ -15,9 +15,10 @@ import pytest
 from diffrec_cli import workflows
 from diffrec_cli.data import store as datasets
 from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.sequences import input_rows
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
 from diffrec_cli.models.scorer import build_scorer
-from diffrec_cli.ranking.batches import input_rows, rank
+from diffrec_cli.ranking.batches import rank
 from diffrec_cli.registry import versions as registry
 
 QUICK = {

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from diffrec_cli.config import TemporalConfig
-from diffrec_cli.data.sequences import Rows, Sequences
+from diffrec_cli.data.sequences import Rows, Sequences, input_rows
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
-from diffrec_cli.models.output import Head, Output
+from diffrec_cli.models.output import Output, OutputLayer
 from diffrec_cli.ranking import batches
-from diffrec_cli.ranking.batches import input_rows, rank
+from diffrec_cli.ranking.batches import rank
 from diffrec_cli.ranking.top_k import top_k
 
 BACKENDS = [NumpyBackend(), TorchBackend("cpu")]
@@ -106,12 +106,12 @@ class Linear:
         of_item = np.arange(n) % groups
         items = np.argsort(of_item, kind="stable")
         b = np.linspace(-1, 1, n, dtype=np.float32)
-        heads = [
-            Head(backend.asarray(V[mine]), backend.asarray(b[mine]), slice(None))
+        layers = [
+            OutputLayer(backend.asarray(V[mine]), backend.asarray(b[mine]), slice(None))
             for mine in (items[of_item[items] == c] for c in range(groups))
         ]
         self.n_items, self.width, self.backend = n, V.shape[1], backend
-        self.output = Output(backend, heads, items if groups > 1 else None)
+        self.output = Output(backend, layers, items if groups > 1 else None)
 
     def hidden(self, rows: Rows) -> object:
         rng = np.random.default_rng(5)
@@ -151,7 +151,7 @@ def test_blocks_of_items_give_the_lists_of_all_items_at_once(
 
 def masked(scorer: Linear, history: Sequences) -> np.ndarray:
     scores = np.asarray(scorer.scores(input_rows(history, None))).copy()
-    scores[history.rows, history.items] = -np.inf
+    scores[history.row_index, history.items] = -np.inf
     return scores
 
 
@@ -170,7 +170,7 @@ def test_scores_that_bf16_cannot_tell_apart_are_ranked_in_full() -> None:
     base = np.float32([[3.0, -1.0, 2.0, 0.5]])
     noise = np.random.default_rng(1).standard_normal((2000, 4)).astype(np.float32)
     scorer, history = Linear(base + 1e-4 * noise, TorchBackend("cpu")), random_history(20, 2000)
-    scorer.output.heads[0].b.zero_()
+    scorer.output.layers[0].b.zero_()
     exact = lists_of(scorer, history, 5)
     np.testing.assert_array_equal(lists_of(scorer, history, 5, precision="bf16"), exact)
 

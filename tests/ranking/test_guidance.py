@@ -5,7 +5,7 @@ import pytest
 
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
-from diffrec_cli.models.output import Head, Output
+from diffrec_cli.models.output import Output, OutputLayer
 from diffrec_cli.ranking.batches import rank
 from diffrec_cli.ranking.guidance import guided
 
@@ -18,11 +18,11 @@ BACKENDS = {"numpy": NumpyBackend(), "torch": TorchBackend("cpu")}
 
 
 def two_heads(backend) -> Output:
-    heads = [
-        Head(backend.asarray(V[:4, :2]), backend.asarray(b[:4]), slice(0, 2)),
-        Head(backend.asarray(V[4:, 2:]), backend.asarray(b[4:]), slice(2, 4)),
+    layers = [
+        OutputLayer(backend.asarray(V[:4, :2]), backend.asarray(b[:4]), slice(0, 2)),
+        OutputLayer(backend.asarray(V[4:, 2:]), backend.asarray(b[4:]), slice(2, 4)),
     ]
-    return Output(backend, heads, OF_COLUMNS)
+    return Output(backend, layers, OF_COLUMNS)
 
 
 class Summing:
@@ -40,7 +40,7 @@ class Summing:
             self.hidden = self._hidden
 
     def _hidden(self, rows: Rows):
-        return self.backend.bag(rows, self.backend.asarray(self.W)) + 1.0
+        return self.backend.sparse_product(rows, self.backend.asarray(self.W)) + 1.0
 
     def scores(self, rows: Rows):
         return self._output.all_scores(self._hidden(rows))

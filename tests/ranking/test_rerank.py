@@ -5,7 +5,7 @@ import pytest
 
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import NumpyBackend
-from diffrec_cli.models.output import Head, Output
+from diffrec_cli.models.output import Output, OutputLayer
 from diffrec_cli.ranking.item_vectors import ItemVectors
 from diffrec_cli.ranking.rerank import candidates, diversified
 
@@ -17,10 +17,10 @@ class Embedded:
     """A model whose hidden vector is the sum of its items' vectors."""
 
     n_items, backend = 30, NumpyBackend()
-    output = Output(backend, [Head(DIRECTIONS, np.zeros(30, np.float32), slice(None))])
+    output = Output(backend, [OutputLayer(DIRECTIONS, np.zeros(30, np.float32), slice(None))])
 
     def hidden(self, rows: Rows) -> np.ndarray:
-        return self.backend.bag(rows, DIRECTIONS) + 1.0
+        return self.backend.sparse_product(rows, DIRECTIONS) + 1.0
 
     def scores(self, rows: Rows) -> np.ndarray:
         return self.output.all_scores(self.hidden(rows))

@@ -11,10 +11,10 @@ import torch
 
 from diffrec_cli.config import FitConfig, TrainingConfig
 from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.sequences import input_rows
 from diffrec_cli.errors import CorruptError, StorageError, TrainingError
 from diffrec_cli.models.build import build_model
 from diffrec_cli.models.trainable import Trainable
-from diffrec_cli.ranking.batches import input_rows
 from diffrec_cli.training import loop
 from diffrec_cli.training.loop import Trained, train
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from diffrec_cli import workflows
+from diffrec_cli.data.sequences import input_rows
 from diffrec_cli.errors import NotFoundError, UsageError
 from diffrec_cli.models.backend import NumpyBackend
 from diffrec_cli.models.scorer import build_scorer
-from diffrec_cli.ranking.batches import input_rows
 from diffrec_cli.registry import versions as registry
 from tests.workflows.conftest import Fit
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec_cli.config import TemporalConfig
+
 IntArray = NDArray[np.integer]
 
 
@@ -44,8 +46,8 @@ class Sequences:
         return np.diff(self.indptr)
 
     @property
-    def rows(self) -> NDArray[np.int64]:
-        """(interactions,) int64: the user of each interaction."""
+    def row_index(self) -> NDArray[np.int64]:
+        """(interactions,) int64: the row, that is the user, of each interaction."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
     def of(self, user: int) -> NDArray[np.int32]:
@@ -160,7 +162,7 @@ class Rows:
         return len(self.indptr) - 1
 
     @property
-    def rows(self) -> NDArray[np.int64]:
+    def row_index(self) -> NDArray[np.int64]:
         """(nnz,) the row of each entry."""
         return np.repeat(np.arange(len(self)), np.diff(self.indptr))
 
@@ -174,3 +176,25 @@ class Rows:
         return Rows(
             self.users, _kept_before(mask)[self.indptr], self.items[mask], self.values[mask]
         )
+
+
+def input_rows(
+    history: Sequences, temporal: TemporalConfig | None, users: NDArray[np.int64] | None = None
+) -> Rows:
+    """Return a model's input for these histories: ones, or weights by order (Eq. 16).
+
+    Parameters
+    ----------
+    history
+        Items of each user, oldest first.
+    temporal
+        The weights; ``None`` is ones.
+    users
+        (users,) who they are in the dataset, -1 for unseen users; ``None``: row i is user i.
+    """
+    if temporal is None:
+        values = np.ones(history.size, np.float32)
+    else:
+        values = temporal_weights(history.indptr, temporal.w_min, temporal.w_max)
+    users = np.arange(len(history)) if users is None else users
+    return Rows(users, history.indptr, history.items, values)

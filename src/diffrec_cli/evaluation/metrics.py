@@ -132,7 +132,7 @@ def _hits(lists: IntArray, truth: Sequences) -> Bools:
         return np.zeros(lists.shape, np.bool_)
     # One sorted key per (user, item) pair turns membership into a binary search.
     n = max(int(truth.items.max()), int(lists.max())) + 1
-    relevant = np.sort(truth.rows * n + truth.items)  # (size,)
+    relevant = np.sort(truth.row_index * n + truth.items)  # (size,)
     keys = np.arange(len(lists))[:, None] * n + lists  # (B, K)
     place = np.minimum(np.searchsorted(relevant, keys), len(relevant) - 1)
     # An empty place (-1) would otherwise read as the last item of the user before.

@@ -35,7 +35,7 @@ class Backend(Protocol):
     def asarray(self, array: Any) -> Array:
         """Bring a NumPy array (or a tensor) to this backend."""
 
-    def bag(self, rows: Rows, W: Array) -> Array:
+    def sparse_product(self, rows: Rows, W: Array) -> Array:
         """Return the sparse product x W, (B, H), for rows x (B, D) and W (D, H)."""
 
     def dense(self, rows: Rows, width: int) -> Array:
@@ -73,7 +73,7 @@ class NumpyBackend:
         """Return the array itself."""
         return array
 
-    def bag(self, rows: Rows, W: Array) -> Array:
+    def sparse_product(self, rows: Rows, W: Array) -> Array:
         """Return x W. A loop: this backend serves few users, and it needs no scipy."""
         out = np.zeros((len(rows), W.shape[1]), W.dtype)
         for row, (start, stop) in enumerate(
@@ -85,7 +85,7 @@ class NumpyBackend:
     def dense(self, rows: Rows, width: int) -> Array:
         """Return the rows as a dense (B, width) array."""
         x = np.zeros((len(rows), width), rows.values.dtype)
-        x[rows.rows, rows.items] = rows.values
+        x[rows.row_index, rows.items] = rows.values
         return x
 
     def affine(self, h: Array, V: Array, b: Array, out: Array | None = None) -> Array:
@@ -163,7 +163,7 @@ class TorchBackend:
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device)
 
-    def bag(self, rows: Rows, W: Array) -> Array:
+    def sparse_product(self, rows: Rows, W: Array) -> Array:
         """Return x W, reading only the rows of W that are needed."""
         if self.device.type == "mps":  # which has no embedding_bag
             return self.dense(rows, W.shape[0]) @ W
@@ -179,7 +179,7 @@ class TorchBackend:
         """Return the rows as a dense (B, width) tensor."""
         values = self.asarray(rows.values)
         x = self.xp.zeros(len(rows) * width, dtype=values.dtype, device=self.device)
-        x[self.asarray(rows.rows * width + rows.items)] = values
+        x[self.asarray(rows.row_index * width + rows.items)] = values
         return x.view(len(rows), width)
 
     def affine(self, h: Array, V: Array, b: Array, out: Array | None = None) -> Array:

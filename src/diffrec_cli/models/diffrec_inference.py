@@ -15,7 +15,7 @@ from diffrec_cli.diffusion.corruption import corruption_of
 from diffrec_cli.diffusion.reverse import shares
 from diffrec_cli.models.backend import Backend
 from diffrec_cli.models.denoiser_inference import CollapsedDenoiser
-from diffrec_cli.models.output import Head, Output
+from diffrec_cli.models.output import Output, OutputLayer
 from diffrec_cli.models.vae import GroupVAE
 
 Array = Any  # np.ndarray or torch.Tensor
@@ -67,7 +67,7 @@ class DiffRecScorer(DiffusionScorer):
         super().__init__(config, weights, backend)
         V, bias = self.denoiser.V, self.gamma * self.denoiser.b_out
         self.n_items = int(V.shape[0])
-        self._expansion = Output(backend, [Head(V, bias, slice(None))])
+        self._expansion = Output(backend, [OutputLayer(V, bias, slice(None))])
         # Elsewhere x_T is dense, and would have to lie in memory beside a block of the scores.
         sparse = not (self.normalized or self.delta or self.corruption.T_prime)
         self.output = self._expansion if sparse else None
@@ -76,7 +76,9 @@ class DiffRecScorer(DiffusionScorer):
         """Return the weights of the output layer in x_0, (B, H)."""
         W_in = self.denoiser.W_in
         if self.corruption.T_prime == 0:  # x_T is the sparse history: only its rows of W are read
-            return self.denoiser.reverse(self.corruption.back, self.backend.bag(rows, W_in))
+            return self.denoiser.reverse(
+                self.corruption.back, self.backend.sparse_product(rows, W_in)
+            )
         return self.denoiser.reverse(self.corruption.back, self._start(rows) @ W_in)
 
     def scores(self, rows: Rows) -> Array:

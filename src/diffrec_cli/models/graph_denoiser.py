@@ -106,13 +106,13 @@ class GraphDenoiser(nn.Module):
         """
         Q, values = self.basis
         w = (self.mix * self.reads)[t]  # (B, 3)
-        x = backend.bag(rows, self.E)  # E^T x, (B, d)
-        x_smooth = (backend.bag(rows, Q) * values) @ (Q.T @ self.E)  # E^T A x
+        x = backend.sparse_product(rows, self.E)  # E^T x, (B, d)
+        x_smooth = (backend.sparse_product(rows, Q) * values) @ (Q.T @ self.E)  # E^T A x
         z = corruption.corrupt(x, t, x_smooth)  # E^T x_t
         c = sparse_dropout(rows, self.config.dropout, draws.host)
-        history = backend.bag(c, self.E) / backend.asarray(lengths(c))
+        history = backend.sparse_product(c, self.E) / backend.asarray(lengths(c))
         h = w[:, [W_Z]] * z / self.kappa + w[:, [W_C]] * history
-        seen = w[:, [W_SMOOTH]] * backend.bag(c, Q) * values
+        seen = w[:, [W_SMOOTH]] * backend.sparse_product(c, Q) * values
         predicted = torch.cat([h, seen], 1) @ torch.cat([self.E, Q], 1).T + self.b  # (B, |I|)
         kept = replace(c, values=c.values * (1.0 - self.config.dropout))  # as in the history
         less = (1.0 - self.config.kept_weight) * squares_at(predicted, kept, backend)

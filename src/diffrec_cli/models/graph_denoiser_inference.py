@@ -17,7 +17,7 @@ from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.diffusion.corruption import corruption_of
 from diffrec_cli.models.backend import Backend
-from diffrec_cli.models.output import Head, Output
+from diffrec_cli.models.output import Output, OutputLayer
 
 Array = Any  # np.ndarray or torch.Tensor
 
@@ -47,12 +47,12 @@ class GraphDenoiserScorer:
         self.d = int(self.EV.shape[0])
         self.mix = np.asarray(backend.host(load("mix")), np.float64)  # (T + 1, 3)
         self.kappa = float(backend.host(load("kappa"))[0])
-        self.output = Output(backend, [Head(self.V, load("b"), slice(None))])
+        self.output = Output(backend, [OutputLayer(self.V, load("b"), slice(None))])
         self.n_items = self.output.n_items
 
     def hidden(self, rows: Rows) -> Array:
         """Return what V weighs in the scores, (B, d + r)."""
-        x = self.backend.bag(rows, self.V)  # V^T x, (B, d + r)
+        x = self.backend.sparse_product(rows, self.V)  # V^T x, (B, d + r)
         history = x[:, : self.d] / self.backend.asarray(lengths(rows))
         low = x[:, self.d :] * self.values  # Q^T A x, (B, r)
         z = self.corruption.start(x[:, : self.d], self._of_smooth(low))  # E^T x_T
@@ -80,5 +80,5 @@ class GraphDenoiserScorer:
 
 def lengths(rows: Rows) -> NDArray[np.float32]:
     """Return the sum of the values of each row, at least 1, (B, 1)."""
-    sums = np.bincount(rows.rows, rows.values, len(rows))
+    sums = np.bincount(rows.row_index, rows.values, len(rows))
     return np.maximum(sums, 1.0).astype(np.float32)[:, None]

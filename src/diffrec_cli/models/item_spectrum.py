@@ -50,7 +50,7 @@ def item_spectrum(train: Sequences, n_items: int, rank: int) -> Spectrum:
 
     by_user = train.lengths.astype(np.float64) ** -0.25 if train.size else np.zeros(0)
     by_item = np.maximum(np.bincount(train.items, minlength=n_items), 1) ** -0.5
-    values = by_user[train.rows] * by_item[train.items]
+    values = by_user[train.row_index] * by_item[train.items]
     shape = (len(train), n_items)
     R = csr_array((values.astype(np.float32), train.items, train.indptr), shape=shape)
     r = max(1, min(rank, *shape))

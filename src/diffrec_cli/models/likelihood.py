@@ -66,10 +66,10 @@ def _at(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
 
 def _by_user(entries: Tensor, rows: Rows, backend: Backend) -> Tensor:
     """Return the sums of each row's entries, (nnz,) -> (B,)."""
-    return entries.new_zeros(len(rows)).index_add(0, backend.asarray(rows.rows), entries)
+    return entries.new_zeros(len(rows)).index_add(0, backend.asarray(rows.row_index), entries)
 
 
 def _places(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
     """Return where the entries of the rows are in the scores, read row by row, (nnz,)."""
-    places: Tensor = backend.asarray(rows.rows * scores.shape[1] + rows.items)
+    places: Tensor = backend.asarray(rows.row_index * scores.shape[1] + rows.items)
     return places

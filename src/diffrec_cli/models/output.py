@@ -20,7 +20,7 @@ Array = Any  # np.ndarray or torch.Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class OutputLayer:
     """The output layer of consecutive columns of the scores.
 
     Parameters
@@ -29,30 +29,30 @@ class Head:
         (D, H) one row a column.
     b
         (D,) bias.
-    part
+    reads
         The H entries of the hidden vector that V reads.
     """
 
     V: Array
     b: Array
-    part: slice
+    reads: slice
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some consecutive columns, all of one head.
+    """Some consecutive columns, all of one layer.
 
     Parameters
     ----------
     start, stop
         Their places among all columns.
-    head
+    layer
         Their weights alone.
     """
 
     start: int
     stop: int
-    head: Head
+    layer: OutputLayer
 
 
 class Output:
@@ -62,33 +62,36 @@ class Output:
     ----------
     backend
         Where the weights lie.
-    heads
+    layers
         One, or one for each group of items.
     items
-        (|I|,) the item of each column, ascending within a head; ``None``: column i is item i.
+        (|I|,) the item of each column, ascending within a layer; ``None``: column i is item i.
     """
 
     def __init__(
-        self, backend: Backend, heads: Sequence[Head], items: NDArray[np.int64] | None = None
+        self,
+        backend: Backend,
+        layers: Sequence[OutputLayer],
+        items: NDArray[np.int64] | None = None,
     ) -> None:
-        self.backend, self.heads, self.items = backend, tuple(heads), items
-        self.n_items = sum(len(head.b) for head in heads)
+        self.backend, self.layers, self.items = backend, tuple(layers), items
+        self.n_items = sum(len(layer.b) for layer in layers)
         self.columns = None if items is None else np.argsort(items)  # the column of each item
 
     def blocks(self, width: int) -> Iterator[Block]:
-        """Cut the columns into blocks of at most `width`, none across two heads."""
+        """Cut the columns into blocks of at most `width`, none across two layers."""
         first = 0
-        for head in self.heads:
-            for start in range(0, len(head.b), width):
-                stop = min(start + width, len(head.b))
-                part = Head(head.V[start:stop], head.b[start:stop], head.part)
-                yield Block(first + start, first + stop, part)
-            first += len(head.b)
+        for layer in self.layers:
+            for start in range(0, len(layer.b), width):
+                stop = min(start + width, len(layer.b))
+                some = OutputLayer(layer.V[start:stop], layer.b[start:stop], layer.reads)
+                yield Block(first + start, first + stop, some)
+            first += len(layer.b)
 
     def scores(self, h: Array, block: Block, out: Array | None = None) -> Array:
         """Return the scores of a block, (B, H) -> (B, stop - start); into `out` if given."""
-        head = block.head
-        return self.backend.affine(h[:, head.part], head.V, head.b, out)
+        layer = block.layer
+        return self.backend.affine(h[:, layer.reads], layer.V, layer.b, out)
 
     def all_scores(self, h: Array) -> Array:
         """Return the scores of all items in the order of the items, (B, H) -> (B, |I|)."""
@@ -97,40 +100,40 @@ class Output:
         return scores if self.columns is None else scores[:, self.backend.asarray(self.columns)]
 
     def scores_at(self, h: Array, columns: Array) -> Array:
-        """Return the scores of columns (B, C) of each row, (B, C); there must be one head."""
-        (head,) = self.heads
-        return self.backend.affine_at(h[:, head.part], head.V, head.b, columns)
+        """Return the scores of columns (B, C) of each row, (B, C); there must be one layer."""
+        (layer,) = self.layers
+        return self.backend.affine_at(h[:, layer.reads], layer.V, layer.b, columns)
 
     def scores_of(self, h: Array, items: NDArray[np.int64]) -> Array:
         """Return the scores of some items, (B, H) and (n,) -> (B, n)."""
         columns, first = self.columns_of(items), 0
         order, parts = [], []
-        for head in self.heads:
-            mine = np.flatnonzero((columns >= first) & (columns < first + len(head.b)))
+        for layer in self.layers:
+            mine = np.flatnonzero((columns >= first) & (columns < first + len(layer.b)))
             rows = self.backend.asarray(columns[mine] - first)
-            parts.append(self.backend.affine(h[:, head.part], head.V[rows], head.b[rows]))
+            parts.append(self.backend.affine(h[:, layer.reads], layer.V[rows], layer.b[rows]))
             order.append(mine)
-            first += len(head.b)
+            first += len(layer.b)
         scores = parts[0] if len(parts) == 1 else self.backend.xp.concatenate(parts, 1)
         return scores[:, self.backend.asarray(np.argsort(np.concatenate(order)))]
 
     def shifted(self, offset: NDArray[np.float32]) -> Output:
         """Return a copy whose scores are higher by (|I|,) `offset`."""
         of_columns = self.backend.asarray(offset[self.items_of(np.arange(self.n_items))])
-        heads, first = [], 0
-        for head in self.heads:
-            last = first + len(head.b)
-            heads.append(Head(head.V, head.b + of_columns[first:last], head.part))
+        layers, first = [], 0
+        for layer in self.layers:
+            last = first + len(layer.b)
+            layers.append(OutputLayer(layer.V, layer.b + of_columns[first:last], layer.reads))
             first = last
-        return Output(self.backend, heads, self.items)
+        return Output(self.backend, layers, self.items)
 
     def narrowed(self) -> Output | None:
-        """Return a copy in bfloat16, if the backend has it and there is one head."""
-        if len(self.heads) > 1 or not self.backend.has_bf16:
+        """Return a copy in bfloat16, if the backend has it and there is one layer."""
+        if len(self.layers) > 1 or not self.backend.has_bf16:
             return None
-        (head,) = self.heads
-        V, b = self.backend.narrow(head.V), self.backend.narrow(head.b)
-        return Output(self.backend, [Head(V, b, head.part)], self.items)
+        (layer,) = self.layers
+        V, b = self.backend.narrow(layer.V), self.backend.narrow(layer.b)
+        return Output(self.backend, [OutputLayer(V, b, layer.reads)], self.items)
 
     def columns_of(self, items: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the columns of some items."""

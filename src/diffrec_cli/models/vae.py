@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import Backend
-from diffrec_cli.models.output import Head, Output
+from diffrec_cli.models.output import Output, OutputLayer
 
 Array = Any  # np.ndarray or torch.Tensor
 PREFIX = "vae."
@@ -111,7 +111,7 @@ class GroupVAE:
         means, log_variances = [], []
         for c, layers in enumerate(self.encoders):
             (W, b), *rest = layers
-            a = self.backend.bag(self._of_group(rows, c), W) + b  # (B, H_c)
+            a = self.backend.sparse_product(self._of_group(rows, c), W) + b  # (B, H_c)
             for W, b in rest:
                 a = self.xp.tanh(a) @ W + b
             means.append(self.xp.tanh(a[:, : self.widths[c]]))
@@ -124,18 +124,20 @@ class GroupVAE:
         With one decoder a group the groups stand one after the other: bringing the logits into
         the order of the items would copy them all.
         """
-        parts = [z[:, head.part] @ head.V.T for head in self.output().heads]
+        parts = [z[:, layer.reads] @ layer.V.T for layer in self.output().layers]
         logits = parts[0] if len(parts) == 1 else self.xp.concatenate(parts, 1)
         return logits + self._bias()
 
     def output(self) -> Output:
         """Return the decoders as an output layer."""
         ends = np.cumsum(self.widths).tolist() if self.items is not None else [sum(self.widths)]
-        bias, heads, first = self._bias(), [], 0
+        bias, layers, first = self._bias(), [], 0
         for D, end in zip(self.decoders, ends, strict=True):
-            heads.append(Head(D, bias[first : first + len(D)], slice(end - D.shape[1], end)))
+            layers.append(
+                OutputLayer(D, bias[first : first + len(D)], slice(end - D.shape[1], end))
+            )
             first += len(D)
-        return Output(self.backend, heads, self.items)
+        return Output(self.backend, layers, self.items)
 
     def _bias(self) -> Array:
         return self.bias if self._order is None else self.bias[self._order]

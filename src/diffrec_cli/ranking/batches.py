@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec_cli.config import TemporalConfig
-from diffrec_cli.data.sequences import Rows, Sequences, temporal_weights
+from diffrec_cli.data.sequences import Rows, Sequences, input_rows
 from diffrec_cli.models.scorer import LinearScorer, Scorer
 from diffrec_cli.ranking.top_k import Lists, Mask, from_blocks, from_candidates, from_scores
 
@@ -37,28 +37,6 @@ class Ranked:
     start: int
     items: NDArray[np.int64]
     scores: NDArray[np.float32]
-
-
-def input_rows(
-    history: Sequences, temporal: TemporalConfig | None, users: NDArray[np.int64] | None = None
-) -> Rows:
-    """Return a model's input for these histories: ones, or weights by order (Eq. 16).
-
-    Parameters
-    ----------
-    history
-        Items of each user, oldest first.
-    temporal
-        The weights; ``None`` is ones.
-    users
-        (users,) who they are in the dataset, -1 for strangers; ``None``: row i is user i.
-    """
-    if temporal is None:
-        values = np.ones(history.size, np.float32)
-    else:
-        values = temporal_weights(history.indptr, temporal.w_min, temporal.w_max)
-    users = np.arange(len(history)) if users is None else users
-    return Rows(users, history.indptr, history.items, values)
 
 
 def batch_size(n_items: int) -> int:
@@ -90,8 +68,8 @@ def rank(
     k
         Length of the lists.
     users
-        (users,) who they are in the data that the model learned from, -1 for strangers; ``None``:
-        strangers all.
+        (users,) who they are in the data that the model was trained on, -1 for unseen users;
+        ``None``: all are unseen.
     seen
         Items of each user that may not be recommended; ``None`` masks nothing.
     temporal

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec_cli.config import TemporalConfig
-from diffrec_cli.data.sequences import Sequences
+from diffrec_cli.data.sequences import Sequences, input_rows
 from diffrec_cli.models.scorer import LinearScorer, Scorer
-from diffrec_cli.ranking.batches import batch_size, input_rows
+from diffrec_cli.ranking.batches import batch_size
 
 _BATCH = 256  # histories that are read at a time
 

@@ -39,7 +39,7 @@ class Mask:
         """Return the mask of what each row has seen, and of items (|I|,) that no one may get."""
         nothing = np.empty(0, np.int64)
         return Mask(
-            nothing if seen is None else seen.rows,
+            nothing if seen is None else seen.row_index,
             nothing if seen is None else seen.items.astype(np.int64),
             nothing if excluded is None else np.flatnonzero(excluded),
         )

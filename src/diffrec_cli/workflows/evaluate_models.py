@@ -13,6 +13,7 @@ import numpy as np
 from diffrec_cli.catalogue import closed_forms, preset
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.sequences import input_rows
 from diffrec_cli.data.tables import check_target, write_file
 from diffrec_cli.errors import GateError, UsageError
 from diffrec_cli.evaluation.evaluate import HISTORIES, Evaluation
@@ -22,7 +23,6 @@ from diffrec_cli.evaluation.significance import Paired, interval, paired_randomi
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.baselines import fit_closed_form
 from diffrec_cli.models.scorer import Scorer, build_scorer
-from diffrec_cli.ranking.batches import input_rows
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.registry.artifact import Artifact
 from diffrec_cli.training.devices import choose_device, memory_errors, ranking_precision

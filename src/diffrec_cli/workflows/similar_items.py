@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.arrow import numbers, strings
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.data.sequences import Rows
+from diffrec_cli.data.sequences import Rows, input_rows
 from diffrec_cli.errors import UsageError
 from diffrec_cli.files import dump_json, incoming, storage_errors, sync_tree
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
 from diffrec_cli.models.output import Output
 from diffrec_cli.models.scorer import LinearScorer, Scorer
-from diffrec_cli.ranking.batches import input_rows
 from diffrec_cli.ranking.item_vectors import ItemVectors, has_vectors
 from diffrec_cli.ranking.top_k import Mask, from_scores
 from diffrec_cli.registry import versions as registry
@@ -213,13 +212,13 @@ def export_vectors(
 
 def _write_items(directory: Path, output: Output, dataset: Dataset) -> int:
     """Write the rows of the output layer with their biases; return the size of a vector."""
-    width = max(int(head.part.stop or head.V.shape[1]) for head in output.heads)
+    width = max(int(layer.reads.stop or layer.V.shape[1]) for layer in output.layers)
     vectors = np.zeros((output.n_items, width + 1), np.float32)
     for block in output.blocks(CHUNK):
         items = output.items_of(np.arange(block.start, block.stop))
-        part = np.arange(width)[block.head.part]
-        vectors[items[:, None], part] = output.backend.host(block.head.V)
-        vectors[items, -1] = output.backend.host(block.head.b)
+        part = np.arange(width)[block.layer.reads]
+        vectors[items[:, None], part] = output.backend.host(block.layer.V)
+        vectors[items, -1] = output.backend.host(block.layer.b)
     np.save(directory / "items.npy", vectors)
     np.save(directory / "item_ids.npy", np.array(dataset.item_ids.array.to_pylist(), np.str_))
     return width + 1

@@ -112,9 +112,11 @@ def test_tastes_beat_popularity_and_recent_ones_beat_old_ones(options, tmp_path)
     log = read_logs(write_sample(tmp_path / "s", options)[:1], ReadOptions())
     dataset = split_log(log, SplitOptions(), name="s")
     train, truth, recent = np.zeros((3, dataset.n_users, dataset.n_items))
-    train[dataset.train.rows, dataset.train.items] = 1
-    truth[dataset.test.rows, dataset.test.items] = 1
-    recent[dataset.train.rows, dataset.train.items] = temporal_weights(dataset.train.indptr, 0.1, 1)
+    train[dataset.train.row_index, dataset.train.items] = 1
+    truth[dataset.test.row_index, dataset.test.items] = 1
+    recent[dataset.train.row_index, dataset.train.items] = temporal_weights(
+        dataset.train.indptr, 0.1, 1
+    )
 
     # EASE: item weights that reconstruct the histories, with a zero diagonal.
     inverse = np.linalg.inv(train.T @ train + 100 * np.eye(dataset.n_items))

@@ -48,7 +48,7 @@ def rows_of(x):
 def dense_of(rows, n_items):
     """Return rows as a dense matrix."""
     matrix = np.zeros((len(rows), n_items))
-    matrix[rows.rows, rows.items] = rows.values
+    matrix[rows.row_index, rows.items] = rows.values
     return matrix
 
 

@@ -81,7 +81,7 @@ def test_on_movielens_it_ranks_as_measured_elsewhere():
     rows = Rows(np.arange(users), train.indptr, train.items, np.ones(train.size, np.float32))
     scores = fitted(EASEConfig(500.0), rows, int(items))[1].scores(rows)
     for seen in (train, valid):
-        scores[seen.rows, seen.items] = -np.inf
+        scores[seen.row_index, seen.items] = -np.inf
     lists = np.argsort(-scores, axis=1, kind="stable")[:, :20]
 
     means = {name: values.mean() for name, values in per_user(lists, test, ks=(20,)).items()}

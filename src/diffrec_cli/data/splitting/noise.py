@@ -116,7 +116,7 @@ def _unseen_items(
     The j-th item that a user has not seen is j plus the number of seen items before it,
     so it is enough to draw numbers j below the count of unseen items.
     """
-    keys = np.sort(seen.rows * n_items + seen.items)  # grouped by user, ascending items
+    keys = np.sort(seen.row_index * n_items + seen.items)  # grouped by user, ascending items
     users, items = np.divmod(keys, n_items)
     unseen_before = users * n_items + items - ranks_within(users)
     owners, j = _distinct(rng, n_items - seen.lengths, counts)
@@ -161,7 +161,7 @@ def _distinct_few(
 def _interleave(rng: np.random.Generator, clean: Sequences, extra: Sequences) -> Sequences:
     """Put the items of `extra` at random places among those of `clean`, which keep their order."""
     merged = Sequences.concatenate(clean, extra)
-    users = merged.rows.astype(np.int32)
+    users = merged.row_index.astype(np.int32)
     is_extra = random_ranks(rng, users) < extra.lengths[users]
     items = np.empty_like(merged.items)
     items[is_extra] = extra.items

@@ -67,7 +67,7 @@ class EASEScorer:
 
     def scores(self, rows: Rows) -> Any:
         """Return (B, items) products of the histories with the weights."""
-        return self.backend.bag(rows, self.B)
+        return self.backend.sparse_product(rows, self.B)
 
 
 def gram(x: Any) -> NDArray[np.float64]:

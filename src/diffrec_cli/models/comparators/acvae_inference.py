@@ -12,7 +12,7 @@ from diffrec_cli.catalogue.comparators import ACVAEConfig
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import Backend
-from diffrec_cli.models.output import Head, Output
+from diffrec_cli.models.output import Output, OutputLayer
 
 Array = Any  # np.ndarray or torch.Tensor
 
@@ -30,7 +30,7 @@ def padded(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     lengths = np.diff(rows.indptr)
     place = np.arange(len(rows.items)) - np.repeat(rows.indptr[:-1], lengths)
     items = np.zeros((len(rows), max(1, int(lengths.max(initial=0)))), np.int64)
-    items[rows.rows, place] = rows.items
+    items[rows.row_index, place] = rows.items
     return items, lengths
 
 
@@ -53,7 +53,7 @@ class ACVAEScorer:
         self.b_i, self.b_h = load("gru.bias_ih_l0"), load("gru.bias_hh_l0")
         self.kernel = load("kernel")  # (WINDOW, d)
         self.W_1, self.b_1, self.W_2, self.b_2 = map(load, ("W_1", "b_1", "W_2", "b_2"))
-        self.output = Output(backend, [Head(load("V"), load("b_out"), slice(None))])
+        self.output = Output(backend, [OutputLayer(load("V"), load("b_out"), slice(None))])
         self.n_items = self.output.n_items
 
     @classmethod

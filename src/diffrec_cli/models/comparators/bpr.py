@@ -21,7 +21,7 @@ def draw_pairs(
 
     Someone who has nearly everything may get an item of his own, after :data:`_DRAWS` attempts.
     """
-    row = backend.asarray(rows.rows)
+    row = backend.asarray(rows.row_index)
     positive = backend.asarray(rows.items.astype(np.int64))
     known = torch.sort(row * n_items + positive).values
     negative = torch.empty_like(positive)
@@ -30,7 +30,7 @@ def draw_pairs(
         drawn = torch.randint(n_items, wrong.shape, generator=draws.device, device=wrong.device)
         negative[wrong] = drawn
         wrong = wrong[_contains(known, row[wrong] * n_items + drawn)]
-    return backend.asarray(rows.users[rows.rows]), positive, negative
+    return backend.asarray(rows.users[rows.row_index]), positive, negative
 
 
 def _contains(known: Tensor, keys: Tensor) -> Tensor:

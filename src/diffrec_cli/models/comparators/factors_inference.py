@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import Backend
-from diffrec_cli.models.output import Head, Output
+from diffrec_cli.models.output import Output, OutputLayer
 
 Array = Any  # np.ndarray or torch.Tensor
 
@@ -40,7 +40,7 @@ class FactorScorer:
         V = backend.asarray(weights["item_factors"])
         self.n_items = int(V.shape[0])
         bias = backend.asarray(np.zeros(self.n_items, np.float32))
-        self.output = Output(backend, [Head(V, bias, slice(None))])
+        self.output = Output(backend, [OutputLayer(V, bias, slice(None))])
 
     @property
     def looks_users_up(self) -> bool:
@@ -72,7 +72,7 @@ class FactorScorer:
 
     @cached_property
     def _items(self) -> NDArray[np.float64]:
-        return self.backend.host(self.output.heads[0].V).astype(np.float64)
+        return self.backend.host(self.output.layers[0].V).astype(np.float64)
 
     def scores(self, rows: Rows) -> Array:
         """Return the products with the vectors of all items, (B, |I|)."""

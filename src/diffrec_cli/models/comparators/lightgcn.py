@@ -114,7 +114,7 @@ class Graph:
     @classmethod
     def of(cls, train: Sequences, n_items: int, device: torch.device) -> Graph:
         """Return the graph of the interactions on a device."""
-        users, items = train.rows, train.items.astype(np.int64)
+        users, items = train.row_index, train.items.astype(np.int64)
         degrees = np.bincount(users, minlength=len(train)), np.bincount(items, minlength=n_items)
         weights = (degrees[0][users] * degrees[1][items]) ** -0.5
         nodes = len(train) + n_items

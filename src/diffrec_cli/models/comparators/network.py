@@ -9,7 +9,7 @@ import numpy as np
 
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import Backend
-from diffrec_cli.models.output import Head, Output
+from diffrec_cli.models.output import Output, OutputLayer
 
 Array = Any  # np.ndarray or torch.Tensor
 
@@ -44,7 +44,7 @@ class Network:
 
     def first(self, rows: Rows) -> Array:
         """Return what the first layer gives for sparse histories, (B, H_1)."""
-        return self.backend.bag(rows, self.W_in) + self.b_in
+        return self.backend.sparse_product(rows, self.W_in) + self.b_in
 
     def encode(self, a: Array) -> Array:
         """Return what the layers before the code give, from what the first one gave."""
@@ -68,12 +68,12 @@ class Network:
 
     def output(self) -> Output:
         """Return the last layer as an output layer."""
-        return Output(self.backend, [Head(self.V, self.b_out, slice(None))])
+        return Output(self.backend, [OutputLayer(self.V, self.b_out, slice(None))])
 
 
 def normalized(rows: Rows) -> Rows:
     """Return the rows with length 1 each."""
-    squares = np.bincount(rows.rows, rows.values**2, len(rows))
+    squares = np.bincount(rows.row_index, rows.values**2, len(rows))
     lengths = np.sqrt(np.maximum(squares, 1e-24))
-    values = (rows.values / lengths[rows.rows]).astype(np.float32)
+    values = (rows.values / lengths[rows.row_index]).astype(np.float32)
     return Rows(rows.users, rows.indptr, rows.items, values)

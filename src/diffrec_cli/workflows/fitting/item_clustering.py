@@ -13,9 +13,9 @@ from diffrec_cli.catalogue.comparators import LightGCNConfig
 from diffrec_cli.config import FitConfig, TrainingConfig
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.reading.item_embeddings import read_embeddings
+from diffrec_cli.data.sequences import input_rows
 from diffrec_cli.models.comparators.lightgcn import LightGCN
 from diffrec_cli.models.item_clusters import kmeans_groups, svd_embeddings
-from diffrec_cli.ranking.batches import input_rows
 from diffrec_cli.training.loop import train
 from diffrec_cli.workflows.progress import Listener, Note, Step
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec_cli.config import FitConfig
+from diffrec_cli.data.sequences import input_rows
 from diffrec_cli.evaluation.evaluate import evaluate
 from diffrec_cli.files import storage_errors
 from diffrec_cli.models.backend import TorchBackend
@@ -19,7 +20,6 @@ from diffrec_cli.models.baselines import fit_closed_form, fitting_memory
 from diffrec_cli.models.build import array_size, build_model, parameter_count, stored_weights
 from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.models.trainable import Trainable
-from diffrec_cli.ranking.batches import input_rows
 from diffrec_cli.training.loop import Epoch, Trained, train
 from diffrec_cli.workflows.fitting.item_clustering import item_groups
 from diffrec_cli.workflows.fitting.plan import Job

@@ -139,7 +139,7 @@ class Audience:
             strings(printable(ids)),
             np.where(old, known.users, -1),
             Sequences.concatenate(
-                known.histories.keep(old[known.histories.rows]),
+                known.histories.keep(old[known.histories.row_index]),
                 self.events.of_newcomers.take(np.where(is_new, new, nobody)),
             ),
             ~old & ~is_new,
@@ -174,7 +174,9 @@ class Audience:
         return Request(
             labels.take(numbers(places)),
             np.where(new < 0, known.users, -1),
-            Sequences.concatenate(known.histories.keep((new < 0)[known.histories.rows]), newcomers),
+            Sequences.concatenate(
+                known.histories.keep((new < 0)[known.histories.row_index]), newcomers
+            ),
             np.zeros(len(places), bool),
         )
 
@@ -331,5 +333,5 @@ def _contained(events: Sequences, dataset: Dataset) -> NDArray[np.bool_]:
     """Return whether each event is in the dataset already, (events,)."""
     users = np.flatnonzero(events.lengths)
     known = dataset.known_of(users)
-    keys = users[known.rows] * dataset.n_items + known.items
-    return np.isin(events.rows * dataset.n_items + events.items, keys)
+    keys = users[known.row_index] * dataset.n_items + known.items
+    return np.isin(events.row_index * dataset.n_items + events.items, keys)
