@@ -283,6 +283,19 @@ def split_options(given: Mapping[str, Any], seed: int | None) -> Any:
     return SplitOptions(**split) if split else None
 
 
+#: What ``recommend`` calls the fields of its options that have other names in Python.
+RENAMED = {"user": "users", "users": "users_file"}
+
+
+def recommend_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of :class:`RecommendOptions` from a command's parameters."""
+    from diffrec_cli.workflows.serving.options import RecommendOptions
+
+    named = {RENAMED.get(name, name): value for name, value in given.items()}
+    options = _fields_of(RecommendOptions, named)
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def _fields_of(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     return {field.name: given[field.name] for field in fields(kind) if field.name in given}
 

@@ -13,7 +13,6 @@ from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import Format, chosen, filled, make_table, print_renderable, screen
-from diffrec_cli.errors import UsageError
 
 WHO, WHAT = "For whom", "Which items"
 
@@ -28,6 +27,7 @@ EXAMPLES = examples(
 
 
 def recommend(
+    context: typer.Context,
     model: o.ModelOption = None,
     user: Annotated[
         list[str] | None,
@@ -179,64 +179,30 @@ def recommend(
     goes on with the same command.
     """
     from diffrec_cli import workflows
-    from diffrec_cli.data.tables import check_target
 
-    options: dict[str, Any] = {
-        "users": user or [],
-        "users_file": users,
-        "all_users": all_users,
-        "shard": shard,
-        "history": history,
-        "like": like or [],
-        "dislike": dislike or [],
-        "like_where": like_where,
-        "dislike_where": dislike_where,
-        "strength": strength,
-        "events": events,
-        "k": k,
-        "include_seen": include_seen,
-        "allow": allow,
-        "block": block,
-        "block_for": block_for,
-        "where": where,
-        "diversity": diversity,
-        "on_unknown": on_unknown,
-        "titles": titles,
-        "why": why,
-        "device": device,
-        "precision": precision,
-    }
+    options = o.recommend_options(context.params)
     if out is None or str(out) == "-":
         lists = workflows.recommend(model, listener=screen, **options)
-        print_lists(chosen(form, piped="csv"), lists.model, lists.tables)
+        print_lists(chosen(form, piped="csv"), lists)
         return
-    _check_out(check_target(out), form)
-    exported = workflows.export_lists(out, model, listener=screen, **options)
+    exported = workflows.export_lists(
+        out, model, form=form and form.value, listener=screen, **options
+    )
     screen.close()
     number = "" if exported.users is None else f"{exported.users:,} "
     screen.say(f"{number}lists of {exported.model} in {out}")
 
 
-def _check_out(by_name: str, asked: Format | None) -> None:
-    if asked is not None and asked.value != by_name:
-        raise UsageError(
-            f"--format {asked.value} contradicts --out, whose name asks for {by_name}",
-            "leave out --format, or use --out - and a redirection",
-        )
-
-
-def print_lists(form: str, model: str, tables: Iterable[Any], key: str = "recommendations") -> None:
+def print_lists(form: str, lists: Any, key: str = "recommendations") -> None:
     """Print lists as they come; a JSON document has them under `key`."""
     if form == Format.table:
-        for table in tables:
+        for table in lists.tables:
             screen.close()  # a bar and a table do not share a line
             print_renderable(lists_table(table))
     elif form == Format.json:
-        _print_json(model, tables, key)
+        _print_json(lists.model, lists.tables, key)
     else:
-        from diffrec_cli.data.tables import write_stream
-
-        write_stream(sys.stdout.buffer, form, tables)
+        lists.write(sys.stdout.buffer, form)
 
 
 def _print_json(model: str, tables: Iterable[Any], key: str) -> None:

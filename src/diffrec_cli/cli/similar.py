@@ -31,4 +31,4 @@ def similar(
     from diffrec_cli import workflows
 
     found = workflows.similar(items, model, k=k, titles=titles)
-    print_lists(chosen(form, piped="csv"), found.model, [found.table], key="similar")
+    print_lists(chosen(form, piped="csv"), found, key="similar")

@@ -6,7 +6,7 @@ import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from diffrec_cli import __version__
 from diffrec_cli.data.arrow import read_parquet
 from diffrec_cli.data.tables import check_target, write_file
-from diffrec_cli.errors import CorruptError
+from diffrec_cli.errors import CorruptError, UsageError
 from diffrec_cli.files import (
     dump_json,
     locked,
@@ -30,10 +30,10 @@ from diffrec_cli.files import (
 )
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.workflows.progress import Listener, Note, Step, silent
-from diffrec_cli.workflows.recommend_lists import Recommendations, recommend
+from diffrec_cli.workflows.recommend_lists import Recommendations, recommend_by
+from diffrec_cli.workflows.serving.options import FILES, RecommendOptions
 
 _KIND, _SCHEMA_VERSION, _PLAN = "export", 1, "plan.json"
-_FILE_OPTIONS = ("allow", "block", "block_for", "events")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,12 @@ class Exported:
 
 
 def export_lists(
-    out: str | Path, model: str | None = None, *, listener: Listener = silent, **options: Any
+    out: str | Path,
+    model: str | None = None,
+    *,
+    form: str | None = None,
+    listener: Listener = silent,
+    **options: Any,
 ) -> Exported:
     """Write lists to a .csv, .jsonl or .parquet file, which appears when it is complete.
 
@@ -68,6 +73,8 @@ def export_lists(
     ----------
     out
         The file; its name says the format.
+    form
+        The format that is expected of it; ``None``: whatever its name says.
     model, listener, options
         As in :func:`~diffrec_cli.workflows.recommend_lists.recommend`.
 
@@ -81,10 +88,16 @@ def export_lists(
         The disk is full, or fails.
     """
     out = Path(out)
-    check_target(out)
-    lists = recommend(model, listener=listener, **options)
-    if options.get("all_users"):
-        _write_in_parts(out, lists, _fingerprint(lists.model, options), listener)
+    by_name = check_target(out)
+    if form not in (None, by_name):
+        raise UsageError(
+            f"--format {form} contradicts --out, whose name asks for {by_name}",
+            "leave out --format, or use --out - and a redirection",
+        )
+    asked = RecommendOptions(**options)
+    lists = recommend_by(model, asked, listener)
+    if asked.all_users:
+        _write_in_parts(out, lists, _fingerprint(lists.model, asked), listener)
     else:
         write_file(out, lists.tables)
     return Exported(lists.model, lists.users, out)
@@ -165,16 +178,16 @@ def _read(parts: list[Path], listener: Listener) -> Iterator[pa.Table]:
         listener(Step("writing", number, len(parts), "parts"))
 
 
-def _fingerprint(model: str, options: Mapping[str, Any]) -> str:
+def _fingerprint(model: str, options: RecommendOptions) -> str:
     """Return what tells this export from others: the model's files, the options, their files."""
     files = {path: entry.sha256 for path, entry in registry.resolve(model).record.files.items()}
-    said = {name: _said(name, value) for name, value in sorted(options.items())}
+    said = {name: _said(name, value) for name, value in vars(options).items()}
     plan = json.dumps([__version__, model, files, said], default=str)
     return hashlib.sha256(plan.encode()).hexdigest()
 
 
 def _said(option: str, value: Any) -> Any:
     """Return an option's value; of a file its content, of a pipe what never comes again."""
-    if option not in _FILE_OPTIONS or value is None:
+    if option not in FILES or value is None:
         return value
     return sha256_file(Path(value)) if Path(value).is_file() else secrets.token_hex()

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
-from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 
 from diffrec_cli.data.arrow import numbers
 from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.tables import write_stream
 from diffrec_cli.errors import NotFoundError, UsageError
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.training.devices import ranking_precision
 from diffrec_cli.workflows.progress import Listener, Note, Step, silent
-from diffrec_cli.workflows.serving.item_filters import holding, restriction
-from diffrec_cli.workflows.serving.list_maker import Server, Style
+from diffrec_cli.workflows.serving.item_filters import holding, item_filters
+from diffrec_cli.workflows.serving.list_maker import ListMaker
+from diffrec_cli.workflows.serving.options import RecommendOptions
 from diffrec_cli.workflows.serving.user_histories import (
-    Audience,
     Request,
+    UserHistories,
     known_index,
     parse_shard,
     read_events,
     some,
-    strangers,
+    unseen_users,
 )
-
-ON_UNKNOWN = ("error", "skip", "popular")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Recommendations:
         Makes the Arrow tables of some of them: user, rank (from 1), item, score[, title][,
         because]; each table has whole lists.
     listener
-        Hears of progress.
+        Is told of progress.
     """
 
     model: str
@@ -69,34 +69,13 @@ class Recommendations:
         """Return all lists as one Arrow table."""
         return pa.concat_tables(self.tables)
 
+    def write(self, stream: BinaryIO, form: str) -> None:
+        """Write the lists to a stream as they are made: ``csv``, ``jsonl`` or ``parquet``."""
+        write_stream(stream, form, self.tables)
+
 
 def recommend(
-    model: str | None = None,
-    *,
-    users: Sequence[str] = (),
-    users_file: str | Path | None = None,
-    all_users: bool = False,
-    shard: str | None = None,
-    history: str | Path | None = None,
-    like: Sequence[str] = (),
-    dislike: Sequence[str] = (),
-    like_where: str | None = None,
-    dislike_where: str | None = None,
-    strength: float = 1.0,
-    events: str | Path | None = None,
-    k: int = 20,
-    include_seen: bool = False,
-    allow: str | Path | None = None,
-    block: str | Path | None = None,
-    block_for: str | Path | None = None,
-    where: str | None = None,
-    diversity: float = 0.0,
-    on_unknown: str = "error",
-    titles: bool = False,
-    why: bool = False,
-    device: str = "auto",
-    precision: str = "auto",
-    listener: Listener = silent,
+    model: str | None = None, *, listener: Listener = silent, **options: Any
 ) -> Recommendations:
     """Ask a model for the best k items of each user.
 
@@ -107,52 +86,10 @@ def recommend(
     ----------
     model
         Reference; ``None`` is the default model.
-    users, users_file, all_users
-        Ids of known users; a file of them, one a line (``-`` is stdin), answered as they arrive;
-        all of them, sorted by id.
-    shard
-        ``I/N``: of all users the I-th of N parts, from 1.
-    history
-        A file of histories of users that the model need not know: ``user,item[,time]`` with a
-        header, or one item a line (``-`` is stdin).
-    like
-        Items of one history, given by hand; for users who are asked for otherwise, items that
-        their lists are moved towards.
-    dislike
-        Items that lists are moved away from; they are in none.
-    like_where, dislike_where
-        Conditions, written like `where`: lists are moved towards, and away from, what goes with
-        the items for which they hold; these and all others may still be in them.
-    strength
-        How strongly lists are moved, see :func:`~diffrec_cli.ranking.guidance.guided`.
-    events
-        A file ``user,item[,time]`` of what happened since: appended to the histories of known
-        users, and all there is of new ones.
-    k
-        Length of the lists.
-    include_seen
-        Also recommend what the user has already.
-    allow, block
-        Files of item ids, one a line: only these, none of these.
-    block_for
-        A file ``user,item``: not this item for this user.
-    where
-        Only items for which this holds, such as ``year >= 1990 and genre contains Comedy``.
-    diversity
-        0 to 1: how much it counts that the items of a list are unlike each other.
-    on_unknown
-        For a user that the model does not know: ``error``, ``skip``, or ``popular`` items.
-    titles
-        Add the items' titles.
-    why
-        Add to each item those of the history that raised its score most.
-    device
-        Where to compute; ``auto`` serves few users with NumPy, without loading torch.
-    precision
-        ``bf16`` finds candidates in bfloat16 and scores them again, where torch serves; ``auto``
-        is ``fp32``.
     listener
-        Hears of progress, and of ids that are not known.
+        Is told of progress, and of ids that are not known.
+    options
+        Fields of :class:`~diffrec_cli.workflows.serving.options.RecommendOptions`.
 
     Raises
     ------
@@ -161,95 +98,53 @@ def recommend(
     UsageError
         Options contradict each other, or k is larger than the catalogue.
     """
-    style = Style(k, include_seen, diversity, strength, titles, why, ranking_precision(precision))
-    _check_who(users, users_file, all_users, shard, history, like, events, on_unknown)
-    _check_stdin(users_file, history, events, allow, block, block_for)
+    return recommend_by(model, RecommendOptions(**options), listener)
+
+
+def recommend_by(
+    model: str | None, options: RecommendOptions, listener: Listener
+) -> Recommendations:
+    """Do what :func:`recommend` does."""
+    ranking_precision(options.precision)
     artifact = registry.resolve(model)
     reference, dataset = artifact.record.reference, artifact.dataset()
-    _check_style(style, dataset, reference)
-    happened = None if events is None else read_events(dataset, events, listener)
-    audience = Audience(dataset, happened)
-    total: int | None
-    if all_users:
-        total, requests = audience.everyone(parse_shard(shard or "1/1"))
-    elif users_file is not None:
-        total, requests = None, audience.streamed(users_file)
-    else:
-        ids = list(dict.fromkeys(users))
-        given = audience.named(ids) if ids else strangers(dataset, history, like, listener)
-        total, requests = len(given), iter([given])
-    named = bool(users) or users_file is not None or all_users or history is not None
-    liked = known_index(dataset, like if named else (), "--like", reference)
-    disliked = known_index(dataset, dislike, "--dislike", reference)
-    towards = np.union1d(liked, holding(dataset, like_where, "--like-where"))
-    away = np.union1d(disliked, holding(dataset, dislike_where, "--dislike-where"))
-    limits = restriction(
-        dataset,
-        allow=allow,
-        block=block,
-        where=where,
-        block_for=block_for,
-        more=disliked,
-        k=k,
-        listener=listener,
-    )
-    server = Server(artifact, dataset, style, limits, towards, away, device, total)
-    return Recommendations(
-        model=reference,
-        users=total,
-        requests=_primed(_settled(requests, reference, on_unknown, listener)),
-        serve=server.serve,
-        listener=listener,
-    )
+    _check_fit(options, dataset, reference)
+    total, requests = _requests(options, dataset, listener)
+    liked = known_index(dataset, options.like if options.names_users else (), "--like", reference)
+    disliked = known_index(dataset, options.dislike, "--dislike", reference)
+    towards = np.union1d(liked, holding(dataset, options.like_where, "--like-where"))
+    away = np.union1d(disliked, holding(dataset, options.dislike_where, "--dislike-where"))
+    limits = item_filters(dataset, options, disliked, listener)
+    maker = ListMaker(artifact, dataset, options, limits, towards, away, total)
+    settled = _settled(requests, reference, options.on_unknown, listener)
+    return Recommendations(reference, total, _primed(settled), maker.serve, listener)
 
 
-def _check_who(
-    users: Sequence[str],
-    users_file: str | Path | None,
-    all_users: bool,
-    shard: str | None,
-    history: str | Path | None,
-    like: Sequence[str],
-    events: str | Path | None,
-    on_unknown: str,
-) -> None:
-    given = [bool(users), users_file is not None, all_users, history is not None]
-    if sum(given) > 1 or (sum(given) == 0 and not like):
+def _check_fit(options: RecommendOptions, dataset: Dataset, reference: str) -> None:
+    """Refuse what this model's dataset cannot give."""
+    if options.k > dataset.n_items:
         raise UsageError(
-            "give one of --user, --users, --all-users, --history and --like"
-            + (", not several" if sum(given) > 1 else ""),
-            "for example: diffrec recommend --user 42",
-        )
-    if shard is not None and not all_users:
-        raise UsageError(f"--shard {shard}: only with --all-users", "leave --shard out")
-    if events is not None and (history is not None or sum(given) == 0):
-        raise UsageError(
-            "--events: for known users, who have no --history or --like",
-            "put the events into the history",
-        )
-    if on_unknown not in ON_UNKNOWN:
-        raise UsageError(f"--on-unknown {on_unknown}: unknown", f"one of: {', '.join(ON_UNKNOWN)}")
-
-
-def _check_stdin(*files: str | Path | None) -> None:
-    """Refuse to read more than one file from stdin."""
-    if sum(str(file) == "-" for file in files) > 1:
-        raise UsageError("several options ask for stdin (-)", "give all but one of them a file")
-
-
-def _check_style(style: Style, dataset: Dataset, reference: str) -> None:
-    if style.k < 1:
-        raise UsageError(f"-k {style.k}: a list needs 1 item or more", "for example -k 20")
-    if style.k > dataset.n_items:
-        raise UsageError(
-            f"-k {style.k} is larger than the catalogue of {dataset.n_items} items",
+            f"-k {options.k} is larger than the catalogue of {dataset.n_items} items",
             f"use -k {dataset.n_items} or less",
         )
-    if not 0 <= style.strength < np.inf:
-        raise UsageError(f"--strength {style.strength:g}: not 0 or more", "for example 0.5")
-    if not 0 <= style.diversity <= 1:
-        raise UsageError(f"--diversity {style.diversity:g}: not 0 to 1", "for example 0.3")
-    dataset.require_titles(style.titles, reference)
+    dataset.require_titles(options.titles, reference)
+
+
+def _requests(
+    options: RecommendOptions, dataset: Dataset, listener: Listener
+) -> tuple[int | None, Iterator[Request]]:
+    """Return how many users are asked for, as far as that is known, and they, some at a time."""
+    events = None if options.events is None else read_events(dataset, options.events, listener)
+    histories = UserHistories(dataset, events)
+    if options.all_users:
+        return histories.everyone(parse_shard(options.shard or "1/1"))
+    if options.users_file is not None:
+        return None, histories.streamed(options.users_file)
+    if options.users:
+        given = histories.named(list(dict.fromkeys(options.users)))
+    else:
+        given = unseen_users(dataset, options.history, options.like, listener)
+    return len(given), iter([given])
 
 
 def _settled(

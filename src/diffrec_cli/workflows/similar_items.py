@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ from diffrec_cli.config import FitConfig
 from diffrec_cli.data.arrow import numbers, strings
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.sequences import Rows, input_rows
+from diffrec_cli.data.tables import write_stream
 from diffrec_cli.errors import UsageError
 from diffrec_cli.files import dump_json, incoming, storage_errors, sync_tree
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
@@ -27,7 +28,7 @@ from diffrec_cli.registry import versions as registry
 from diffrec_cli.training.devices import choose_device, memory_errors
 from diffrec_cli.workflows.progress import Listener, Step, silent
 from diffrec_cli.workflows.serving.loading import load_scorer
-from diffrec_cli.workflows.serving.user_histories import CHUNK, Audience, known_index
+from diffrec_cli.workflows.serving.user_histories import CHUNK, UserHistories, known_index
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,15 @@ class Similar:
 
     model: str
     table: pa.Table
+
+    @property
+    def tables(self) -> list[pa.Table]:
+        """The table, as one of several."""
+        return [self.table]
+
+    def write(self, stream: BinaryIO, form: str) -> None:
+        """Write the table to a stream: ``csv``, ``jsonl`` or ``parquet``."""
+        write_stream(stream, form, self.tables)
 
 
 def similar(
@@ -237,10 +247,10 @@ def _write_users(
 
     shape = (dataset.n_users, size)
     vectors = open_memmap(directory / "users.npy", "w+", np.float32, shape)
-    audience = Audience(dataset)
+    users_of_model = UserHistories(dataset)
     for start in range(0, dataset.n_users, CHUNK):
         stop = min(start + CHUNK, dataset.n_users)
-        request = audience.at(np.arange(start, stop))
+        request = users_of_model.at(np.arange(start, stop))
         rows = input_rows(request.histories, config.temporal, request.users)
         vectors[start:stop, :-1] = scorer.backend.host(scorer.hidden(rows))
         vectors[start:stop, -1] = 1.0

@@ -14,11 +14,12 @@ from diffrec_cli.data.reading.histories import read_histories, read_ids
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import UsageError
 from diffrec_cli.workflows.progress import Listener, Note
+from diffrec_cli.workflows.serving.options import RecommendOptions
 from diffrec_cli.workflows.serving.user_histories import Request, some
 
 
 @dataclass(frozen=True)
-class Restriction:
+class ItemFilters:
     """What may not be recommended, besides what a user has.
 
     Parameters
@@ -45,35 +46,25 @@ class Restriction:
         return blocked if seen is None else Sequences.concatenate(seen, blocked)
 
 
-def restriction(
+def item_filters(
     dataset: Dataset,
-    *,
-    allow: str | Path | None,
-    block: str | Path | None,
-    where: str | None,
-    block_for: str | Path | None,
-    more: NDArray[np.int64],
-    k: int,
+    options: RecommendOptions,
+    disliked: NDArray[np.int64],
     listener: Listener,
-) -> Restriction:
-    """Return what the options say.
+) -> ItemFilters:
+    """Return what the options rule out.
 
     Parameters
     ----------
     dataset
         The items that the model knows.
-    allow, block
-        Files of item ids, one a line: only these, none of these.
-    where
-        A condition over the columns of the item table, see :mod:`diffrec_cli.data.conditions`.
-    block_for
-        A file ``user,item``: not this item for this user.
-    more
+    options
+        ``allow``, ``block``, ``where`` (see :mod:`diffrec_cli.data.conditions`) and ``block_for``;
+        it is told if fewer than ``k`` items are left.
+    disliked
         Indices of items that nobody may get.
-    k
-        Length of the lists; it is told if fewer items than that are left.
     listener
-        Hears of ids that are not known.
+        Is told of ids that are not known.
 
     Raises
     ------
@@ -81,30 +72,30 @@ def restriction(
         No item is left, or the condition cannot be understood.
     """
     excluded = np.zeros(dataset.n_items, bool)
-    if allow is not None:
+    if options.allow is not None:
         excluded[:] = True
-        excluded[_item_indices(dataset, allow, "--allow", listener)] = False
-    if block is not None:
-        excluded[_item_indices(dataset, block, "--block", listener)] = True
-    if where is not None:
+        excluded[_item_indices(dataset, options.allow, "--allow", listener)] = False
+    if options.block is not None:
+        excluded[_item_indices(dataset, options.block, "--block", listener)] = True
+    if options.where is not None:
         from diffrec_cli.data.conditions import select_items
 
-        excluded |= ~select_items(where, dataset.item_table)
-    excluded[more] = True
+        excluded |= ~select_items(options.where, dataset.item_table)
+    excluded[disliked] = True
     remaining = int((~excluded).sum())
     given = {
-        "--allow": allow is not None,
-        "--block": block is not None,
-        "--where": where is not None,
-        "--dislike": len(more) > 0,
+        "--allow": options.allow is not None,
+        "--block": options.block is not None,
+        "--where": options.where is not None,
+        "--dislike": len(disliked) > 0,
     }
     names = " and ".join(option for option, is_given in given.items() if is_given)
     if remaining == 0:
         raise UsageError(f"{names} leave no item", "check the ids or the condition")
-    if remaining < k and names:
-        listener(Note(f"{names} leave {remaining:,} items: lists are shorter than {k}"))
-    users, blocked = _blocked_for(dataset, block_for, listener)
-    return Restriction(excluded if excluded.any() else None, users, blocked)
+    if remaining < options.k and names:
+        listener(Note(f"{names} leave {remaining:,} items: lists are shorter than {options.k}"))
+    users, blocked = _blocked_for(dataset, options.block_for, listener)
+    return ItemFilters(excluded if excluded.any() else None, users, blocked)
 
 
 def holding(dataset: Dataset, condition: str | None, option: str) -> NDArray[np.int64]:
@@ -134,10 +125,10 @@ def _blocked_for(
     given = read_histories(path, of_users=True)
     items = dataset.item_ids.indices(given.item_ids.array.to_pylist())
     _tell_unknown("--block-for", path, given.item_ids.at(np.flatnonzero(items < 0)), listener)
-    strangers = dataset.user_ids.indices(given.labels) < 0
-    if strangers.any():
-        names = some([given.labels[i] for i in np.flatnonzero(strangers)])
-        listener(Note(f"--block-for {path}: {int(strangers.sum()):,} users are unknown: {names}"))
+    unknown = dataset.user_ids.indices(given.labels) < 0
+    if unknown.any():
+        names = some([given.labels[i] for i in np.flatnonzero(unknown)])
+        listener(Note(f"--block-for {path}: {int(unknown.sum()):,} users are unknown: {names}"))
     known = items[given.item] >= 0
     rows = Sequences.from_rows(given.user[known], items[given.item[known]], len(given.labels) + 1)
     return IdMap(given.labels), rows

@@ -22,8 +22,10 @@ from diffrec_cli.ranking.guidance import guided
 from diffrec_cli.ranking.item_vectors import ItemVectors, has_vectors
 from diffrec_cli.ranking.rerank import candidates, diversified
 from diffrec_cli.registry.artifact import Artifact
-from diffrec_cli.workflows.serving.item_filters import Restriction
+from diffrec_cli.training.devices import ranking_precision
+from diffrec_cli.workflows.serving.item_filters import ItemFilters
 from diffrec_cli.workflows.serving.loading import load_scorer
+from diffrec_cli.workflows.serving.options import RecommendOptions
 from diffrec_cli.workflows.serving.result_tables import Reasons, explained, list_table
 from diffrec_cli.workflows.serving.user_histories import Request
 
@@ -32,48 +34,19 @@ _FEW_USERS = 256
 _NUMPY = "the CPU"
 
 
-@dataclass(frozen=True)
-class Style:
-    """What the lists are like.
-
-    Parameters
-    ----------
-    k
-        Length of a list.
-    include_seen
-        Whether it may hold what the user has already.
-    diversity
-        How much unlikeness of its items counts, 0 to 1.
-    strength
-        How strongly lists are moved towards and away from items.
-    titles, why
-        Whether titles, and the items of the history that raised a score most, are added.
-    precision
-        Of the scores.
-    """
-
-    k: int
-    include_seen: bool
-    diversity: float
-    strength: float
-    titles: bool
-    why: bool
-    precision: str
-
-
-class Server:
+class ListMaker:
     """Makes lists, with NumPy while users are few and with torch from then on.
 
     Parameters
     ----------
     artifact, dataset
         The model, and what it learned from.
-    style, limits
-        What the lists are like, and what they may not hold.
+    options
+        What was asked for.
+    limits
+        What the lists may not hold.
     liked, disliked
         Items that they are moved towards, and away from.
-    device
-        Where to compute.
     total
         Users that will be asked for, as far as that is known.
     """
@@ -82,56 +55,57 @@ class Server:
         self,
         artifact: Artifact,
         dataset: Dataset,
-        style: Style,
-        limits: Restriction,
+        options: RecommendOptions,
+        limits: ItemFilters,
         liked: NDArray[np.int64],
         disliked: NDArray[np.int64],
-        device: str,
         total: int | None,
     ) -> None:
         self.artifact, self.dataset, self.config = artifact, dataset, artifact.config()
-        self.style, self.limits = style, limits
+        self.options, self.limits = options, limits
         self.liked, self.disliked = liked, disliked
-        self.asked, self.total = device, total
+        self.total = total
         self.served = 0
         self._engine: _Engine | None = None
 
     def serve(self, request: Request) -> Iterator[pa.Table]:
         """Yield the lists of some users, a table for a batch of them."""
-        style, engine = self.style, self._engine_for(self.served + len(request))
+        options, engine = self.options, self._engine_for(self.served + len(request))
         if len(request) == 0:  # whoever reads the table still learns its columns
             nobody = Ranked(0, np.zeros((0, 1), np.int64), np.zeros((0, 1), np.float32))
-            yield list_table(request, nobody, self.dataset, style.titles, [] if style.why else None)
+            yield list_table(
+                request, nobody, self.dataset, options.titles, [] if options.why else None
+            )
         with _memory_errors(engine.device):
             for lists in self._ranked(request, engine):
                 mine = request.take(np.arange(lists.start, lists.start + len(lists.items)))
-                why = self._reasons(mine, lists, engine.scorer) if style.why else None
-                yield list_table(mine, lists, self.dataset, style.titles, why)
+                why = self._reasons(mine, lists, engine.scorer) if options.why else None
+                yield list_table(mine, lists, self.dataset, options.titles, why)
                 self.served += len(mine)
 
     def _ranked(self, request: Request, engine: _Engine) -> Iterator[Ranked]:
         """Rank for these users; those of whom nothing is known get what is popular."""
-        style, scorer = self.style, engine.scorer
+        options, scorer = self.options, engine.scorer
         if request.unknown.any():
             popularity = PopularityScorer({"counts": self.dataset.popularity})
             scorer = _PopularForUnknown(scorer, popularity)
-        vectors = engine.vectors if style.diversity > 0 else None
+        vectors = engine.vectors if options.diversity > 0 else None
         batches = rank(
             scorer,
             request.histories,
-            style.k if vectors is None else candidates(style.k, self.dataset.n_items),
+            options.k if vectors is None else candidates(options.k, self.dataset.n_items),
             users=request.users,
-            seen=self.limits.masked(request, style.include_seen),
+            seen=self.limits.masked(request, options.include_seen),
             temporal=self.config.temporal,
             excluded=self.limits.excluded,
-            precision=style.precision,
+            precision=ranking_precision(options.precision),
         )
         for lists in batches:
             if vectors is None:
                 yield lists
                 continue
             found = lists.items, lists.scores
-            yield Ranked(lists.start, *diversified(found, vectors, style.k, style.diversity))
+            yield Ranked(lists.start, *diversified(found, vectors, options.k, options.diversity))
 
     def _reasons(self, request: Request, lists: Ranked, scorer: Scorer) -> list[list[Reasons]]:
         """Return for every user, and every item of his list, what raised its score most."""
@@ -148,32 +122,32 @@ class Server:
 
     def _engine_for(self, users: int) -> _Engine:
         """Return the engine that so many users deserve, made when it is first needed."""
-        few = max(users, self.total or 0) <= _FEW_USERS and self.asked in ("auto", "cpu")
+        few = max(users, self.total or 0) <= _FEW_USERS and self.options.device in ("auto", "cpu")
         if self._engine is None or (self._engine.device == _NUMPY and not few):
             self._engine = self._start(few)
         return self._engine
 
     def _start(self, few: bool) -> _Engine:
-        device = _NUMPY if few else _choose_device(self.asked)
+        device = _NUMPY if few else _choose_device(self.options.device)
         backend = NumpyBackend() if few else TorchBackend(device)
         scorer = load_scorer(self.artifact, self.config, self.dataset, backend)
         weight = self.config.newest_weight
         vectors = None
-        if self.style.diversity > 0:
+        if self.options.diversity > 0:
             if not has_vectors(scorer):
                 raise UsageError(
                     f"--diversity: {self.config.variant} has no vectors by which items are alike",
                     "use a model that has, such as base, l, t or lt",
                 )
             vectors = ItemVectors(scorer, weight)
-        if self.style.why and getattr(scorer, "looks_users_up", False):
+        if self.options.why and getattr(scorer, "looks_users_up", False):
             raise UsageError(
-                f"--why: {self.config.variant} has a vector for each user it knows, whatever his"
+                f"--why: {self.config.variant} has a vector for each user it knows, whatever their"
                 " history",
                 "use a model that reads histories, such as base, l, t, lt or ease",
             )
         if len(self.liked) or len(self.disliked):
-            strength = self.style.strength
+            strength = self.options.strength
             usual = self.dataset.known.size / max(1, self.dataset.n_users)  # interactions
             scorer = guided(
                 scorer, self.liked, self.disliked, weight=weight, most=usual, strength=strength

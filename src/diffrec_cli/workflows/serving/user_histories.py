@@ -42,7 +42,7 @@ class Request:
     labels
         Arrow string array of what to call them.
     users
-        (B,) who they are in the data that the model learned from, -1 for strangers.
+        (B,) who they are in the data that the model learned from, -1 for unseen users.
     histories
         What the model reads of each, B rows.
     unknown
@@ -96,7 +96,7 @@ class Events:
         )
 
 
-class Audience:
+class UserHistories:
     """The users of a model's dataset, with all that is known of them by now.
 
     Parameters
@@ -219,7 +219,7 @@ def read_events(dataset: Dataset, path: str | Path, listener: Listener) -> Event
     )
 
 
-def strangers(
+def unseen_users(
     dataset: Dataset, history: str | Path | None, like: Sequence[str], listener: Listener
 ) -> Request:
     """Return people by the histories in a file, or by one that is given by hand."""
