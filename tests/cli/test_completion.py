@@ -7,12 +7,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from diffrec_cli.catalogue import PRESETS, write_own
-from diffrec_cli.cli import _completion, _shells
+from diffrec_cli.cli import _completion
 from diffrec_cli.cli.app import run
 from diffrec_cli.evaluation.metrics import METRICS
 from tests.cli.conftest import Cli
@@ -71,7 +72,7 @@ REFERENCES = ["shop", "shop@1", "shop@2"]
         ("diffrec models export ", REFERENCES),
         ("diffrec eval shop@1 sh", REFERENCES),
         ("diffrec recommend --model ", REFERENCES),
-        ("diffrec recommend --model=shop@2", ["shop@2"]),
+        ("diffrec recommend --model=shop@2", ["--model=shop@2"]),
         ("diffrec fit x --name ", ["shop"]),
         ("diffrec data show ", ["ratings"]),
         ("diffrec data rm ra", ["ratings"]),
@@ -91,7 +92,7 @@ REFERENCES = ["shop", "shop@1", "shop@2"]
         ("diffrec compare x -m ease,itemknn --set ", ["lambda=", "neighbours=", "shrink="]),
         ("diffrec doctor --format j", ["json", "jsonl"]),
         ("diffrec fit x --device ", ["auto", "cuda", "mps", "cpu"]),
-        ("diffrec fit x --device=c", ["cuda", "cpu"]),
+        ("diffrec fit x --device=c", ["--device=cuda", "--device=cpu"]),
         ("diffrec fit x --setting ", ["clean", "noisy", "temporal"]),
         ("diffrec fit nothing-begins-so", []),
     ],
@@ -135,31 +136,30 @@ def test_a_damaged_home_gives_no_names(
 
 @pytest.mark.usefixtures("shop")
 @pytest.mark.parametrize(
-    ("variables", "expected"),
+    ("shell", "line", "expected"),
     [
+        ("bash", "diffrec models show shop", "shop\nshop@1\nshop@2\n"),
+        ("zsh", "diffrec models show shop@1", "_arguments '*: :((\"shop@1\"))'\n"),
         (
-            {
-                "_DIFFREC_COMPLETE": "complete_bash",
-                "COMP_WORDS": "diffrec models show shop",
-                "COMP_CWORD": "3",
-            },
-            b"shop\nshop@1\nshop@2\n",
+            "zsh",
+            "diffrec eval --split=",
+            '_arguments \'*: :(("--split=valid"\n"--split=test"))\'\n',
         ),
-        (
-            {
-                "_DIFFREC_COMPLETE": "complete_zsh",
-                "_TYPER_COMPLETE_ARGS": "diffrec models show shop@1",
-            },
-            b"_arguments '*: :((\"shop@1\"))'\n",
-        ),
-        ({**LINES, "_TYPER_COMPLETE_ARGS": "diffrec models show shop@1"}, b"shop@1\n"),
+        ("zsh", "diffrec eval --split=x", "_files\n"),
+        ("fish", "diffrec models show shop@1", "shop@1\n"),
+        ("fish", "diffrec eval --split=", "--split=valid\n--split=test\n"),
     ],
-    ids=["bash", "zsh", "fish"],
 )
-def test_typers_own_ways_of_asking_work(variables: dict[str, str], expected: bytes) -> None:
-    command = [sys.executable, "-m", "diffrec_cli"]
-    process = subprocess.run(command, env=environment(**variables), capture_output=True, check=True)
-    assert (process.stdout, process.stderr) == (expected, b"")
+def test_each_shell_is_answered(shell: str, line: str, expected: str) -> None:
+    words = {"COMP_WORDS": line.replace(" ", "\n"), "COMP_CWORD": "3"}
+    variables = {**LINES, "_DIFFREC_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_ARGS": line}
+    process = subprocess.run(
+        [sys.executable, "-m", "diffrec_cli"],
+        env=environment(**variables, **words),
+        capture_output=True,
+        check=True,
+    )
+    assert (process.stdout.decode(), process.stderr) == (expected, b"")
 
 
 @pytest.mark.parametrize("asked", ["complete_bash", "complete_tcsh", "nonsense"])
@@ -194,36 +194,72 @@ def test_asking_imports_nothing_heavy(line: str) -> None:
     assert not loaded & {"torch", "pandas", "scipy", "sklearn", "pyarrow"}
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-@pytest.mark.usefixtures("shop")
-@pytest.mark.parametrize(
-    ("line", "replaced", "expected"),
-    [
-        ("diffrec models show sh", "sh", ["shop", "shop@1", "shop@2"]),
-        ("diffrec models show shop@", "", ["1", "2"]),  # bash breaks the word at @
-        ("diffrec models show shop@", "@", ["1", "2"]),
-        ("diffrec models show shop@2", "2", ["2"]),
-        ("diffrec models show 'shop@", "shop@", ["shop@1", "shop@2"]),  # not in quotes
-        ("diffrec recommend --model=sh", "sh", ["shop", "shop@1", "shop@2"]),
-        ("diffrec recommend --model=shop@", "", ["1", "2"]),
-        ("diffrec eval --min recall@2", "2", ["20="]),
-        ("diffrec fit --dry", "--dry", ["--dry-run"]),
-        ("diffrec fit nothing-begins-so", "nothing-begins-so", []),
-    ],
-)
-def test_bash_gets_what_it_replaces(line: str, replaced: str, expected: list[str]) -> None:
-    script = f"""{_shells.script("bash")}
-        COMP_LINE=$1 COMP_POINT=${{#1}}
-        _diffrec diffrec "$2"
-        printf '%s\\n' "${{COMPREPLY[@]}}"
-    """
+@cache
+def source(shell: str) -> str:
+    """Return what a shell is to load."""
     process = subprocess.run(
-        ["bash", "-c", script, "bash", line, replaced],
-        env=environment(),
+        [sys.executable, "-m", "diffrec_cli"],
+        env=environment(_DIFFREC_COMPLETE=f"source_{shell}"),
         capture_output=True,
         check=True,
     )
-    assert process.stdout.decode().split() == expected
+    return process.stdout.decode()
+
+
+ALL = "\x1b*"  # has bash put every candidate into the line
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (f"mod\tsh\tsh{ALL}", "models|show|shop|shop@1|shop@2"),
+        (f"models show shop@{ALL}", "models|show|shop@1|@2"),
+        ("models show shop@2\t", "models|show|shop@2"),
+        (f"models show 'shop@{ALL}", "models|show|shop@1|shop@2"),
+        (f"recommend --model=sh{ALL}", "recommend|--model=shop|shop@1|shop@2"),
+        (f"recommend --model=shop@{ALL}", "recommend|--model=shop@1|@2"),
+        (f'recommend --model="shop@{ALL}', "recommend|--model=shop@1|shop@2"),
+        (f"eval --min recall@{ALL}", "eval|--min|recall@10=|@20="),
+        ("eval --min recall@1\t.1 --spl\tte\t", "eval|--min|recall@10=.1|--split|test"),
+        ("fit x -v ease --set l\t5", "fit|x|-v|ease|--set|lambda=5"),
+        ("compare x --models pop,ease-\t", "compare|x|--models|pop,ease-t"),
+        ("fit a:b --dev\tcp\t", "fit|a:b|--device|cpu"),
+        ("fit a:b --nothing= --dev\t", "fit|a:b|--nothing=|--device"),
+        (
+            f"models show  --json\x01\x1bf\x1bf\x1bf\x06sh{ALL}",
+            "models|show|shop|shop@1|shop@2|--json",
+        ),
+        (f"fit rat{ALL}", "fit|rat.csv|ratings"),
+        ("fit my\t", "fit|my log.csv"),
+        ("recommend --out=my\t", "recommend|--out=my log.csv"),
+    ],
+)
+def test_bash_completes(typed: str, expected: str, tmp_path: Path) -> None:
+    for name in ("rat.csv", "my log.csv"):
+        (tmp_path / name).touch()
+    # The program that completes is the one on the path; what is run in the end is the function.
+    rc = f"{source('bash')}\ndiffrec() {{ (IFS='|'; echo \"$*\" >line); exit; }}\n"
+    (tmp_path / "rc").write_text(rc)
+    keyboard, terminal = os.openpty()
+    try:
+        os.write(keyboard, f"diffrec {typed}\r".encode())
+        subprocess.run(
+            ["bash", "--noprofile", "--rcfile", "rc", "-i"],
+            cwd=tmp_path,
+            env=environment(INPUTRC=os.devnull, TERM="dumb", HISTFILE=os.devnull),
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,
+            timeout=60,
+            check=True,
+        )
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+    assert (tmp_path / "line").read_text() == f"{expected}\n"
 
 
 @pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish")
@@ -237,7 +273,7 @@ def test_bash_gets_what_it_replaces(line: str, replaced: str, expected: list[str
     ],
 )
 def test_fish_gets_whole_words_and_files(line: str, expected: list[str], tmp_path: Path) -> None:
-    script = f"{_shells.script('fish')}\ncomplete --do-complete '{line}'"
+    script = f"{source('fish')}\ncomplete --do-complete '{line}'"
     process = subprocess.run(
         ["fish", "--no-config", "-c", script],
         env=environment(HOME=str(tmp_path)),
@@ -247,24 +283,20 @@ def test_fish_gets_whole_words_and_files(line: str, expected: list[str], tmp_pat
     assert process.stdout.decode().split() == expected
 
 
-@pytest.mark.parametrize("shell", _shells.SHELLS)
-def test_a_shell_understands_its_script(shell: str) -> None:
-    if shutil.which(shell) is None:
-        pytest.skip(f"needs {shell}")
-    script = _shells.script(shell).encode()
-    process = subprocess.run([shell, "-n"], input=script, capture_output=True, check=False)
-    assert (process.returncode, process.stderr) == (0, b"")
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """Return the shell that runs the program, whose user has an empty home."""
+    monkeypatch.setattr("shellingham.detect_shell", lambda: (request.param, ""))
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    return str(request.param)
 
 
-@pytest.mark.parametrize("shell", _shells.SHELLS)
-def test_the_script_of_a_shell_is_shown(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, shell: str
-) -> None:
-    monkeypatch.setattr(_shells, "current", lambda: shell)
-    shown = cli("--show-completion")
-    assert (shown.code, shown.out, shown.err) == (0, _shells.script(shell), "")
-    monkeypatch.setenv("_DIFFREC_COMPLETE", f"source_{shell}")
-    assert cli().out == _shells.script(shell)
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"], indirect=True)
+def test_the_script_of_a_shell_is_shown(shell: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        run(["--show-completion"])
+    out, err = capfd.readouterr()
+    assert (out.split(), err) == (source(shell).split(), "")
 
 
 @pytest.mark.parametrize(
@@ -274,48 +306,38 @@ def test_the_script_of_a_shell_is_shown(
         ("zsh", ".zfunc/_diffrec", ".zshrc"),
         ("fish", ".config/fish/completions/diffrec.fish", None),
     ],
+    indirect=["shell"],
 )
-def test_installing_adds_one_line_and_nothing_else(
-    cli: Cli,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    shell: str,
-    script: str,
-    rc: str | None,
+def test_installing_keeps_the_start_up_file_and_adds_to_it_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], shell: str, script: str, rc: str | None
 ) -> None:
-    monkeypatch.setattr(_shells, "current", lambda: shell)
-    monkeypatch.setattr(Path, "home", lambda: tmp_path)
-    for name in ("ZDOTDIR", "XDG_CONFIG_HOME"):
-        monkeypatch.delenv(name, raising=False)
     if rc is not None:
         (tmp_path / rc).write_text("alias ll='ls -l'")  # without a newline at its end
     for _ in range(2):
-        outcome = cli("--install-completion")
-        assert outcome.code == 0
-        assert str(tmp_path / script) in outcome.err
-        assert outcome.out == ""
-    assert (tmp_path / script).read_text() == _shells.script(shell)
+        with pytest.raises(SystemExit, match="0"):
+            run(["--install-completion"])
+        assert str(tmp_path / script) in capfd.readouterr().out
+    assert (tmp_path / script).read_text().split() == source(shell).split()
     if rc is not None:
-        first, second = (tmp_path / rc).read_text().splitlines()
+        first, *added = (tmp_path / rc).read_text().split("\n")
         assert first == "alias ll='ls -l'"
-        assert Path(script).parts[0] in second
+        assert sum(Path(script).parts[0] in line for line in added) == 1
 
 
-def test_another_shell_is_a_usage_error(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_shells, "current", lambda: "tcsh")
-    for option in ("--show-completion", "--install-completion"):
-        outcome = cli(option)
-        assert outcome.code == 2
-        assert "'tcsh'" in outcome.err
-        assert "source_bash" in outcome.err
+@pytest.mark.parametrize("shell", ["tcsh"], indirect=True)
+@pytest.mark.parametrize("option", ["--show-completion", "--install-completion"])
+def test_another_shell_is_an_error(cli: Cli, shell: str, option: str) -> None:
+    outcome = cli(option)
+    assert outcome.code == 1
+    assert f"Shell {shell}" in outcome.out + outcome.err
 
 
+@pytest.mark.parametrize("shell", ["bash"], indirect=True)
 def test_a_home_that_cannot_be_written_is_a_usage_error(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, shell: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "home-is-a-file").touch()
-    monkeypatch.setattr(_shells, "current", lambda: "bash")
-    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home-is-a-file")
+    (tmp_path / ".bashrc").mkdir()
+    (tmp_path / ".bash_completions").touch()
     outcome = cli("--install-completion")
     assert outcome.code == 2
     assert "cannot write" in outcome.err

@@ -1,124 +1,68 @@
-"""Completion in bash, zsh and fish: what they load, and the answers to what they ask.
+"""What typer's completion lacks: words with a value behind a ``=``, an ``@`` or a ``:``.
 
-A shell asks by running the program with :data:`ASKED` in its environment. All three ask in typer's
-way for fish, which is answered in lines: a candidate, a tab, what it means.
+Typer answers with whole values. Bash breaks words at these characters, and replaces only what
+follows the last of them; zsh, fish and PowerShell replace the whole of ``--option=value``.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from pathlib import Path
+import re
+from collections.abc import Callable
+from contextlib import redirect_stdout, suppress
+from io import StringIO
 
 import typer
 
-from diffrec_cli.errors import UsageError
-from diffrec_cli.files import write_atomically
-
 ASKED = "_DIFFREC_COMPLETE"  # typer's name for it
-SHELLS = ("bash", "zsh", "fish")
 
 
 def answer(app: typer.Typer, asked: str) -> int:
-    """Answer a shell, and return the exit code.
+    """Let typer answer a shell, and fit the answer to the word that the shell replaces.
+
+    Typer ends in SystemExit. If anything goes wrong, nothing is printed, and 1 is returned.
 
     Parameters
     ----------
     app
         The program.
     asked
-        ``complete_fish`` and the like: what may come next, by typer's variables; whatever goes
-        wrong, nothing is printed. ``source_fish`` and the like: what that shell is to load.
+        ``complete_bash`` and the like: what may come next, by typer's variables.
+        ``source_bash`` and the like: what that shell is to load.
     """
-    verb, _, shell = asked.partition("_")
-    if verb == "source":
-        print(script(shell), end="")
-        return 0
-    from typer.completion import get_completion_inspect_parameters
-
-    get_completion_inspect_parameters()  # typer's own options, which are not used; it learns shells
-    with suppress(Exception):
-        app([], prog_name="diffrec", standalone_mode=False)  # answers, and ends in SystemExit
-    return 1
-
-
-def script(shell: str) -> str:
-    """Return what a shell is to load.
-
-    Raises
-    ------
-    UsageError
-        There is nothing for that shell.
-    """
-    if shell not in SHELLS:
-        raise UsageError(
-            f"no completion for the shell {shell!r}, only for {', '.join(SHELLS)}",
-            f"run it from one of these, or name one: {ASKED}=source_bash diffrec",
-        )
-    return (Path(__file__).parent / "shells" / f"diffrec.{shell}").read_text("utf-8")
-
-
-def current() -> str:
-    """Return the name of the shell that runs this, else of the user's own."""
-    from shellingham import (  # type: ignore[import-untyped]  # it ships no types
-        ShellDetectionFailure,
-        detect_shell,
-    )
-
+    found = StringIO()
+    fit: Callable[[str], str] = str
     try:
-        return str(detect_shell()[0])
-    except ShellDetectionFailure:
-        return Path(os.environ.get("SHELL", "")).name
+        with redirect_stdout(found), suppress(Exception):
+            fit = _for_bash() if asked == "complete_bash" else _with_option
+            app([], prog_name="diffrec", standalone_mode=False)
+        return 1
+    finally:
+        print(fit(found.getvalue()), end="")
 
 
-def install(shell: str) -> Path:
-    """Put completion where a shell finds it from its next start on.
+def _for_bash() -> Callable[[str], str]:
+    """Join in the environment the words that bash broke; return what cuts candidates to fit."""
+    pieces = os.environ["COMP_WORDS"].split("\n")[: int(os.environ["COMP_CWORD"]) + 1]
+    line = re.sub(r"\n([@=:]+)(\n(?=[^-\n])|(?=\n|\Z))", r"\1", "\n".join(pieces))
+    os.environ.update(COMP_WORDS=line, COMP_CWORD=str(line.count("\n")))
+    # Of these characters bash replaces only an @, and in quotes it breaks at none.
+    kept = re.sub(r"""(["'].*|@?[^@=:"'\n]*)\Z""", "", line.rpartition("\n")[2], count=1)
+    kept = re.sub("^-[^=]*=", "", kept)  # typer does not repeat the option
 
-    The user's start-up file gets a line behind its others, once, where the shell needs one.
+    def cut(found: str) -> str:
+        candidates = [candidate.removeprefix(kept) for candidate in found.splitlines()]
+        if len(candidates) == 1 and candidates[0].endswith("="):
+            candidates.append(f"{candidates[0]}VALUE")  # behind a single one bash puts a space
+        return "\n".join([*candidates, ""])
 
-    Returns
-    -------
-    The script's path.
-
-    Raises
-    ------
-    UsageError
-        There is nothing for that shell, or a file cannot be written.
-    """
-    text = script(shell)
-    path, rc, line = _places(shell)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text.encode())
-        if rc is not None:
-            _add_line(rc, line)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {error.filename or path}: {error.strerror}",
-            "--show-completion prints what the shell is to load",
-        ) from error
-    return path
+    return cut
 
 
-def _places(shell: str) -> tuple[Path, Path | None, str]:
-    """Return where the script goes, the start-up file that needs a line for it, and the line."""
-    home = Path.home()
-    if shell == "fish":
-        settings = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
-        return settings / "fish" / "completions" / "diffrec.fish", None, ""
-    if shell == "zsh":
-        rc = Path(os.environ.get("ZDOTDIR") or home) / ".zshrc"
-        line = "fpath+=~/.zfunc; autoload -Uz compinit; compinit"
-        return home / ".zfunc" / "_diffrec", rc, line
-    path = home / ".bash_completions" / "diffrec.sh"
-    return path, home / ".bashrc", "source ~/.bash_completions/diffrec.sh"
-
-
-def _add_line(path: Path, line: str) -> None:
-    """Append a line to a file that does not have it; the rest of the file stays as it is."""
-    text = path.read_text("utf-8") if path.exists() else ""
-    if line in text.splitlines():
-        return
-    before = "\n" if text and not text.endswith("\n") else ""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(f"{before}{line}\n")
+def _with_option(found: str) -> str:
+    """Put the ``--option=`` of the word under the cursor before each of its values."""
+    option = re.search(r"(?<=\s)-[^\s=]*=(?=\S*\Z)", os.environ.get("_TYPER_COMPLETE_ARGS", ""))
+    if option is None or found == "_files\n":  # zsh offers files then
+        return found
+    start = re.compile(r"""^(_arguments '\*: :\(\()?"?(?=.)""", re.MULTILINE)  # all of it for zsh
+    return start.sub(lambda match: f"{match[0]}{option[0]}", found)

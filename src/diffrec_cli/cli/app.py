@@ -48,7 +48,6 @@ app = typer.Typer(
         "diffrec --install-completion  # TAB completes commands, models and datasets",
     ),
     no_args_is_help=True,
-    add_completion=False,  # there are options of our own
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -76,19 +75,6 @@ def _show_version(asked: bool) -> None:
         raise typer.Exit
 
 
-def _show_completion(asked: bool) -> None:
-    if asked:
-        print(shells.script(shells.current()), end="")
-        raise typer.Exit
-
-
-def _install_completion(asked: bool) -> None:
-    if asked:
-        shell = shells.current()
-        screen.say(f"{shell} completes diffrec from its next start on: {shells.install(shell)}")
-        raise typer.Exit
-
-
 @app.callback()
 def options(
     context: typer.Context,
@@ -101,24 +87,6 @@ def options(
     ] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours anywhere.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
-    install_completion: Annotated[
-        bool,
-        typer.Option(
-            "--install-completion",
-            callback=_install_completion,
-            is_eager=True,
-            help="Make TAB complete diffrec in this shell (bash, zsh, fish).",
-        ),
-    ] = False,
-    show_completion: Annotated[
-        bool,
-        typer.Option(
-            "--show-completion",
-            callback=_show_completion,
-            is_eager=True,
-            help="Print what this shell loads for it.",
-        ),
-    ] = False,
 ) -> None:
     """Take the options of the program itself."""
     context.default_map = load_defaults(context.command)
@@ -159,6 +127,9 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         return BROKEN_PIPE
     except Exception as error:
+        if isinstance(error, OSError) and "--install-completion" in rest:  # typer's own writing
+            what = f"cannot write {error.filename}: {error.strerror}"
+            return _fail(what, "--show-completion prints what the shell loads", 2, error, debug)
         what = f"internal error: {error.__class__.__name__}: {error}"
         return _fail(what, "this is a bug; --debug shows where", 1, error, debug)
 
