@@ -69,6 +69,64 @@ def test_only_the_command_line_knows_the_terminal(package: str) -> None:
     assert users_of(package) == {"cli"}
 
 
+#: What a command may import besides the command line's own room.
+OF_COMMANDS = {"cli", "workflows", "reporting", "catalogue", "config", "paths", "errors"}
+COMMANDS = sorted(p for p in (ROOT / "cli").glob("*.py") if not p.name.startswith("_"))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.stem)
+def test_a_command_parses_calls_one_workflow_and_renders(path: Path) -> None:
+    assert own_rooms(path) <= OF_COMMANDS
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            assert most_workflows(node.body) <= 1, f"{path.name}: {node.name}"
+
+
+def most_workflows(body: list[ast.stmt]) -> int:
+    """Return how many workflows are called on the way through a body that calls most of them."""
+    on_the_way, most = 0, 0
+    for statement in body:
+        calls = sum(map(is_workflow_call, ast.walk(statement)))
+        if isinstance(statement, ast.If) and isinstance(statement.body[-1], ast.Return):
+            most = max(most, on_the_way + calls)  # a way of its own
+        else:
+            on_the_way += calls
+    return max(most, on_the_way)
+
+
+def is_workflow_call(node: ast.AST) -> bool:
+    function = node.func if isinstance(node, ast.Call) else None
+    return isinstance(function, ast.Attribute) and ast.unparse(function.value) == "workflows"
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Return our modules that a module imports when it is imported itself."""
+    names = set()
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names & set(NAMES)
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+NAMES = {module_name(path): path for path in MODULES}
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    imported = {name: imported_modules(path) - {name} for name, path in NAMES.items()}
+    # A package's own modules import it without needing what it imports.
+    for name, others in imported.items():
+        others -= {other for other in others if name.startswith(f"{other}.")}
+    done: set[str] = set()
+    while ready := {name for name in imported if name not in done and imported[name] <= done}:
+        done |= ready
+    assert done == set(imported), f"in a circle, or behind one: {sorted(set(imported) - done)}"
+
+
 def test_data_and_registry_know_no_torch() -> None:
     assert not users_of("torch") & {"data", "registry", "cli", "config", "catalogue", "files"}
 

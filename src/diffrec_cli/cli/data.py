@@ -31,9 +31,9 @@ COUNTS = ("users", "items", "interactions", "train", "valid", "test")
 )
 def ls(form: o.FormatOption = None) -> None:
     """List prepared datasets."""
-    from diffrec_cli.data.store import summaries
+    from diffrec_cli import workflows
 
-    records = [_brief(record) for record in summaries()]
+    records = [_brief(record) for record in workflows.list_datasets()]
     report(
         chosen(form, piped="json"),
         payload={"datasets": records},
@@ -54,11 +54,9 @@ def ls(form: o.FormatOption = None) -> None:
 )
 def show(name: o.DatasetArgument, form: o.FormatOption = None) -> None:
     """Show a dataset's counts, drops and source."""
-    from diffrec_cli.data.dataset import Dataset
-    from diffrec_cli.data.store import find
+    from diffrec_cli import workflows
 
-    directory = find(name)
-    record = {**Dataset.read_summary(directory), "path": str(directory)}
+    record = workflows.show_dataset(name)
     report(
         chosen(form, piped="json"),
         payload=record,
@@ -76,11 +74,9 @@ def show(name: o.DatasetArgument, form: o.FormatOption = None) -> None:
 )
 def rm(name: o.DatasetArgument, yes: o.YesOption = False) -> None:
     """Remove a dataset; models fitted on it keep their own copy."""
-    from diffrec_cli.data.store import find, remove
+    from diffrec_cli import workflows
 
-    find(name)
-    confirm(f"Remove dataset {name}?", yes)
-    remove(name)
+    workflows.remove_dataset(name, confirm=lambda: confirm(f"Remove dataset {name}?", yes))
     screen.say(f"removed dataset {name}")
 
 
@@ -104,10 +100,11 @@ def sample(
 
     Popularity is skewed, tastes lie in groups and drift, a fifth of the ratings is noise.
     """
-    from diffrec_cli.data.sources.sample import SampleOptions, write_sample
+    from diffrec_cli import workflows
 
-    options = SampleOptions(users=users, items=items, interactions=interactions, seed=seed)
-    log, table = write_sample(out, options, overwrite=overwrite)
+    log, table = workflows.sample(
+        out, users=users, items=items, interactions=interactions, seed=seed, overwrite=overwrite
+    )
     print(log)
     screen.say(f"{interactions:,} ratings in {log}, item table in {table}")
 

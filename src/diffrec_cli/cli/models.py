@@ -31,9 +31,9 @@ app = typer.Typer(
 )
 def ls(form: o.FormatOption = None) -> None:
     """List models; a star marks the default."""
-    from diffrec_cli.registry.versions import list_models
+    from diffrec_cli import workflows
 
-    records = [_brief(model) for model in list_models()]
+    records = [_brief(model) for model in workflows.list_models()]
     report(
         chosen(form, piped="json"),
         payload={"models": records},
@@ -59,10 +59,9 @@ def show(
     form: o.FormatOption = None,
 ) -> None:
     """Show everything that is known about a model."""
-    from diffrec_cli.registry.versions import resolve
+    from diffrec_cli import workflows
 
-    artifact = resolve(reference)
-    record = {**artifact.record.to_dict(), "path": str(artifact.path)}
+    record = workflows.show_model(reference)
     report(
         chosen(form, piped="json"),
         payload=record,
@@ -80,14 +79,14 @@ def show(
 )
 def rm(reference: o.ModelArgument, yes: o.YesOption = False) -> None:
     """Remove a version of a model, or with NAME alone all of them."""
-    from diffrec_cli.registry.versions import covered_by, list_models, remove
+    from diffrec_cli import workflows
 
-    before = [model.reference for model in list_models() if model.default]
-    confirm(f"Remove {', '.join(covered_by(reference))}?", yes)
-    screen.say(f"removed {', '.join(remove(reference))}")
-    after = [model.reference for model in list_models() if model.default]
-    if after and after != before:
-        screen.say(f"the default model is now {after[0]}")
+    removed = workflows.remove_model(
+        reference, confirm=lambda models: confirm(f"Remove {', '.join(models)}?", yes)
+    )
+    screen.say(f"removed {', '.join(removed.models)}")
+    if removed.new_default:
+        screen.say(f"the default model is now {removed.new_default}")
 
 
 @app.command(
@@ -104,9 +103,9 @@ def mv(
     new: Annotated[str, typer.Argument(help="Its new name.")],
 ) -> None:
     """Give a model, with all its versions, another name."""
-    from diffrec_cli.registry.versions import rename
+    from diffrec_cli import workflows
 
-    rename(old, new)
+    workflows.rename_model(old, new)
     screen.say(f"renamed {old} to {new}")
 
 
@@ -128,11 +127,9 @@ def default(
     ] = None,
 ) -> None:
     """Show or set the model that is meant when none is named."""
-    from diffrec_cli.registry.versions import resolve, set_default
+    from diffrec_cli import workflows
 
-    if reference is not None:
-        set_default(reference)
-    print(resolve(None).record.reference)
+    print(workflows.default_model(reference))
 
 
 @app.command(
@@ -151,11 +148,11 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file.")] = False,
 ) -> None:
     """Write a model into one file, to carry elsewhere."""
-    from diffrec_cli.registry.versions import export
+    from diffrec_cli import workflows
 
     if str(out) == "-":
         raise UsageError("an archive is not written to stdout", "name a file or a directory")
-    print(export(reference, out, overwrite=overwrite))
+    print(workflows.export_model(reference, out, overwrite=overwrite))
 
 
 @app.command(
@@ -170,9 +167,9 @@ def import_(
     name: Annotated[str | None, typer.Option("--name", "-n", help="Another name.")] = None,
 ) -> None:
     """Take a model from a file; its content is checked first."""
-    from diffrec_cli.registry.versions import import_
+    from diffrec_cli import workflows
 
-    print(import_(archive, name).record.reference)
+    print(workflows.import_model(archive, name))
 
 
 @app.command(
@@ -187,9 +184,9 @@ def verify(
     form: o.FormatOption = None,
 ) -> None:
     """Check every file of a model against its recorded hash."""
-    from diffrec_cli.registry.versions import verify
+    from diffrec_cli import workflows
 
-    verified = verify(reference)
+    verified = workflows.verify_model(reference)
     payload = verified.to_dict()
     report(
         chosen(form, piped="json"),

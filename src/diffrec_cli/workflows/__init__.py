@@ -25,6 +25,18 @@ if TYPE_CHECKING:
     from diffrec_cli.workflows.evaluate_models import evaluate as evaluate
     from diffrec_cli.workflows.export_to_file import export_lists as export_lists
     from diffrec_cli.workflows.fit_model import fit as fit
+    from diffrec_cli.workflows.manage_datasets import list_datasets as list_datasets
+    from diffrec_cli.workflows.manage_datasets import remove_dataset as remove_dataset
+    from diffrec_cli.workflows.manage_datasets import sample as sample
+    from diffrec_cli.workflows.manage_datasets import show_dataset as show_dataset
+    from diffrec_cli.workflows.manage_models import default_model as default_model
+    from diffrec_cli.workflows.manage_models import export_model as export_model
+    from diffrec_cli.workflows.manage_models import import_model as import_model
+    from diffrec_cli.workflows.manage_models import list_models as list_models
+    from diffrec_cli.workflows.manage_models import remove_model as remove_model
+    from diffrec_cli.workflows.manage_models import rename_model as rename_model
+    from diffrec_cli.workflows.manage_models import show_model as show_model
+    from diffrec_cli.workflows.manage_models import verify_model as verify_model
     from diffrec_cli.workflows.prepare_data import prepare as prepare
     from diffrec_cli.workflows.quickstart_tour import quickstart as quickstart
     from diffrec_cli.workflows.recommend_lists import recommend as recommend
@@ -36,35 +48,59 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "compare": "compare_models",
+    "default_model": "manage_models",
     "doctor": "check_installation",
     "download": "download_data",
     "evaluate": "evaluate_models",
     "export_lists": "export_to_file",
+    "export_model": "manage_models",
     "export_vectors": "similar_items",
     "fit": "fit_model",
+    "import_model": "manage_models",
+    "list_datasets": "manage_datasets",
+    "list_models": "manage_models",
     "prepare": "prepare_data",
     "quickstart": "quickstart_tour",
     "recommend": "recommend_lists",
+    "remove_dataset": "manage_datasets",
+    "remove_model": "manage_models",
+    "rename_model": "manage_models",
     "report": "report_model",
+    "sample": "manage_datasets",
+    "show_dataset": "manage_datasets",
+    "show_model": "manage_models",
     "similar": "similar_items",
     "tune": "tune_settings",
     "update": "update_model",
+    "verify_model": "manage_models",
 }
 __all__ = [
     "compare",
+    "default_model",
     "doctor",
     "download",
     "evaluate",
     "export_lists",
+    "export_model",
     "export_vectors",
     "fit",
+    "import_model",
+    "list_datasets",
+    "list_models",
     "prepare",
     "quickstart",
     "recommend",
+    "remove_dataset",
+    "remove_model",
+    "rename_model",
     "report",
+    "sample",
+    "show_dataset",
+    "show_model",
     "similar",
     "tune",
     "update",
+    "verify_model",
 ]
 
 
