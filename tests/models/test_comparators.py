@@ -302,9 +302,9 @@ class TestSequences:
             last = read[np.arange(USERS), np.maximum(lengths - 1, 0)]
             expected = model._code(last, draws()).numpy()
         with torch.no_grad():
-            found = ACVAEScorer(config, stored_weights(model.scoring_weights()), backend).hidden(
-                rows
-            )
+            found = ACVAEScorer(
+                FitConfig(comparator=config), stored_weights(model.scoring_weights()), backend
+            ).hidden(rows)
         someone = lengths > 0
         np.testing.assert_allclose(np.asarray(found)[someone], expected[someone], atol=1e-5)
 

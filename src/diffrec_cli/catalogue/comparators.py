@@ -27,7 +27,7 @@ _EMBEDDING: Space = {
     "decay": (1e-6, 1e-5, 1e-4),
 }
 _MULTIDAE: Values = {"lr": 3e-4, "ema_decay": 0.99, "dropout": 0.7}
-_AUTOENCODER_SCORER = Code(".models.comparators.autoencoders_inference:AutoencoderScorer.of")
+_AUTOENCODER_SCORER = Code(".models.comparators.autoencoders_inference:AutoencoderScorer")
 
 
 def _embedding(dim: int, decay: float, dropout: float) -> None:
@@ -290,7 +290,7 @@ register(
     Model(
         ACVAEConfig,
         build=Code(".models.comparators.acvae:ACVAE.of"),
-        scorer=Code(".models.comparators.acvae_inference:ACVAEScorer.of"),
+        scorer=Code(".models.comparators.acvae_inference:ACVAEScorer"),
         space={**_LR, **_DROPOUT, "beta": (0.1, 0.3, 0.5), "contrast": (0.0, 0.1, 0.3)},
         reads_order=True,
     )

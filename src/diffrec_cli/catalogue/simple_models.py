@@ -14,7 +14,7 @@ from diffrec_cli.config import Comparator
 from diffrec_cli.config.values import check
 
 _NEIGHBOURS: Space = {"neighbours": (20, 50, 100, 200, 500), "shrink": (0.0, 1.0, 10.0, 100.0)}
-_ITEM_TO_ITEM = Code(".models.baselines.item_to_item:ItemToItemScorer.of")
+_ITEM_TO_ITEM = Code(".models.baselines.item_to_item:ItemToItemScorer")
 
 
 def _neighbours(neighbours: int, shrink: float) -> None:
@@ -34,7 +34,7 @@ register(
     Model(
         PopularityConfig,
         fit=Code(".models.baselines.popularity:fit_popularity"),
-        scorer=Code(".models.baselines.popularity:PopularityScorer.of"),
+        scorer=Code(".models.baselines.popularity:PopularityScorer"),
         short="pop",
     )
 )
@@ -86,7 +86,7 @@ register(
     Model(
         UserKNNConfig,
         fit=Code(".models.baselines.userknn:fit_userknn"),
-        scorer=Code(".models.baselines.userknn:UserKNNScorer.of"),
+        scorer=Code(".models.baselines.userknn:UserKNNScorer"),
         space=_NEIGHBOURS,
     )
 )
@@ -110,7 +110,7 @@ register(
     Model(
         EASEConfig,
         fit=Code(".models.baselines.ease:fit_ease"),
-        scorer=Code(".models.baselines.ease:EASEScorer.of"),
+        scorer=Code(".models.baselines.ease:EASEScorer"),
         space={"lambda": (10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0)},
         memory=Code(".models.baselines.ease:memory"),
     )

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from diffrec_cli.data.sequences import Rows
+from diffrec_cli.config import FitConfig
+from diffrec_cli.data.sequences import Rows, Sequences
 from diffrec_cli.models.backend import TorchBackend
 
 _TRAINING_ONLY = ("sampler.", "updates")
@@ -35,6 +36,13 @@ class Trainable(nn.Module):
     """A model that the one training loop can train."""
 
     n_items: int
+
+    @classmethod
+    def of(
+        cls, config: FitConfig, train: Sequences | None, n_items: int, generator: torch.Generator
+    ) -> Trainable:
+        """Return the model of these settings; some also read the interactions."""
+        return cls(config.comparator, n_items, generator)
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the loss of a batch of users, a scalar on the backend's device."""

@@ -74,34 +74,7 @@ _HOMES = {
     "update": "update_model",
     "verify_model": "manage_models",
 }
-__all__ = [
-    "compare",
-    "default_model",
-    "doctor",
-    "download",
-    "evaluate",
-    "export_lists",
-    "export_model",
-    "export_vectors",
-    "fit",
-    "import_model",
-    "list_datasets",
-    "list_models",
-    "prepare",
-    "quickstart",
-    "recommend",
-    "remove_dataset",
-    "remove_model",
-    "rename_model",
-    "report",
-    "sample",
-    "show_dataset",
-    "show_model",
-    "similar",
-    "tune",
-    "update",
-    "verify_model",
-]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -49,21 +49,14 @@ class EASEScorer:
 
     Parameters
     ----------
-    weights
-        What :func:`fit_ease` returned.
-    backend
-        Where to compute.
+    config, weights, backend
+        As in :func:`~diffrec_cli.models.scorer.build_scorer`.
     """
 
-    def __init__(self, weights: Mapping[str, Any], backend: Backend) -> None:
+    def __init__(self, config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> None:
         self.backend = backend
         self.B = backend.asarray(weights["B"])
         self.n_items = int(self.B.shape[0])
-
-    @classmethod
-    def of(cls, config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> EASEScorer:
-        """Return the scorer of these settings."""
-        return cls(weights, backend)
 
     def scores(self, rows: Rows) -> Any:
         """Return (B, items) products of the histories with the weights."""

@@ -19,22 +19,16 @@ class ItemToItemScorer:
 
     Parameters
     ----------
-    weights
-        The matrix, as :func:`~diffrec_cli.models.baselines._sparse.stored` took it apart.
+    config, weights, backend
+        As in :func:`~diffrec_cli.models.scorer.build_scorer`; the weights are the matrix as
+        :func:`~diffrec_cli.models.baselines._sparse.stored` took it apart.
     """
 
     backend: Backend = NumpyBackend()
 
-    def __init__(self, weights: Mapping[str, Any]) -> None:
+    def __init__(self, config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> None:
         self.n_items = len(weights["indptr"]) - 1
         self.weights = loaded(weights, self.n_items)
-
-    @classmethod
-    def of(
-        cls, config: FitConfig, weights: Mapping[str, Any], backend: Backend
-    ) -> ItemToItemScorer:
-        """Return the scorer of these settings."""
-        return cls(weights)
 
     def scores(self, rows: Rows) -> NDArray[np.float32]:
         """Return (B, items) sums of weights over each history."""

@@ -31,16 +31,9 @@ class PopularityScorer:
 
     backend: Backend = NumpyBackend()
 
-    def __init__(self, weights: Mapping[str, Any]) -> None:
+    def __init__(self, config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> None:
         self.counts = np.asarray(weights["counts"], np.float32)
         self.n_items = len(self.counts)
-
-    @classmethod
-    def of(
-        cls, config: FitConfig, weights: Mapping[str, Any], backend: Backend
-    ) -> PopularityScorer:
-        """Return the scorer of these settings."""
-        return cls(weights)
 
     def scores(self, rows: Rows) -> NDArray[np.float32]:
         """Return (B, items) counts; the histories do not matter."""

@@ -29,23 +29,18 @@ class UserKNNScorer:
 
     Parameters
     ----------
-    config, weights
-        Its settings, and what :func:`fit_userknn` returned.
+    config, weights, backend
+        As in :func:`~diffrec_cli.models.scorer.build_scorer`.
     """
 
     backend: Backend = NumpyBackend()
 
-    def __init__(self, config: UserKNNConfig, weights: Mapping[str, Any]) -> None:
-        self.config = config
+    def __init__(self, config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> None:
+        self.config = config.settings(UserKNNConfig)
         self.n_items = int(np.asarray(weights["n_items"])[0])
         self.histories = loaded(weights, self.n_items)  # (users, items)
         self._of_items = self.histories.T.tocsr()
         self._lengths = _lengths(self.histories)
-
-    @classmethod
-    def of(cls, config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> UserKNNScorer:
-        """Return the scorer of these settings."""
-        return cls(config.settings(UserKNNConfig), weights)
 
     def scores(self, rows: Rows) -> NDArray[np.float32]:
         """Return (B, items) sums; a known user is no neighbour of himself."""

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, pad, softplus
 
 from diffrec_cli.catalogue.comparators import ACVAEConfig
-from diffrec_cli.config import FitConfig
-from diffrec_cli.data.sequences import Rows, Sequences
+from diffrec_cli.data.sequences import Rows
 from diffrec_cli.diffusion.randomness import dropout, normal_like
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.comparators.acvae_inference import WINDOW, latest, padded
@@ -53,13 +52,6 @@ class ACVAE(Trainable):
         self.critic = nn.ParameterList(
             [xavier(2 * d, d, 3 * d, generator), xavier(d, 1, d + 1, generator)]
         )
-
-    @classmethod
-    def of(
-        cls, config: FitConfig, train: Sequences, n_items: int, generator: torch.Generator
-    ) -> ACVAE:
-        """Return the model of these settings."""
-        return cls(config.settings(ACVAEConfig), n_items, generator)
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the error about the next items, plus the critic's and the contrastive terms."""

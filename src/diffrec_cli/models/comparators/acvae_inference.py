@@ -43,11 +43,12 @@ class ACVAEScorer:
         As in :func:`~diffrec_cli.models.scorer.build_scorer`.
     """
 
-    def __init__(self, config: ACVAEConfig, weights: Mapping[str, Any], backend: Backend) -> None:
+    def __init__(self, config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> None:
         def load(name: str) -> Array:
             return backend.asarray(weights[name])
 
-        self.backend, self.xp, self.length = backend, backend.xp, config.length
+        self.backend, self.xp = backend, backend.xp
+        self.length = config.settings(ACVAEConfig).length
         self.E = load("E")  # (|I|, d)
         self.W_i, self.W_h = load("gru.weight_ih_l0"), load("gru.weight_hh_l0")  # (3 d, d)
         self.b_i, self.b_h = load("gru.bias_ih_l0"), load("gru.bias_hh_l0")
@@ -55,11 +56,6 @@ class ACVAEScorer:
         self.W_1, self.b_1, self.W_2, self.b_2 = map(load, ("W_1", "b_1", "W_2", "b_2"))
         self.output = Output(backend, [OutputLayer(load("V"), load("b_out"), slice(None))])
         self.n_items = self.output.n_items
-
-    @classmethod
-    def of(cls, config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> ACVAEScorer:
-        """Return the scorer of these settings."""
-        return cls(config.settings(ACVAEConfig), weights, backend)
 
     def hidden(self, rows: Rows) -> Array:
         """Return z without noise, (B, d), after the last item of each history."""

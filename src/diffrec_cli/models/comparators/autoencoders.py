@@ -6,6 +6,8 @@ under dropout, in DiffRec's noise) and in what its code is.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -17,7 +19,7 @@ from diffrec_cli.catalogue.comparators import (
     MultiVAEConfig,
 )
 from diffrec_cli.config import DiffusionConfig, FitConfig
-from diffrec_cli.data.sequences import Rows, Sequences
+from diffrec_cli.data.sequences import Rows
 from diffrec_cli.diffusion.gaussian import Gaussian
 from diffrec_cli.diffusion.randomness import dropout, normal_like, sparse_dropout
 from diffrec_cli.models import likelihood
@@ -98,9 +100,7 @@ class CDAE(Autoencoder):
         self.users = xavier(n_users, config.dim, n_users + config.dim, generator)
 
     @classmethod
-    def of(
-        cls, config: FitConfig, train: Sequences, n_items: int, generator: torch.Generator
-    ) -> CDAE:
+    def of(cls, config: FitConfig, train: Any, n_items: int, generator: torch.Generator) -> CDAE:
         """Return the model of these settings."""
         return cls(config.settings(CDAEConfig), len(train), n_items, generator)
 
@@ -118,13 +118,6 @@ class MultiDAE(Autoencoder):
     def __init__(self, config: MultiDAEConfig, n_items: int, generator: torch.Generator) -> None:
         super().__init__(n_items, _mirrored(config.dims), "tanh", generator)
         self.config = config
-
-    @classmethod
-    def of(
-        cls, config: FitConfig, train: Sequences, n_items: int, generator: torch.Generator
-    ) -> MultiDAE:
-        """Return the model of these settings."""
-        return cls(config.settings(MultiDAEConfig), n_items, generator)
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the negative log-likelihood of histories that were read under dropout."""
@@ -154,7 +147,7 @@ class MultiDAEPlus(MultiDAE):
 
     @classmethod
     def of(
-        cls, config: FitConfig, train: Sequences, n_items: int, generator: torch.Generator
+        cls, config: FitConfig, train: Any, n_items: int, generator: torch.Generator
     ) -> MultiDAEPlus:
         """Return the model of these settings."""
         return cls(config.settings(MultiDAEPlusConfig), config.diffusion, n_items, generator)
@@ -177,13 +170,6 @@ class MultiVAE(Autoencoder):
         super().__init__(n_items, _mirrored(config.dims), "tanh", generator, variational=True)
         self.config = config
         self.register_buffer("updates", torch.zeros(()))
-
-    @classmethod
-    def of(
-        cls, config: FitConfig, train: Sequences, n_items: int, generator: torch.Generator
-    ) -> MultiVAE:
-        """Return the model of these settings."""
-        return cls(config.settings(MultiVAEConfig), n_items, generator)
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the negative log-likelihood plus beta times the KL divergence of the code."""

@@ -21,26 +21,18 @@ class AutoencoderScorer:
 
     Parameters
     ----------
-    comparator, weights, backend
+    config, weights, backend
         As in :func:`~diffrec_cli.models.scorer.build_scorer`.
     """
 
-    def __init__(
-        self, comparator: Comparator, weights: Mapping[str, Any], backend: Backend
-    ) -> None:
+    def __init__(self, config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> None:
+        comparator = config.settings(Comparator)
         self.backend = backend
         self.network = Network(backend, weights, getattr(comparator, "activation", "tanh"))
         self.normalizes = not isinstance(comparator, CDAEConfig | CodigemConfig)
         self.users = backend.asarray(weights["users"]) if "users" in weights else None
         self.output = self.network.output()
         self.n_items = self.output.n_items
-
-    @classmethod
-    def of(
-        cls, config: FitConfig, weights: Mapping[str, Any], backend: Backend
-    ) -> AutoencoderScorer:
-        """Return the scorer of these settings."""
-        return cls(config.settings(Comparator), weights, backend)
 
     def hidden(self, rows: Rows) -> Array:
         """Return the last hidden layer, (B, H)."""

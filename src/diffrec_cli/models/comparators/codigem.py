@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from diffrec_cli.catalogue.comparators import CodigemConfig
-from diffrec_cli.config import FitConfig
-from diffrec_cli.data.sequences import Rows, Sequences
+from diffrec_cli.data.sequences import Rows
 from diffrec_cli.diffusion.randomness import dropout, normal_like
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.comparators.autoencoders import LOSSES, Autoencoder
@@ -37,13 +36,6 @@ class Codigem(Trainable):
             Autoencoder(n_items, [config.dim] * 4, "tanh", generator) for _ in range(config.T)
         ]
         self.steps = nn.ModuleList(self.chain)
-
-    @classmethod
-    def of(
-        cls, config: FitConfig, train: Sequences, n_items: int, generator: torch.Generator
-    ) -> Codigem:
-        """Return the model of these settings."""
-        return cls(config.settings(CodigemConfig), n_items, generator)
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the first prediction's likelihood, and the squared errors of the others."""

@@ -69,7 +69,7 @@ class LightGCN(Trainable):
 
     @classmethod
     def of(
-        cls, config: FitConfig, train: Sequences, n_items: int, generator: torch.Generator
+        cls, config: FitConfig, train: Any, n_items: int, generator: torch.Generator
     ) -> LightGCN:
         """Return the model of these settings."""
         return cls(config.settings(LightGCNConfig), train, n_items, generator)

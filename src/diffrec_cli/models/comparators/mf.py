@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from diffrec_cli.catalogue.comparators import MFConfig
 from diffrec_cli.config import FitConfig
-from diffrec_cli.data.sequences import Rows, Sequences
+from diffrec_cli.data.sequences import Rows
 from diffrec_cli.diffusion.randomness import dropout
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.comparators.bpr import bpr, draw_pairs
@@ -35,9 +37,7 @@ class MF(Trainable):
         self.items = nn.Parameter(0.1 * torch.randn(n_items, config.dim, generator=generator))
 
     @classmethod
-    def of(
-        cls, config: FitConfig, train: Sequences, n_items: int, generator: torch.Generator
-    ) -> MF:
+    def of(cls, config: FitConfig, train: Any, n_items: int, generator: torch.Generator) -> MF:
         """Return the model of these settings."""
         return cls(config.settings(MFConfig), len(train), n_items, generator)
 

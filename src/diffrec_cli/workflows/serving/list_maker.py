@@ -87,7 +87,8 @@ class ListMaker:
         """Rank for these users; those of whom nothing is known get what is popular."""
         options, scorer = self.options, engine.scorer
         if request.unknown.any():
-            popularity = PopularityScorer({"counts": self.dataset.popularity})
+            counts = {"counts": self.dataset.popularity}
+            popularity = PopularityScorer(self.config, counts, NumpyBackend())
             scorer = _PopularForUnknown(scorer, popularity)
         vectors = engine.vectors if options.diversity > 0 else None
         batches = rank(
