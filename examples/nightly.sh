@@ -1,13 +1,13 @@
 #!/bin/sh
-# A shop's nightly job: learn from the whole log, check the model, export a list for every user.
+# A shop's nightly job: check a model, train it on the whole log, export a list for every user.
 #
 #   nightly.sh LOG OUT_DIRECTORY
 #
 # The lists in OUT_DIRECTORY are replaced only if the model is good enough. A job that was killed
-# while it exported goes on there when it is started again, unless the log has changed since.
+# during its export continues there when it is started again, unless the log has changed since.
 #
 #   MINIMUM_RECALL=0.05   Recall@20 on the test part below which nothing is exported (exit code 7)
-#   LISTS=lists.csv       name of the lists; .parquet and .jsonl say their format as well
+#   LISTS=lists.csv       file name of the lists; the ending .parquet or .jsonl sets the format
 set -eu
 
 usage="usage: nightly.sh LOG OUT_DIRECTORY"
@@ -21,17 +21,17 @@ exporting=$out/exporting # holds the model's reference while its lists are writt
 if [ -f "$exporting" ] && [ -z "$(find "$log" -newer "$exporting")" ]; then
     model=$(cat "$exporting")
 else
-    # Choose the number of epochs and measure on data that the model has not seen.
+    # Choose the number of epochs, and measure on data that the model has not seen.
     checked=$(diffrec fit "$log" --dataset nightly --overwrite --variant t --name nightly-check --no-default -q)
     diffrec eval "$checked" --min "recall@20=$minimum" -q >"$out/metrics.json"
 
-    # Learn from every interaction for as many epochs.
+    # Train on every interaction, for as many epochs.
     model=$(diffrec fit nightly --variant t --name nightly --refit -q)
     echo "$model" >"$exporting.new"
     mv "$exporting.new" "$exporting"
 fi
 
-# The file appears when it is complete; the same command goes on after a kill.
+# The file appears when it is complete. After a kill the same command continues.
 diffrec recommend --model "$model" --all-users -k 50 --out "$out/$lists" -q
 rm "$exporting"
 echo "$model"

@@ -2,8 +2,8 @@
 # # From a log to lists, in Python
 #
 # Every command of `diffrec` is a function of `diffrec_cli.workflows`. Open this file as a notebook
-# (VS Code and Jupytext read its cells) or run it: `python notebook.py`. It takes some seconds, and
-# all that it makes is in a directory of its own, which is removed at the end.
+# (VS Code and Jupytext read its cells) or run it: `python notebook.py`. It takes some seconds. All
+# its files are in a directory of its own, which is removed at the end.
 
 # %%
 """From a log to lists, in Python."""
@@ -22,8 +22,8 @@ os.environ["DIFFREC_HOME"] = directory.name
 
 # %% [markdown]
 # ## A log
-# Made up here; yours is a CSV or Parquet file of users, items and, if you have them, ratings and
-# times.
+# This one is made here. Yours is a CSV or Parquet file of users, items and, if you have them,
+# ratings and times.
 
 # %%
 options = SampleOptions(users=500, items=300, interactions=15_000)
@@ -32,7 +32,7 @@ pd.read_csv(log).head()
 
 # %% [markdown]
 # ## Prepare and fit
-# The split into train, valid and test is made once; every model is fitted on the same.
+# The log is split into train, valid and test once. Every model is fitted on the same parts.
 
 # %%
 prepared = workflows.prepare([log], items=items)
@@ -44,7 +44,7 @@ print(f"{fitted.model}: best in epoch {fitted.training.epoch} of {fitted.trainin
 
 # %% [markdown]
 # ## Is it worth it?
-# The paired difference is tested over users: a small p says that luck does not explain it.
+# The differences are tested over users, in pairs. A small p means that chance does not explain one.
 
 # %%
 evaluated = workflows.evaluate([fitted.model], baselines=["pop", "ease"])
@@ -53,14 +53,14 @@ print(table.filter(like="@20").join(table.filter(like="p_value")).round(4))
 
 # %% [markdown]
 # ## Lists
-# An Arrow table: to pandas, Polars or DuckDB it costs no copy of its numbers.
+# An Arrow table: pandas, Polars and DuckDB read it without a copy of the numbers.
 
 # %%
 lists = workflows.recommend(fitted.model, users=["u0042", "u0007"], k=3, titles=True).table()
 print(lists.to_pandas())
 
 # %%
-# Someone who is not in the log, by what he likes.
+# An unseen user, by what they like.
 liked = lists["item"].to_pylist()[:2]
 newcomer = workflows.recommend(fitted.model, like=liked, k=3, titles=True).table()
 print(newcomer.to_pandas())

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lists in pipelines: users go in one a line, and rows come out as they are ready.
+# Lists in pipelines: users go in, one a line, and rows come out as soon as they are ready.
 #
 #   pipeline.sh USERS OUT_DIRECTORY
 #
@@ -17,7 +17,7 @@ for tool in diffrec jq mlr; do
 done
 mkdir -p "$out"
 
-# JSON lines, one row an item: here each user's best one. Nothing waits for the last user.
+# JSON lines, one row an item: here each user's best one. No row waits for the last user.
 diffrec recommend --users - -k 5 --on-unknown popular --format jsonl -q <"$users" |
     jq --compact-output 'select(.rank == 1) | {user, item}' >"$out/best.jsonl"
 
@@ -27,6 +27,6 @@ diffrec recommend --users - -k 5 --on-unknown popular --format csv -q <"$users" 
         nest --implode --values --across-records --nested-fs ';' -f item then \
         rename item,items >"$out/mails.csv"
 
-# And what is recommended most.
+# The items that are recommended most.
 diffrec recommend --users - -k 5 --on-unknown popular --format csv -q <"$users" |
     mlr --icsv --opprint count-distinct -f item then sort -nr count -f item then head -n 5
