@@ -183,6 +183,11 @@ class TestProcesses:
         assert {n: mean for n, (mean, _) in result.metrics.items()} == pytest.approx(here.test)
         assert result.peak_bytes > 10**7
 
+    def test_its_memory_is_its_own(self, data: str) -> None:
+        held = np.ones(125_000_000)  # 1 GB, far more than a small model needs
+        (result,) = compare(data, "itemknn", seeds=1).results
+        assert 10**7 < result.peak_bytes < held.nbytes
+
     def test_a_budget_of_time_begins_no_further_trial(self, checkerboard: Dataset) -> None:
         kept = []
         tasks = [_task("itemknn"), _task("ease")]

@@ -51,7 +51,8 @@ class Compared:
     fit_seconds, rank_seconds
         Mean time of learning, and of ranking the test users.
     parameters, peak_bytes
-        Numbers that were learned; the largest peak memory of a final fit's process.
+        Numbers that were learned; the largest peak memory of a final fit: of its
+        process, or on CUDA of the device.
     failure
         Why there is nothing of this model, else empty.
     """

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from diffrec_cli.config import FitConfig
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.evaluation.evaluate import Evaluation, evaluate
 from diffrec_cli.files import storage_errors
+from diffrec_cli.memory import peak_memory, reset_peak_memory
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.scoring import build_scorer
 from diffrec_cli.paths import comparisons_dir
@@ -54,7 +54,8 @@ class Cell:
     parameters
         Numbers that were learned.
     peak_bytes
-        Peak memory of the process that did this alone; 0 where nobody knows.
+        Peak memory of the process that did this alone, or on CUDA of the device; 0 where nobody
+        knows.
     epoch
         The chosen one; 0 of a closed form.
     """
@@ -153,6 +154,9 @@ def measure(
         refit=False,
         default=False,
     )
+    # A model without training is fitted in main memory, whatever the device.
+    measured = task.device if task.config.trains else "cpu"
+    reset_peak_memory(measured)
     started = time.perf_counter()
     learned = learn(job, max_seconds=max_seconds, listener=listener)
     learning = time.perf_counter() - started
@@ -174,20 +178,10 @@ def measure(
         fit_seconds=learning,
         rank_seconds=ranking,
         parameters=learned.parameters,
-        peak_bytes=_peak_bytes(),
+        peak_bytes=peak_memory(measured),
         epoch=learned.trained.epoch,
     )
     return cell, evaluation
-
-
-def _peak_bytes() -> int:
-    """Return the peak memory of this process, 0 where the platform does not tell."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _read(path: Path) -> list[Cell]:
