@@ -42,7 +42,7 @@ def reset_peak_memory(device: str) -> None:
         import torch
 
         # Before it is, torch refuses, and there is nothing to forget.
-        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch types it not
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch leaves it so
             torch.cuda.reset_peak_memory_stats(device)
 
 

@@ -140,7 +140,8 @@ def compare(
     """Search for each model with the same effort, fit what was found over seeds, and compare.
 
     Settings are chosen by valid Recall@20 alone. What was measured is kept: the same call again,
-    or one with other models, measures only what is missing.
+    or one with other models, measures only what is missing. Another version of diffrec measures
+    all of it again.
 
     Parameters
     ----------
@@ -187,6 +188,8 @@ def compare(
         precision=choose_precision(precision, device),
         listener=listener,
     )
+    if outdated := search.cells.outdated:
+        listener(Note(f"{outdated} kept results are of another version of diffrec and not used"))
     done: list[Compared] = []
     finals: dict[str, list[Cell]] = {}
     for place, model in enumerate(models, start=1):

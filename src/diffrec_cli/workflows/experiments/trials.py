@@ -2,7 +2,8 @@
 
 They lie in ``comparisons/CONTENT/``: ``cells.jsonl`` with a line a cell, and for every final cell
 the metrics of each user as ``KEY.npz``. What was measured once is never measured again, in whatever
-comparison it is asked for; a line that a kill cut short is no cell.
+comparison it is asked for, by the same version of diffrec: another may give other numbers. A line
+that a kill cut short is no cell.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec_cli import __version__
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.evaluation.evaluate import Evaluation, evaluate
@@ -58,6 +60,8 @@ class Cell:
         knows.
     epoch
         The chosen one; 0 of a closed form.
+    version
+        Of diffrec, which measured it; empty where it was not kept.
     """
 
     key: str
@@ -71,6 +75,7 @@ class Cell:
     parameters: int
     peak_bytes: int
     epoch: int
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,8 @@ class Task:
 
     @property
     def key(self) -> str:
-        """Equal for tasks that compute the same, from the same data."""
-        parts = [_SCHEMA, self.config.to_dict(), self.final, self.precision]
+        """Equal for tasks that compute the same, from the same data, by this version of diffrec."""
+        parts = [_SCHEMA, __version__, self.config.to_dict(), self.final, self.precision]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
 
@@ -109,13 +114,20 @@ class Cells:
     ----------
     dataset
         What they were learned from.
+
+    Attributes
+    ----------
+    outdated
+        How many are kept that another version of diffrec measured; they are not used.
     """
 
     def __init__(self, dataset: Dataset) -> None:
         self.directory = comparisons_dir() / dataset.content_hash[:16]
         with storage_errors(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
-            self._cells = {cell.key: cell for cell in _read(self._file)}
+            kept = _read(self._file)
+        self._cells = {cell.key: cell for cell in kept if cell.version == __version__}
+        self.outdated = sum(cell.version != __version__ for cell in kept)
 
     @property
     def _file(self) -> Path:
@@ -180,6 +192,7 @@ def measure(
         parameters=learned.parameters,
         peak_bytes=peak_memory(measured),
         epoch=learned.trained.epoch,
+        version=__version__,
     )
     return cell, evaluation
 
