@@ -25,7 +25,12 @@ from diffrec_cli.presets import preset
 from diffrec_cli.ranking.batches import input_rows
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.registry.artifact import Artifact
-from diffrec_cli.training.devices import choose_device, memory_errors, ranking_precision
+from diffrec_cli.training.devices import (
+    choose_device,
+    memory_errors,
+    ranking_fix,
+    ranking_precision,
+)
 from diffrec_cli.workflows.progress import Listener, Note, Step, silent
 from diffrec_cli.workflows.serving.loading import load_scorer
 
@@ -207,7 +212,7 @@ def evaluate(
         )
         measured.append((name, dataset, evaluation))
 
-    with memory_errors(device):
+    with memory_errors(device, ranking_fix(device)):
         for artifact in artifacts:
             _refuse_refitted(artifact)
             config, stored = artifact.config(), artifact.dataset()

@@ -25,7 +25,7 @@ from diffrec_cli.ranking.batches import input_rows
 from diffrec_cli.ranking.item_vectors import ItemVectors, has_vectors
 from diffrec_cli.ranking.top_k import Mask, from_scores
 from diffrec_cli.registry import versions as registry
-from diffrec_cli.training.devices import choose_device, memory_errors
+from diffrec_cli.training.devices import choose_device, memory_errors, ranking_fix
 from diffrec_cli.workflows.progress import Listener, Step, silent
 from diffrec_cli.workflows.serving.loading import load_scorer
 from diffrec_cli.workflows.serving.user_histories import CHUNK, Audience, known_index
@@ -187,7 +187,7 @@ def export_vectors(
     artifact = registry.resolve(model)
     dataset, config = artifact.dataset(), artifact.config()
     device = choose_device(device)
-    with storage_errors(out), memory_errors(device):
+    with storage_errors(out), memory_errors(device, ranking_fix(device)):
         scorer = load_scorer(artifact, config, dataset, TorchBackend(device))
         if not isinstance(scorer, LinearScorer) or scorer.output is None:
             raise UsageError(
