@@ -29,6 +29,7 @@ from diffrec_cli.workflows.serving.user_histories import (
 )
 
 ON_UNKNOWN = ("error", "skip", "popular")
+_STRENGTH = 1.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def recommend(
     dislike: Sequence[str] = (),
     like_where: str | None = None,
     dislike_where: str | None = None,
-    strength: float = 1.0,
+    strength: float = _STRENGTH,
     events: str | Path | None = None,
     k: int = 20,
     include_seen: bool = False,
@@ -167,6 +168,13 @@ def recommend(
     artifact = registry.resolve(model)
     reference, dataset = artifact.record.reference, artifact.dataset()
     _check_style(style, dataset, reference)
+    named = bool(users) or users_file is not None or all_users or history is not None
+    moves = [named and like, dislike, like_where is not None, dislike_where is not None]
+    if strength != _STRENGTH and not any(moves):
+        raise UsageError(
+            f"--strength {strength:g}: nothing moves the lists",
+            "give users --like, --dislike, --like-where or --dislike-where, or leave it out",
+        )
     happened = None if events is None else read_events(dataset, events, listener)
     audience = Audience(dataset, happened)
     total: int | None
@@ -178,7 +186,6 @@ def recommend(
         ids = list(dict.fromkeys(users))
         given = audience.named(ids) if ids else strangers(dataset, history, like, listener)
         total, requests = len(given), iter([given])
-    named = bool(users) or users_file is not None or all_users or history is not None
     liked = known_index(dataset, like if named else (), "--like", reference)
     disliked = known_index(dataset, dislike, "--dislike", reference)
     towards = np.union1d(liked, holding(dataset, like_where, "--like-where"))
