@@ -16,6 +16,7 @@ from diffrec_cli.config import (
     corrupted,
     variant_names,
 )
+from diffrec_cli.errors import UsageError
 from diffrec_cli.presets import SPARSE
 from diffrec_cli.presets import own_preset as find_preset
 from diffrec_cli.registry import versions as registry
@@ -153,6 +154,8 @@ def fit(
         check_model_name(name)
     undecided = corruption is None and f"{variant}{SMOOTHING}" in variant_names()
     variant = corrupted(variant, corruption or "gaussian")
+    if variant not in variant_names():
+        raise UsageError(f"--variant {variant}: unknown", f"one of: {', '.join(variant_names())}")
     find_preset(preset, variant, users=1)  # a mistyped name must not cost a preparation
     dataset = dataset_of(
         data,
