@@ -312,7 +312,7 @@ def _check(models: Sequence[str], seeds: int, trials: int, budget: float | None)
         raise UsageError(f"--seeds {seeds}: at least 1", "for example --seeds 3")
     if trials < 0:
         raise UsageError(f"--trials {trials}: 0 or more", "0 takes the models' own settings")
-    if budget is not None and budget <= 0:
+    if budget is not None and not budget > 0:  # nor NaN
         raise UsageError(f"--budget {budget:g}: above 0 seconds", "for example --budget 10m")
 
 

@@ -278,7 +278,7 @@ def _check_options(
         if name not in known:
             raise UsageError(f"no baseline {name!r}", f"use some of: {', '.join(known)}")
     for k in ks:
-        if k < 1:
+        if not isinstance(k, int | np.integer) or k < 1:
             raise UsageError(f"-k {k}: a cutoff must be 1 or more", "for example -k 10,20")
     for name in metrics:
         if name not in METRICS:

@@ -183,7 +183,7 @@ def recommend(
     elif users_file is not None:
         total, requests = None, audience.streamed(users_file)
     else:
-        ids = list(dict.fromkeys(users))
+        ids = list(dict.fromkeys(map(str, users)))
         given = audience.named(ids) if ids else strangers(dataset, history, like, listener)
         total, requests = len(given), iter([given])
     liked = known_index(dataset, like if named else (), "--like", reference)
@@ -245,7 +245,7 @@ def _check_stdin(*files: str | Path | None) -> None:
 
 
 def _check_style(style: Style, dataset: Dataset, reference: str) -> None:
-    if style.k < 1:
+    if not isinstance(style.k, int | np.integer) or style.k < 1:
         raise UsageError(f"-k {style.k}: a list needs 1 item or more", "for example -k 20")
     if style.k > dataset.n_items:
         raise UsageError(

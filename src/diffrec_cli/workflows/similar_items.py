@@ -75,7 +75,7 @@ def similar(
     """
     artifact = registry.resolve(model)
     dataset, config = artifact.dataset(), artifact.config()
-    if k < 1:
+    if not isinstance(k, int | np.integer) or k < 1:
         raise UsageError(f"-k {k}: a list needs 1 item or more", "for example -k 20")
     dataset.require_titles(titles, artifact.record.reference)
     asked = known_index(dataset, items, "ITEM", artifact.record.reference)

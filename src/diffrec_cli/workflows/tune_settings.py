@@ -189,7 +189,7 @@ def _check(variant: str, trials: int, budget: float | None, jobs: int) -> None:
     for option, number in (("--trials", trials), ("--jobs", jobs)):
         if number < 1:
             raise UsageError(f"{option} {number}: at least 1", f"for example {option} 2")
-    if budget is not None and budget <= 0:
+    if budget is not None and not budget > 0:  # nor NaN
         raise UsageError(f"--budget {budget:g}: above 0 seconds", "for example --budget 10m")
 
 
