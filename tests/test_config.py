@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from diffrec_cli.catalogue import preset
@@ -63,6 +64,61 @@ def test_text_of_the_wrong_type_is_refused(values: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=f"--set {key}=") as caught:
         FitConfig().with_values(values)
     assert caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "value"),
+    [
+        ("T", 40, 40),
+        ("T", 40.0, 40),
+        ("T", np.int64(40), 40),
+        ("s", 1, 1.0),
+        ("s", np.float32(0.5), 0.5),
+        ("first_beta", None, None),
+        ("first_beta", 1e-5, 1e-5),
+        ("dims", 16, (16,)),
+        ("dims", [16, 32.0], (16, 32)),
+        ("dims", (16,), (16,)),
+        ("weighted_loss", True, True),
+        ("prediction", "epsilon", "epsilon"),
+    ],
+)
+def test_values_of_python_become_the_type_of_the_field(
+    key: str, given: object, value: object
+) -> None:
+    kept = FitConfig().with_values({key: given}).values()[key]
+    assert kept == value
+    assert type(kept) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "expected"),
+    [
+        ("T", 1.5, "a whole number"),
+        ("T", True, "a whole number"),
+        ("T", None, "a whole number"),
+        ("T", float("inf"), "a whole number"),
+        ("lr", 10**400, "a number"),
+        ("T", [5], "a whole number"),
+        ("lr", False, "a number"),
+        ("lr", [1e-3], "a number"),
+        ("first_beta", {}, "a number"),
+        ("dims", None, "whole numbers"),
+        ("dims", [16, "x"], "whole numbers"),
+        ("dims", [[16]], "whole numbers"),
+        ("dims", 1.5, "whole numbers"),
+        ("weighted_loss", 1, "true or false"),
+        ("weighted_loss", None, "true or false"),
+        ("prediction", 3, "text"),
+        ("prediction", None, "text"),
+    ],
+)
+def test_values_of_python_of_another_type_are_refused(
+    key: str, given: object, expected: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"--set {key}=.*: not {expected}") as caught:
+        FitConfig().with_values({key: given})
+    assert expected in caught.value.fix
 
 
 def test_an_unknown_setting_is_refused_with_the_known_ones() -> None:

@@ -1,8 +1,9 @@
-"""How much memory a fit may take, as far as the platform tells."""
+"""How much memory a fit may take, and how much it took, as far as the platform tells."""
 
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from diffrec_cli.errors import DeviceError
 
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
+_STATUS = Path("/proc/self/status")
 
 
 def available_memory() -> int | None:
@@ -34,10 +36,45 @@ def require_memory(model: str, needed: int, n_items: int) -> None:
         )
 
 
+def reset_peak_memory(device: str) -> None:
+    """Forget the peak of a CUDA device; that of a process lasts as long as the process."""
+    if device.startswith("cuda"):
+        import torch
+
+        # Before it is, torch refuses, and there is nothing to forget.
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch leaves it so
+            torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_memory(device: str) -> int:
+    """Return the peak memory in bytes, 0 where the platform does not tell.
+
+    Of a CUDA device it is what tensors took there since :func:`reset_peak_memory`, elsewhere what
+    this process took of main memory since it began.
+    """
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "linux":  # its ru_maxrss begins with the peak of the parent
+        return _kilobytes(_STATUS, "VmHWM:") or 0
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
 def _meminfo() -> int | None:
+    return _kilobytes(_MEMINFO, "MemAvailable:")
+
+
+def _kilobytes(path: Path, name: str) -> int | None:
+    """Return a figure of Linux's /proc in bytes."""
     with suppress(OSError, ValueError, IndexError):
-        for line in _MEMINFO.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
+        for line in path.read_text().splitlines():
+            if line.startswith(name):
                 return int(line.split()[1]) * 1024
     return None
 

@@ -388,6 +388,8 @@ class TestLists:
             (["-u", "u0001", "--shard", "1/2"], 2, "--all-users"),
             (["-u", "u0001", "--diversity", "2"], 2, "--diversity 2"),
             (["-u", "u0001", "--strength", "-1"], 2, "--strength -1"),
+            (["-u", "u0001", "--strength", "0.5"], 2, "--strength 0.5: nothing moves"),
+            (["--like", "i0003", "--strength", "0.5"], 2, "--strength 0.5: nothing moves"),
             (["-u", "u0001", "--dislike", "nothing"], 4, "'nothing'"),
             (["-u", "u0001", "--like", "nothing"], 4, "'nothing'"),
             (["-u", "u0001", "--where", "year >"], 2, "--where"),

@@ -13,6 +13,7 @@ from diffrec_cli.training.devices import (
     choose_device,
     choose_precision,
     memory_errors,
+    ranking_fix,
     ranking_precision,
     reused_memory,
 )
@@ -73,6 +74,14 @@ def test_running_out_of_memory_is_exit_5(error: BaseException) -> None:
     with pytest.raises(DeviceError, match="out of memory") as caught, memory_errors("cpu"):
         raise error
     assert "--batch-size" in caught.value.fix
+
+
+def test_the_fix_is_that_of_the_command() -> None:
+    with pytest.raises(DeviceError) as caught, memory_errors("cuda", ranking_fix("cuda")):
+        raise MemoryError
+    assert "--batch-size" not in caught.value.fix
+    assert "--device cpu" in caught.value.fix
+    assert "--device" not in ranking_fix("cpu")
 
 
 def test_other_errors_pass_unchanged() -> None:

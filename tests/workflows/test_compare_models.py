@@ -1,5 +1,6 @@
 """The same effort for each model, figures that are checked, and nothing measured twice."""
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from diffrec_cli.data import store as datasets
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import DeviceError, UsageError
 from diffrec_cli.workflows import compare_models
-from diffrec_cli.workflows.experiments import trial_process
+from diffrec_cli.workflows.experiments import trial_process, trials
 from diffrec_cli.workflows.experiments.trials import Cells, Task, measure
 from diffrec_cli.workflows.progress import Event, Note
 
@@ -146,6 +147,32 @@ def test_other_data_of_the_same_name_are_measured_anew(
     assert len(at_once) == 2
 
 
+def test_what_another_version_measured_is_measured_again(
+    data: str, at_once: list[Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare(data, "pop", "ease", seeds=1)
+    monkeypatch.setattr(trials, "__version__", "9.9")
+    heard: list[Event] = []
+    compare(data, "pop", seeds=1, listener=heard.append)
+    assert [task.config.variant for task in at_once] == ["popularity", "ease", "popularity"]
+    texts = [event.text for event in heard if isinstance(event, Note)]
+    assert texts[0] == "2 kept results are of another version of diffrec and not used"
+    compare(data, "pop", seeds=1)
+    assert len(at_once) == 3
+
+
+def test_what_was_kept_without_a_version_is_measured_again(
+    data: str, checkerboard: Dataset, at_once: list[Task]
+) -> None:
+    compare(data, "pop", seeds=1)
+    file = Cells(checkerboard).directory / "cells.jsonl"
+    cell = json.loads(file.read_text())
+    del cell["version"]
+    file.write_text(json.dumps(cell) + "\n")
+    compare(data, "pop", seeds=1)
+    assert len(at_once) == 2
+
+
 def test_a_model_that_fails_is_left_out_and_told(
     data: str, at_once: list[Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +209,11 @@ class TestProcesses:
         here, _ = measure(_task("itemknn", final=True), checkerboard, None, lambda event: None)
         assert {n: mean for n, (mean, _) in result.metrics.items()} == pytest.approx(here.test)
         assert result.peak_bytes > 10**7
+
+    def test_its_memory_is_its_own(self, data: str) -> None:
+        held = np.ones(125_000_000)  # 1 GB, far more than a small model needs
+        (result,) = compare(data, "itemknn", seeds=1).results
+        assert 10**7 < result.peak_bytes < held.nbytes
 
     def test_a_budget_of_time_begins_no_further_trial(self, checkerboard: Dataset) -> None:
         kept = []

@@ -73,6 +73,13 @@ def test_a_search_goes_on_where_it_ended(data: str) -> None:
 
 
 @pytest.mark.usefixtures("at_once")
+def test_another_version_begins_anew(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tune(data, trials=2)
+    monkeypatch.setattr(tune_settings, "__version__", "9.9")
+    assert tune(data, trials=1).finished == 1
+
+
+@pytest.mark.usefixtures("at_once")
 def test_other_settings_held_are_another_search(data: str) -> None:
     quick = {"batch_size": 20, "dims": "8"}
     assert tune(data, "multidae", trials=1, values={**quick, "epochs": "1"}).finished == 1

@@ -1,7 +1,8 @@
-"""Fields of settings: checked, and converted from the text of ``--set key=value``."""
+"""Fields of settings: checked, and converted from Python or the text of ``--set key=value``."""
 
 from __future__ import annotations
 
+import numbers
 import types
 import typing
 from typing import Any
@@ -10,17 +11,24 @@ from diffrec_cli.errors import ConfigError
 
 
 def convert(key: str, value: Any, kind: Any) -> Any:
-    """Convert text to the type of a field; other values pass."""
-    if not isinstance(value, str):
-        return tuple(value) if isinstance(value, list) else value
-    text = value.strip()
+    """Return a value as the type of a field.
+
+    Text is read as ``--set`` has it. Of Python's own values a whole float may stand for an int, and
+    one size or a list of them for a tuple; a bool is no number.
+
+    Raises
+    ------
+    ConfigError
+        The value is of another type.
+    """
+    text = value.strip() if isinstance(value, str) else None
     if isinstance(kind, types.UnionType):
-        if text.lower() in ("none", ""):
+        if value is None or (text is not None and text.lower() in ("none", "")):
             return None
         kind = next(k for k in typing.get_args(kind) if k is not types.NoneType)
     try:
-        return _parse(text, kind)
-    except ValueError:
+        return _typed(value, kind) if text is None else _parse(text, kind)
+    except (ValueError, OverflowError):
         raise ConfigError(
             f"--set {key}={value}: not {_describe(kind)}", f"give {_describe(kind)}"
         ) from None
@@ -41,6 +49,19 @@ def _parse(text: str, kind: Any) -> Any:
         parts = [part for part in text.strip("[]() ").split(",") if part.strip()]
         return tuple(typing.get_args(kind)[0](part) for part in parts)
     return text
+
+
+def _typed(value: Any, kind: Any) -> Any:
+    """Return a value that is no text as one of a kind; raise ValueError if it is none."""
+    if typing.get_origin(kind) is tuple:
+        parts = value if isinstance(value, list | tuple) else [value]
+        return tuple(_typed(part, typing.get_args(kind)[0]) for part in parts)
+    if kind is bool and isinstance(value, bool):
+        return value
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if number and (kind is float or (kind is int and float(value).is_integer())):
+        return kind(value)
+    raise ValueError(value)
 
 
 def _describe(kind: Any) -> str:

@@ -42,7 +42,7 @@ class TrainingFacts:
     epochs: int
     """Epochs run."""
     stopped: str
-    """Why training ended: patience, epochs, time, interrupt."""
+    """Why training ended: patience, epochs, time, diverged, interrupted or closed form."""
     seconds: float
     """Wall time."""
     device: str
@@ -68,7 +68,7 @@ class ModelRecord:
     name: str
     """Name in the registry."""
     variant: str
-    """``base``, ``l``, ``t`` or ``lt``."""
+    """Name of the model, see :func:`~diffrec_cli.catalogue.names`."""
     config: Mapping[str, Any]
     """What :meth:`diffrec_cli.config.FitConfig.to_dict` gave."""
     training: TrainingFacts

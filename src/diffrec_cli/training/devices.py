@@ -11,6 +11,9 @@ from diffrec_cli.errors import DeviceError, UsageError
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("auto", "fp32", "bf16")
+#: What helps where memory runs out: of ``fit``, and of ``compare``, which names models itself.
+TRAINING_FIX = "use a smaller --batch-size, or --variant l"
+COMPARING_FIX = "use a smaller --set batch_size, or leave the model out of --models"
 
 # Of glibc's malloc.h, with its own defaults.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
@@ -90,17 +93,29 @@ def device_name(device: str) -> str:
     return f"{device} ({platform.machine()})"
 
 
+def ranking_fix(device: str) -> str:
+    """Return what helps where ranking runs out of memory: its batches are sized by itself."""
+    others = "end other programs that use its memory"
+    return others if device == "cpu" else f"{others}, or use --device cpu"
+
+
 @contextmanager
-def memory_errors(device: str) -> Iterator[None]:
-    """Turn running out of memory into a :class:`DeviceError`."""
+def memory_errors(device: str, fix: str = TRAINING_FIX) -> Iterator[None]:
+    """Turn running out of memory into a :class:`DeviceError`.
+
+    Parameters
+    ----------
+    device
+        Where it is used.
+    fix
+        What helps, in options that the command at work has.
+    """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        raise DeviceError(
-            f"out of memory on {device}", "use a smaller --batch-size, or --variant l"
-        ) from error
+        raise DeviceError(f"out of memory on {device}", fix) from error
 
 
 @contextmanager

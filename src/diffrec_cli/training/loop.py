@@ -81,7 +81,8 @@ class Trained:
     metrics
         Validation metrics of the chosen epoch.
     stopped
-        ``patience``, ``epochs``, ``time``, ``diverged`` or ``interrupted``.
+        ``patience``, ``epochs``, ``time``, ``diverged`` or ``interrupted``; ``closed form`` where
+        there were no epochs.
     seconds
         Wall time over all sittings.
     interruption

@@ -18,6 +18,8 @@ from diffrec_cli.registry import versions as registry
 
 _PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "safetensors", "typer")
 
+_ENOUGH = 2**30  # bytes of free disk
+
 
 @dataclass(frozen=True)
 class Check:
@@ -95,7 +97,9 @@ def _home() -> Check:
     except OSError as error:
         return Check("home", ok=False, found=f"{root}: cannot be written ({error.strerror})")
     found = f"{root}: {_size(root)} used, {free / 2**30:.1f} GiB free"
-    return Check("home", ok=free > 2**30, found=found)
+    if free < _ENOUGH:
+        found += f", too little: free {_ENOUGH / 2**30:.0f} GiB or more"
+    return Check("home", ok=free >= _ENOUGH, found=found)
 
 
 def _config() -> str:

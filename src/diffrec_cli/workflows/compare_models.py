@@ -50,7 +50,8 @@ class Compared:
     fit_seconds, rank_seconds
         Mean time of learning, and of ranking the test users.
     parameters, peak_bytes
-        Numbers that were learned; the largest peak memory of a final fit's process.
+        Numbers that were learned; the largest peak memory of a final fit: of its
+        process, or on CUDA of the device.
     failure
         Why there is nothing of this model, else empty.
     """
@@ -138,7 +139,8 @@ def compare(
     """Search for each model with the same effort, fit what was found over seeds, and compare.
 
     Settings are chosen by valid Recall@20 alone. What was measured is kept: the same call again,
-    or one with other models, measures only what is missing.
+    or one with other models, measures only what is missing. Another version of diffrec measures
+    all of it again.
 
     Parameters
     ----------
@@ -185,6 +187,8 @@ def compare(
         precision=choose_precision(precision, device),
         listener=listener,
     )
+    if outdated := search.cells.outdated:
+        listener(Note(f"{outdated} kept results are of another version of diffrec and not used"))
     done: list[Compared] = []
     finals: dict[str, list[Cell]] = {}
     for place, model in enumerate(models, start=1):
@@ -303,7 +307,7 @@ def _check(models: Sequence[str], seeds: int, trials: int, budget: float | None)
         raise UsageError(f"--seeds {seeds}: at least 1", "for example --seeds 3")
     if trials < 0:
         raise UsageError(f"--trials {trials}: 0 or more", "0 takes the models' own settings")
-    if budget is not None and budget <= 0:
+    if budget is not None and not budget > 0:  # nor NaN
         raise UsageError(f"--budget {budget:g}: above 0 seconds", "for example --budget 10m")
 
 

@@ -25,7 +25,12 @@ from diffrec_cli.models.baselines import fit_closed_form
 from diffrec_cli.models.scorer import Scorer, build_scorer
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.registry.artifact import Artifact
-from diffrec_cli.training.devices import choose_device, memory_errors, ranking_precision
+from diffrec_cli.training.devices import (
+    choose_device,
+    memory_errors,
+    ranking_fix,
+    ranking_precision,
+)
 from diffrec_cli.workflows.progress import Listener, Note, Step, silent
 from diffrec_cli.workflows.serving.loading import load_scorer
 
@@ -47,6 +52,8 @@ class Result:
         The figures, per user and in the mean.
     user_ids
         Ids of the evaluated users.
+    baseline
+        Whether it was fitted to compare with, not stored.
     difference
         For every model but the first: how the first differs from it on Recall@20 (or the first
         metric asked for), if both were measured on the same users.
@@ -58,6 +65,7 @@ class Result:
     split: str
     evaluation: Evaluation
     user_ids: list[str] = field(repr=False)
+    baseline: bool
     difference: Paired | None = None
     intervals: Mapping[str, tuple[float, float]] | None = None
 
@@ -109,7 +117,7 @@ class Evaluated:
         for result in self.results:
             for metric, minimum in minima.items():
                 value = result.evaluation.means[metric]
-                if "@" in result.model and value < minimum:
+                if not result.baseline and value < minimum:
                     raise GateError(
                         f"{result.model}: {metric} is {value:.4f}, below {minimum:g}",
                         "do not deploy this model, or lower --min",
@@ -190,7 +198,7 @@ def evaluate(
     device, precision = choose_device(device), ranking_precision(precision)
     backend = TorchBackend(device)
     artifacts = [registry.resolve(model) for model in models] or [registry.resolve(None)]
-    measured: list[tuple[str, Dataset, Evaluation]] = []
+    measured: list[tuple[str, Dataset, Evaluation]] = []  # of the models, then of the baselines
 
     def measure(name: str, dataset: Dataset, scorer: Scorer, config: FitConfig) -> None:
         evaluation = evaluate_scorer(
@@ -207,7 +215,7 @@ def evaluate(
         )
         measured.append((name, dataset, evaluation))
 
-    with memory_errors(device):
+    with memory_errors(device, ranking_fix(device)):
         for artifact in artifacts:
             _refuse_refitted(artifact)
             config, stored = artifact.config(), artifact.dataset()
@@ -219,7 +227,7 @@ def evaluate(
             config = preset("auto", name, **dataset.size)
             weights = fit_closed_form(config, input_rows(dataset.train, None), dataset.n_items)
             measure(config.variant, dataset, build_scorer(config, weights, backend), config)
-    evaluated = _compared(measured, split, intervals, listener)
+    evaluated = _compared(measured, len(artifacts), split, intervals, listener)
     if per_user is not None:
         write_file(per_user, [per_user_table(evaluated)])
     return evaluated
@@ -227,6 +235,7 @@ def evaluate(
 
 def _compared(
     measured: Sequence[tuple[str, Dataset, Evaluation]],
+    n_models: int,
     split: str,
     intervals: bool,
     listener: Listener,
@@ -245,7 +254,8 @@ def _compared(
                 listener(Note(f"{name} was fitted on other data: no paired test against it"))
         ids = dataset.user_ids.at(evaluation.users)
         around = {n: interval(v) for n, v in evaluation.values.items()} if intervals else None
-        results.append(Result(name, split, evaluation, ids, difference, around))
+        baseline = index >= n_models
+        results.append(Result(name, split, evaluation, ids, baseline, difference, around))
     return Evaluated(results, metric if len(results) > 1 else None)
 
 
@@ -268,7 +278,7 @@ def _check_options(
         if name not in known:
             raise UsageError(f"no baseline {name!r}", f"use some of: {', '.join(known)}")
     for k in ks:
-        if k < 1:
+        if not isinstance(k, int | np.integer) or k < 1:
             raise UsageError(f"-k {k}: a cutoff must be 1 or more", "for example -k 10,20")
     for name in metrics:
         if name not in METRICS:

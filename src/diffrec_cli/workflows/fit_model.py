@@ -108,7 +108,7 @@ def fit(
     data
         Name of a prepared dataset, or log files to prepare on the way.
     variant
-        ``base``, ``l``, ``t`` or ``lt``.
+        Name of the model, see :func:`~diffrec_cli.catalogue.names`.
     corruption
         ``gaussian``, or ``smoothing`` for ``base`` and ``t``; ``None`` is ``gaussian``, and a note
         tells of the other.

@@ -92,7 +92,7 @@ def prepare(
     from diffrec_cli.data.reading.log import is_authors_directory
 
     if not inputs:
-        raise UsageError("no log to prepare", "give a file, a directory or - for stdin")
+        raise _nothing_to_read()
     first = Path(inputs[0])
     name = check_name(name or _default_name(str(inputs[0])), "dataset")
     if first.is_dir() and is_authors_directory(first):
@@ -152,6 +152,8 @@ def _stored_dataset(data: Sequence[str | Path], *, fresh_options: bool) -> Datas
     UsageError
         It is a dataset, and `fresh_options`.
     """
+    if not data:
+        raise _nothing_to_read()
     text = str(data[0])
     if len(data) == 1 and text in store.names():
         if fresh_options:
@@ -163,6 +165,10 @@ def _stored_dataset(data: Sequence[str | Path], *, fresh_options: bool) -> Datas
     if text != "-" and not Path(text).exists():
         raise NotFoundError(f"no dataset and no file {text!r}", store.hint(text))
     return None
+
+
+def _nothing_to_read() -> UsageError:
+    return UsageError("no log to prepare", "give a file, a directory or - for stdin")
 
 
 def _from_lists(

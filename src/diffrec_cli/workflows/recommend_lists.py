@@ -141,7 +141,7 @@ def _requests(
     if options.users_file is not None:
         return None, histories.streamed(options.users_file)
     if options.users:
-        given = histories.named(list(dict.fromkeys(options.users)))
+        given = histories.named(list(dict.fromkeys(map(str, options.users))))
     else:
         given = unseen_users(dataset, options.history, options.like, listener)
     return len(given), iter([given])

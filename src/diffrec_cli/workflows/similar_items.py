@@ -25,7 +25,7 @@ from diffrec_cli.models.scorer import LinearScorer, Scorer
 from diffrec_cli.ranking.item_vectors import ItemVectors, has_vectors
 from diffrec_cli.ranking.top_k import Mask, from_scores
 from diffrec_cli.registry import versions as registry
-from diffrec_cli.training.devices import choose_device, memory_errors
+from diffrec_cli.training.devices import choose_device, memory_errors, ranking_fix
 from diffrec_cli.workflows.progress import Listener, Step, silent
 from diffrec_cli.workflows.serving.loading import load_scorer
 from diffrec_cli.workflows.serving.user_histories import CHUNK, UserHistories, known_index
@@ -84,7 +84,7 @@ def similar(
     """
     artifact = registry.resolve(model)
     dataset, config = artifact.dataset(), artifact.config()
-    if k < 1:
+    if not isinstance(k, int | np.integer) or k < 1:
         raise UsageError(f"-k {k}: a list needs 1 item or more", "for example -k 20")
     dataset.require_titles(titles, artifact.record.reference)
     asked = known_index(dataset, items, "ITEM", artifact.record.reference)
@@ -196,7 +196,7 @@ def export_vectors(
     artifact = registry.resolve(model)
     dataset, config = artifact.dataset(), artifact.config()
     device = choose_device(device)
-    with storage_errors(out), memory_errors(device):
+    with storage_errors(out), memory_errors(device, ranking_fix(device)):
         scorer = load_scorer(artifact, config, dataset, TorchBackend(device))
         if not isinstance(scorer, LinearScorer) or scorer.output is None:
             raise UsageError(

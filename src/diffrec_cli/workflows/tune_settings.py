@@ -1,7 +1,8 @@
 """A guided search for one model's settings (extra ``tune``), resumable and in parallel.
 
 Trials lie in ``tuning/VARIANT-KEY.journal``: a search of the same model on the same data, with the
-same settings held, goes on where the last one ended; its processes share the journal.
+same settings held, by the same version of diffrec, goes on where the last one ended; its processes
+share the journal.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from diffrec_cli import __version__
 from diffrec_cli.catalogue import (
     Space,
     Variant,
@@ -43,6 +45,7 @@ from diffrec_cli.workflows.fitting.training import learn
 from diffrec_cli.workflows.prepare_data import dataset_of
 from diffrec_cli.workflows.progress import EpochDone, Event, Listener, Note, silent
 
+_SCHEMA = 1  # of what a journal holds: others are not gone on with
 _NOT_BEGUN = ("WAITING", "FAIL")  # FAIL: killed, and to be run again
 _POLL_SECONDS = 0.5
 _UNGUIDED = 5  # trials before the search is guided, and before any is given up early
@@ -191,7 +194,7 @@ def _check(variant: str, trials: int, budget: float | None, jobs: int) -> None:
     for option, number in (("--trials", trials), ("--jobs", jobs)):
         if number < 1:
             raise UsageError(f"{option} {number}: at least 1", f"for example {option} 2")
-    if budget is not None and budget <= 0:
+    if budget is not None and not budget > 0:  # nor NaN
         raise UsageError(f"--budget {budget:g}: above 0 seconds", "for example --budget 10m")
 
 
@@ -223,7 +226,7 @@ def _journal(dataset: Dataset, config: FitConfig) -> Path:
     directory = tuning_dir()
     with storage_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
-    searched = [dataset.content_hash, config.to_dict()]
+    searched = [_SCHEMA, __version__, dataset.content_hash, config.to_dict()]
     key = hashlib.sha256(json.dumps(searched, sort_keys=True).encode()).hexdigest()[:16]
     return directory / f"{as_file_name(config.variant)}-{key}.journal"
 

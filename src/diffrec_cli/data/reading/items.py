@@ -48,7 +48,7 @@ def read_item_table(path: str | Path, options: ReadOptions | None = None) -> pa.
     Raises
     ------
     DataError
-        As :func:`read_logs`.
+        As :func:`~diffrec_cli.data.reading.log.read_logs`.
     """
     options = options or ReadOptions()
     with open_source(path, options.encoding) as source, damage(source):

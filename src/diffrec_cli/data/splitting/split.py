@@ -83,7 +83,8 @@ def split_log(
     name
         Name of the dataset.
     item_table
-        ``id``, ``title`` and others as strings, for any items (:func:`read_item_table`).
+        ``id``, ``title`` and others as strings, for any items
+        (:func:`~diffrec_cli.data.reading.items.read_item_table`).
     source
         How the log came to be, for the record; the split's own options are added.
 

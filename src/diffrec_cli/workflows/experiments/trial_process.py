@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import DeviceError, DiffrecError
 from diffrec_cli.evaluation.evaluate import Evaluation
-from diffrec_cli.training.devices import memory_errors
+from diffrec_cli.training.devices import COMPARING_FIX, memory_errors
 from diffrec_cli.workflows.experiments.trials import Cell, Task, measure
 from diffrec_cli.workflows.progress import Event, Listener
 
@@ -77,7 +77,7 @@ def measure_apart(
         process.join()
         raise DeviceError(
             f"the process that learned {tasks[0].config.variant} died (exit {process.exitcode})",
-            "it probably ran out of memory: try a smaller batch_size, or leave the model out",
+            f"it probably ran out of memory: {COMPARING_FIX}",
         ) from None
     finally:
         process.terminate()
@@ -100,7 +100,7 @@ def _work(
             left = None if budget is None else budget - (time.perf_counter() - started)
             if left is not None and left <= 0 and number:
                 break
-            with memory_errors(task.device):
+            with memory_errors(task.device, COMPARING_FIX):
                 connection.send(measure(task, dataset, left, tell))
         connection.send(None)
     except DiffrecError as error:

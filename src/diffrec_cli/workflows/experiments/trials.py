@@ -2,14 +2,14 @@
 
 They lie in ``comparisons/CONTENT/``: ``cells.jsonl`` with a line a cell, and for every final cell
 the metrics of each user as ``KEY.npz``. What was measured once is never measured again, in whatever
-comparison it is asked for; a line that a kill cut short is no cell.
+comparison it is asked for, by the same version of diffrec: another may give other numbers. A line
+that a kill cut short is no cell.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec_cli import __version__
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.evaluation.evaluate import Evaluation, evaluate
 from diffrec_cli.files import storage_errors
+from diffrec_cli.memory import peak_memory, reset_peak_memory
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.paths import comparisons_dir
@@ -54,9 +56,12 @@ class Cell:
     parameters
         Numbers that were learned.
     peak_bytes
-        Peak memory of the process that did this alone; 0 where nobody knows.
+        Peak memory of the process that did this alone, or on CUDA of the device; 0 where nobody
+        knows.
     epoch
         The chosen one; 0 of a closed form.
+    version
+        Of diffrec, which measured it; empty where it was not kept.
     """
 
     key: str
@@ -70,6 +75,7 @@ class Cell:
     parameters: int
     peak_bytes: int
     epoch: int
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,8 +102,8 @@ class Task:
 
     @property
     def key(self) -> str:
-        """Equal for tasks that compute the same, from the same data."""
-        parts = [_SCHEMA, self.config.to_dict(), self.final, self.precision]
+        """Equal for tasks that compute the same, from the same data, by this version of diffrec."""
+        parts = [_SCHEMA, __version__, self.config.to_dict(), self.final, self.precision]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
 
@@ -108,13 +114,20 @@ class Cells:
     ----------
     dataset
         What they were learned from.
+
+    Attributes
+    ----------
+    outdated
+        How many are kept that another version of diffrec measured; they are not used.
     """
 
     def __init__(self, dataset: Dataset) -> None:
         self.directory = comparisons_dir() / dataset.content_hash[:16]
         with storage_errors(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
-            self._cells = {cell.key: cell for cell in _read(self._file)}
+            kept = _read(self._file)
+        self._cells = {cell.key: cell for cell in kept if cell.version == __version__}
+        self.outdated = sum(cell.version != __version__ for cell in kept)
 
     @property
     def _file(self) -> Path:
@@ -153,6 +166,9 @@ def measure(
         refit=False,
         default=False,
     )
+    # A model without training is fitted in main memory, whatever the device.
+    measured = task.device if task.config.trains else "cpu"
+    reset_peak_memory(measured)
     started = time.perf_counter()
     learned = learn(job, max_seconds=max_seconds, listener=listener)
     learning = time.perf_counter() - started
@@ -174,20 +190,11 @@ def measure(
         fit_seconds=learning,
         rank_seconds=ranking,
         parameters=learned.parameters,
-        peak_bytes=_peak_bytes(),
+        peak_bytes=peak_memory(measured),
         epoch=learned.trained.epoch,
+        version=__version__,
     )
     return cell, evaluation
-
-
-def _peak_bytes() -> int:
-    """Return the peak memory of this process, 0 where the platform does not tell."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _read(path: Path) -> list[Cell]:

@@ -183,9 +183,9 @@ def _choose_device(asked: str) -> str:
 
 def _memory_errors(device: str) -> AbstractContextManager[None]:
     """Name the device where its memory does not suffice."""
-    from diffrec_cli.training.devices import memory_errors
+    from diffrec_cli.training.devices import memory_errors, ranking_fix
 
-    return memory_errors(device)
+    return memory_errors(device, ranking_fix("cpu" if device == _NUMPY else device))
 
 
 class _PopularForUnknown:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 from diffrec_cli.errors import UsageError
@@ -79,10 +80,16 @@ class RecommendOptions:
             raise UsageError(
                 f"--on-unknown {self.on_unknown}: unknown", f"one of: {', '.join(ON_UNKNOWN)}"
             )
-        if self.k < 1:
+        if not isinstance(self.k, Integral) or self.k < 1:
             raise UsageError(f"-k {self.k}: a list needs 1 item or more", "for example -k 20")
         if not 0 <= self.strength < math.inf:
             raise UsageError(f"--strength {self.strength:g}: not 0 or more", "for example 0.5")
+        moves = [self.dislike, self.like_where, self.dislike_where, self.names_users and self.like]
+        if self.strength != 1 and not any(moves):
+            raise UsageError(
+                f"--strength {self.strength:g}: nothing moves the lists",
+                "give users --like, --dislike, --like-where or --dislike-where, or leave it out",
+            )
         if not 0 <= self.diversity <= 1:
             raise UsageError(f"--diversity {self.diversity:g}: not 0 to 1", "for example 0.3")
 
