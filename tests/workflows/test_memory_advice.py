@@ -18,7 +18,7 @@ RANKING: dict[str, tuple[Any, str, Callable[[str, Path], object]]] = {
         lambda model, out: workflows.evaluate([model], device="cpu"),
     ),
     "recommend": (
-        list_maker.Server,
+        list_maker.ListMaker,
         "_ranked",
         lambda model, out: workflows.recommend(model, users=["u1"], k=3).table(),
     ),
