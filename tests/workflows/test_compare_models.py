@@ -16,7 +16,7 @@ from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import DeviceError, UsageError
 from diffrec_cli.workflows import compare_models
 from diffrec_cli.workflows.experiments import trial_process, trials
-from diffrec_cli.workflows.experiments.trials import Cells, Task, measure
+from diffrec_cli.workflows.experiments.trials import KeptTrials, Task, measure
 from diffrec_cli.workflows.progress import Event, Note
 
 QUICK = {"epochs": 2, "dims": (8,), "batch_size": 20}
@@ -70,8 +70,8 @@ def test_mean_and_deviation_are_over_seeds(
     data: str, checkerboard: Dataset, at_once: list[Task]
 ) -> None:
     (result,) = compare(data, "multidae", seeds=3).results
-    cells = Cells(checkerboard)
-    values = [cells.get(task).test["recall@20"] for task in at_once]
+    trials = KeptTrials(checkerboard)
+    values = [trials.get(task).test["recall@20"] for task in at_once]
     assert [task.config.seed for task in at_once] == [1, 2, 3]
     assert result.metrics["recall@20"] == pytest.approx((np.mean(values), np.std(values, ddof=1)))
 
@@ -98,11 +98,11 @@ def test_the_setting_is_chosen_by_the_valid_part_alone(
     data: str, checkerboard: Dataset, at_once: list[Task]
 ) -> None:
     (result,) = compare(data, "itemknn", seeds=1, trials=6).results
-    cells = Cells(checkerboard)
-    trials = [cells.get(task) for task in at_once if not task.final]
-    best = max(trials, key=lambda cell: cell.valid["recall@20"])
+    trials = KeptTrials(checkerboard)
+    trials = [trials.get(task) for task in at_once if not task.final]
+    best = max(trials, key=lambda trial: trial.valid["recall@20"])
     assert dict(result.settings) == dict(best.values)
-    assert not any(cell.test for cell in trials)
+    assert not any(trial.test for trial in trials)
 
 
 def test_what_was_measured_is_not_measured_again(data: str, at_once: list[Task]) -> None:
@@ -165,10 +165,10 @@ def test_what_was_kept_without_a_version_is_measured_again(
     data: str, checkerboard: Dataset, at_once: list[Task]
 ) -> None:
     compare(data, "pop", seeds=1)
-    file = Cells(checkerboard).directory / "cells.jsonl"
-    cell = json.loads(file.read_text())
-    del cell["version"]
-    file.write_text(json.dumps(cell) + "\n")
+    file = KeptTrials(checkerboard).directory / "trials.jsonl"
+    trial = json.loads(file.read_text())
+    del trial["version"]
+    file.write_text(json.dumps(trial) + "\n")
     compare(data, "pop", seeds=1)
     assert len(at_once) == 2
 
@@ -219,9 +219,9 @@ class TestProcesses:
         kept = []
         tasks = [_task("itemknn"), _task("ease")]
         trial_process.measure_apart(
-            tasks, checkerboard, 1e-9, lambda *cell: kept.append(cell), lambda event: None
+            tasks, checkerboard, 1e-9, lambda *trial: kept.append(trial), lambda event: None
         )
-        assert [cell.variant for cell, _ in kept] == ["itemknn"]
+        assert [trial.variant for trial, _ in kept] == ["itemknn"]
 
     def test_a_process_that_dies_is_an_error_that_names_the_model(
         self, checkerboard: Dataset
@@ -249,7 +249,7 @@ def test_a_line_that_a_kill_cut_short_is_no_cell(
     data: str, checkerboard: Dataset, at_once: list[Task], isolated_home: Path
 ) -> None:
     compare(data, "pop", "itemknn", seeds=1)
-    file = Cells(checkerboard).directory / "cells.jsonl"
+    file = KeptTrials(checkerboard).directory / "trials.jsonl"
     file.write_text(file.read_text()[:-20])
     compare(data, "pop", "itemknn", seeds=1)
     assert [task.config.variant for task in at_once] == ["popularity", "itemknn", "itemknn"]

@@ -12,6 +12,7 @@ from diffrec_cli.data import store as datasets
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import LockedError, MissingExtraError, UsageError
 from diffrec_cli.workflows import tune_settings
+from diffrec_cli.workflows.experiments.search import Search
 from diffrec_cli.workflows.progress import Event, Note, silent
 
 optuna = pytest.importorskip("optuna")
@@ -107,22 +108,22 @@ def test_a_trial_is_given_up_where_others_had_done_better(
     data: str, checkerboard: Dataset, tmp_path
 ) -> None:
     config = preset("auto", "multidae", users=60).with_values({"dims": (8,), "epochs": 50})
-    search = tune_settings._Search(
-        tmp_path / "journal", checkerboard, config, "cpu", "fp32", 1, None, None
-    )
+    search = Search(checkerboard, 1, None, "cpu", "fp32")
+    guided = tune_settings._Guided(tmp_path / "journal", search, config, None, None)
     reported: list[int] = []
     trial = SimpleNamespace(
         report=lambda value, epoch: reported.append(epoch), should_prune=lambda: len(reported) == 3
     )
     with pytest.raises(optuna.TrialPruned):
-        tune_settings._trial(search, config, trial)
+        tune_settings._trial(guided, {}, trial)
     assert reported == [1, 2, 3]
 
 
 def test_jobs_are_as_many_as_memory_allows(
     checkerboard: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = tune_settings._job(checkerboard, preset("auto", "base", users=60), "cpu", "fp32")
+    search = Search(checkerboard, 1, None, "cpu", "fp32")
+    job = search.task(preset("auto", "base", users=60), {}).job(checkerboard)
     monkeypatch.setattr(
         tune_settings, "available_memory", lambda: 3 * tune_settings.plan(job)["memory_bytes"]
     )

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from diffrec_cli.catalogue import Variant, draws, preset, space
-from diffrec_cli.config import FitConfig, ReadOptions, SplitOptions
-from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.catalogue import Variant, draws, space
+from diffrec_cli.config import ReadOptions, SplitOptions
 from diffrec_cli.errors import DeviceError, MissingExtraError, UsageError
 from diffrec_cli.evaluation.evaluate import Evaluation
 from diffrec_cli.evaluation.significance import Paired, paired_randomisation
 from diffrec_cli.training.devices import choose_device, choose_precision
 from diffrec_cli.training.loop import SELECTION_METRIC
+from diffrec_cli.workflows.experiments.search import Search, check_effort
 from diffrec_cli.workflows.experiments.trial_process import measure_apart
-from diffrec_cli.workflows.experiments.trials import Cell, Cells, Task
+from diffrec_cli.workflows.experiments.trials import KeptTrials, Task, Trial
 from diffrec_cli.workflows.prepare_data import dataset_of
 from diffrec_cli.workflows.progress import EpochDone, Event, Listener, Note, Step, silent
 
@@ -177,108 +177,92 @@ def compare(
         name=dataset_name,
         listener=listener,
     )
-    search = _Search(
+    search = Search(
         dataset=dataset,
-        cells=Cells(dataset),
         trials=trials or (_MANY if budget is not None else 0),
         budget=budget,
-        values=values or {},
         device=device,
         precision=choose_precision(precision, device),
-        listener=listener,
     )
-    if outdated := search.cells.outdated:
+    comparing = _Comparing(search, KeptTrials(dataset), values or {}, listener)
+    if outdated := comparing.kept.outdated:
         listener(Note(f"{outdated} kept results are of another version of diffrec and not used"))
     done: list[Compared] = []
-    finals: dict[str, list[Cell]] = {}
+    finals: dict[str, list[Trial]] = {}
     for place, model in enumerate(models, start=1):
         listener(Note(f"{model} ({place} of {len(models)})"))
         try:
-            tried = search.trials_of(model)
-            finals[model] = search.finals_of(model, tried, seeds)
+            tried = comparing.trials_of(model)
+            finals[model] = comparing.finals_of(model, tried, seeds)
             done.append(_summary(model, tried, finals[model]))
         except (DeviceError, MissingExtraError, UsageError) as error:
             listener(Note(f"{model} is left out: {error.what}; {error.fix}"))
             done.append(Compared(model, failure=error.what))
     users = int(np.count_nonzero(dataset.test.lengths))
-    return Comparison(dataset.name, users, _with_differences(done, finals, search.cells))
+    return Comparison(dataset.name, users, _with_differences(done, finals, comparing.kept))
 
 
 @dataclass(frozen=True)
-class _Search:
+class _Comparing:
     """What is the same for all models of a comparison."""
 
-    dataset: Dataset
-    cells: Cells
-    trials: int
-    budget: float | None
+    search: Search
+    kept: KeptTrials
     values: Mapping[str, Any]
-    device: str
-    precision: str
     listener: Listener
 
-    def trials_of(self, model: str) -> list[Cell]:
+    def trials_of(self, model: str) -> list[Trial]:
         """Return the trials of a model: none where there is nothing to choose among."""
-        own = self._config(model)
-        if self.trials == 0 or not space(own.variant):
+        own = self.search.settings(model, self.values, lenient=True)
+        if self.search.trials == 0 or not space(own.variant):
             return []
         tasks = []
         for changes in draws(own, seed=1):
-            tasks.append(self._task(own, changes, seed=1, final=False))
-            if len(tasks) == self.trials:
+            tasks.append(self.search.task(own, changes))
+            if len(tasks) == self.search.trials:
                 break
-        known = [cell for task in tasks if (cell := self.cells.get(task)) is not None]
-        missing = [task for task in tasks if self.cells.get(task) is None]
-        left = self.budget
+        known = [trial for task in tasks if (trial := self.kept.get(task)) is not None]
+        missing = [task for task in tasks if self.kept.get(task) is None]
+        left = self.search.budget
         if left is not None:
-            left -= sum(cell.fit_seconds for cell in known)
+            left -= sum(trial.fit_seconds for trial in known)
         if missing and (left is None or left > 0 or not known):
             self._measure(missing, left, f"{model}: trial", len(known), len(tasks))
-        return [cell for task in tasks if (cell := self.cells.get(task)) is not None]
+        return [trial for task in tasks if (trial := self.kept.get(task)) is not None]
 
-    def finals_of(self, model: str, tried: Sequence[Cell], seeds: int) -> list[Cell]:
-        """Return the final cells of the trial that was best on the valid part."""
-        best = max(tried, key=lambda cell: cell.valid.get(SELECTION_METRIC, 0.0), default=None)
+    def finals_of(self, model: str, tried: Sequence[Trial], seeds: int) -> list[Trial]:
+        """Return the final trials of the trial that was best on the valid part."""
+        best = max(tried, key=lambda trial: trial.valid.get(SELECTION_METRIC, 0.0), default=None)
         chosen = {} if best is None else best.values
-        own = self._config(model)
+        own = self.search.settings(model, self.values, lenient=True)
         numbers = range(1, seeds + 1) if own.is_random else [1]
-        tasks = [self._task(own, chosen, seed, final=True) for seed in numbers]
+        tasks = [
+            self.search.task(own.with_values({"seed": seed}), chosen, final=True)
+            for seed in numbers
+        ]
         for number, task in enumerate(tasks):
-            if self.cells.get(task) is None:  # a process each, for its peak of memory
+            if self.kept.get(task) is None:  # a process each, for its peak of memory
                 self._measure([task], None, f"{model}: seed", number, len(tasks))
-        return [cell for task in tasks if (cell := self.cells.get(task)) is not None]
-
-    def _config(self, model: str) -> FitConfig:
-        config = preset("auto", model, **self.dataset.size)
-        keys = config.keys()
-        known = {name: value for name, value in self.values.items() if name in keys}
-        if config.temporal is not None:
-            self.dataset.require_order(model)
-        return config.with_values(known)
-
-    def _task(self, own: FitConfig, changes: Mapping[str, Any], seed: int, final: bool) -> Task:
-        config = own.with_values({**changes, "seed": seed})
-        precision = self.precision if own.trains else "fp32"
-        return Task(config, changes, final, self.device, precision)
+        return [trial for task in tasks if (trial := self.kept.get(task)) is not None]
 
     def _measure(
         self, tasks: Sequence[Task], budget: float | None, stage: str, done: int, total: int
     ) -> None:
         count = done
 
-        def keep(cell: Cell, evaluation: Evaluation | None) -> None:
+        def keep(trial: Trial, evaluation: Evaluation | None) -> None:
             nonlocal count
             count += 1
-            self.cells.keep(cell, evaluation)
-            figure = cell.valid.get(SELECTION_METRIC, 0.0)
+            self.kept.keep(trial, evaluation)
+            figure = trial.valid.get(SELECTION_METRIC, 0.0)
             self.listener(
                 Note(
                     f"{stage} {count} of {total}: valid {SELECTION_METRIC} {figure:.4f},"
-                    f" {cell.fit_seconds:.1f} s{_told(cell.values)}"
+                    f" {trial.fit_seconds:.1f} s{_told(trial.values)}"
                 )
             )
 
-        measure_apart(tasks, self.dataset, budget, keep, _epochs_only(self.listener))
+        measure_apart(tasks, self.search.dataset, budget, keep, _epochs_only(self.listener))
 
 
 def _told(values: Mapping[str, Any]) -> str:
@@ -305,32 +289,29 @@ def _check(models: Sequence[str], seeds: int, trials: int, budget: float | None)
         raise UsageError("no model to compare", "for example --models base,t,ease,itemknn")
     if seeds < 1:
         raise UsageError(f"--seeds {seeds}: at least 1", "for example --seeds 3")
-    if trials < 0:
-        raise UsageError(f"--trials {trials}: 0 or more", "0 takes the models' own settings")
-    if budget is not None and not budget > 0:  # nor NaN
-        raise UsageError(f"--budget {budget:g}: above 0 seconds", "for example --budget 10m")
+    check_effort(trials, budget, least=0)
 
 
-def _summary(model: str, tried: Sequence[Cell], finals: Sequence[Cell]) -> Compared:
+def _summary(model: str, tried: Sequence[Trial], finals: Sequence[Trial]) -> Compared:
     names = finals[0].test
-    figures = {name: np.array([cell.test[name] for cell in finals]) for name in names}
+    figures = {name: np.array([trial.test[name] for trial in finals]) for name in names}
     spread = 1 if len(finals) > 1 else 0  # of one seed it is 0, not unknown
     return Compared(
         model=model,
         seeds=len(finals),
         metrics={n: (float(v.mean()), float(v.std(ddof=spread))) for n, v in figures.items()},
-        valid=float(np.mean([cell.valid.get(SELECTION_METRIC, 0.0) for cell in finals])),
+        valid=float(np.mean([trial.valid.get(SELECTION_METRIC, 0.0) for trial in finals])),
         trials=len(tried),
         settings=finals[0].values,
-        fit_seconds=float(np.mean([cell.fit_seconds for cell in finals])),
-        rank_seconds=float(np.mean([cell.rank_seconds for cell in finals])),
+        fit_seconds=float(np.mean([trial.fit_seconds for trial in finals])),
+        rank_seconds=float(np.mean([trial.rank_seconds for trial in finals])),
         parameters=finals[0].parameters,
-        peak_bytes=max(cell.peak_bytes for cell in finals),
+        peak_bytes=max(trial.peak_bytes for trial in finals),
     )
 
 
 def _with_differences(
-    done: Sequence[Compared], finals: Mapping[str, Sequence[Cell]], cells: Cells
+    done: Sequence[Compared], finals: Mapping[str, Sequence[Trial]], kept: KeptTrials
 ) -> list[Compared]:
     """Sort, best first, and test each model but the best against it."""
     ranked = sorted(
@@ -339,8 +320,8 @@ def _with_differences(
     )
 
     def per_user(model: str) -> Any:
-        kept = [cells.per_user(cell, SELECTION_METRIC) for cell in finals[model]]
-        return np.mean(kept, axis=0)  # (users,)
+        values = [kept.per_user(trial, SELECTION_METRIC) for trial in finals[model]]
+        return np.mean(values, axis=0)  # (users,)
 
     tested = ranked[:1]
     for result in ranked[1:]:

@@ -28,7 +28,6 @@ from diffrec_cli.catalogue import (
     Variant,
     as_file_name,
     check_own_name,
-    preset,
     space,
     write_own,
 )
@@ -40,12 +39,12 @@ from diffrec_cli.memory import available_memory
 from diffrec_cli.paths import tuning_dir
 from diffrec_cli.training.devices import choose_device, choose_precision
 from diffrec_cli.training.loop import SELECTION_METRIC
+from diffrec_cli.workflows.experiments.search import Search, check_effort
+from diffrec_cli.workflows.experiments.trials import SCHEMA, measure
 from diffrec_cli.workflows.fitting.plan import Job, plan
-from diffrec_cli.workflows.fitting.training import learn
 from diffrec_cli.workflows.prepare_data import dataset_of
 from diffrec_cli.workflows.progress import EpochDone, Event, Listener, Note, silent
 
-_SCHEMA = 1  # of what a journal holds: others are not gone on with
 _NOT_BEGUN = ("WAITING", "FAIL")  # FAIL: killed, and to be run again
 _POLL_SECONDS = 0.5
 _UNGUIDED = 5  # trials before the search is guided, and before any is given up early
@@ -101,15 +100,12 @@ class Tuned:
 
 
 @dataclass(frozen=True)
-class _Search:
-    """What a process needs to run trials."""
+class _Guided:
+    """What a process needs to run trials of a guided search."""
 
     journal: Path
-    dataset: Dataset
+    search: Search
     config: FitConfig
-    device: str
-    precision: str
-    trials: int
     deadline: float | None
     threads: int | None
 
@@ -165,23 +161,19 @@ def tune(
     device = choose_device(device)
     dataset = dataset_of(data, name=dataset_name, listener=listener)
     variant = str(Variant.parse(variant))
-    config = preset("auto", variant, **dataset.size).with_values(values or {})
-    if config.temporal is not None:
-        dataset.require_order(variant)
-    jobs = _affordable(jobs, _job(dataset, config, device, precision), listener)
-    search = _Search(
+    search = Search(dataset, trials, budget, device, choose_precision(precision, device))
+    config = search.settings(variant, values or {}, lenient=False)
+    jobs = _affordable(jobs, search.task(config, {}).job(dataset), listener)
+    guided = _Guided(
         journal=_journal(dataset, config),
-        dataset=dataset,
+        search=search,
         config=config,
-        device=device,
-        precision=choose_precision(precision, device),
-        trials=trials,
         deadline=None if budget is None else time.time() + budget,
         threads=max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else None,
     )
-    with _alone(search.journal):
-        _run(search, jobs, listener)
-        tuned = _outcome(search)
+    with _alone(guided.journal):
+        _run(guided, jobs, listener)
+        tuned = _outcome(guided)
     if write_preset is None:
         return tuned
     write_own(write_preset, variant, tuned.values)
@@ -191,24 +183,9 @@ def tune(
 def _check(variant: str, trials: int, budget: float | None, jobs: int) -> None:
     if not space(variant):
         raise UsageError(f"{variant} has no settings to search for", "fit it as it is")
-    for option, number in (("--trials", trials), ("--jobs", jobs)):
-        if number < 1:
-            raise UsageError(f"{option} {number}: at least 1", f"for example {option} 2")
-    if budget is not None and not budget > 0:  # nor NaN
-        raise UsageError(f"--budget {budget:g}: above 0 seconds", "for example --budget 10m")
-
-
-def _job(dataset: Dataset, config: FitConfig, device: str, precision: str) -> Job:
-    return Job(
-        name="trial",
-        dataset=dataset,
-        config=config,
-        preset="auto",
-        device=device,
-        precision=choose_precision(precision, device),
-        refit=False,
-        default=False,
-    )
+    check_effort(trials, budget, least=1)
+    if jobs < 1:
+        raise UsageError(f"--jobs {jobs}: at least 1", "for example --jobs 2")
 
 
 def _affordable(jobs: int, job: Job, listener: Listener) -> int:
@@ -226,7 +203,7 @@ def _journal(dataset: Dataset, config: FitConfig) -> Path:
     directory = tuning_dir()
     with storage_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
-    searched = [_SCHEMA, __version__, dataset.content_hash, config.to_dict()]
+    searched = [SCHEMA, __version__, dataset.content_hash, config.to_dict()]
     key = hashlib.sha256(json.dumps(searched, sort_keys=True).encode()).hexdigest()[:16]
     return directory / f"{as_file_name(config.variant)}-{key}.journal"
 
@@ -243,9 +220,9 @@ def _alone(journal: Path) -> Iterator[None]:
         ) from None
 
 
-def _run(search: _Search, jobs: int, listener: Listener) -> None:
+def _run(guided: _Guided, jobs: int, listener: Listener) -> None:
     """Let processes run trials, and tell of each that ends."""
-    study = _study(search)
+    study = _study(guided)
     for trial in study.get_trials(deepcopy=False):
         if trial.state.name == "RUNNING":  # when its process was killed
             study.tell(trial.number, state=_optuna().trial.TrialState.FAIL)
@@ -255,7 +232,7 @@ def _run(search: _Search, jobs: int, listener: Listener) -> None:
         listener(Note(f"going on after {len(told)} trials"))
     context = multiprocessing.get_context("spawn")
     processes = [
-        context.Process(target=_work, args=(search, worker), daemon=True) for worker in range(jobs)
+        context.Process(target=_work, args=(guided, worker), daemon=True) for worker in range(jobs)
     ]
     try:
         for process in processes:
@@ -289,22 +266,22 @@ def _tell(study: Any, told: set[int], listener: Listener) -> None:
         listener(Note(f"trial {trial.number}: {how} {values}"))
 
 
-def _work(search: _Search, worker: int) -> None:
+def _work(guided: _Guided, worker: int) -> None:
     """Run trials in this process until there are enough, or time is up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
-    if search.threads is not None:
+    if guided.threads is not None:
         import torch
 
-        torch.set_num_threads(search.threads)
-    study = _study(search, seed=1 + worker)
-    choices = _choices(search.config)
+        torch.set_num_threads(guided.threads)
+    study = _study(guided, seed=1 + worker)
+    choices = _choices(guided.config)
 
-    while (trial := _begun(study, search)) is not None:
+    while (trial := _begun(study, guided)) is not None:
         values = {name: trial.suggest_categorical(name, options) for name, options in choices}
         value = _known(study, trial)
         try:
             if value is None:
-                value = _trial(search, search.config.with_values(values), trial)
+                value = _trial(guided, values, trial)
         except DiffrecError as error:
             trial.set_user_attr("error", error.what)
         except _optuna().TrialPruned:
@@ -312,10 +289,10 @@ def _work(search: _Search, worker: int) -> None:
         study.tell(trial, value, state=_optuna().trial.TrialState.PRUNED if value is None else None)
 
 
-def _begun(study: Any, search: _Search) -> Any | None:
+def _begun(study: Any, guided: _Guided) -> Any | None:
     """Return a new trial, or None if there are enough; a process at a time counts and begins."""
-    with FileLock(f"{search.journal}.begin"):
-        return None if _enough(study, search) else study.ask()
+    with FileLock(f"{guided.journal}.begin"):
+        return None if _enough(study, guided) else study.ask()
 
 
 def _known(study: Any, trial: Any) -> float | None:
@@ -326,27 +303,27 @@ def _known(study: Any, trial: Any) -> float | None:
     return None
 
 
-def _enough(study: Any, search: _Search) -> bool:
+def _enough(study: Any, guided: _Guided) -> bool:
     """Tell whether enough trials have ended or are under way, or time is up."""
-    if search.deadline is not None and time.time() >= search.deadline:
+    if guided.deadline is not None and time.time() >= guided.deadline:
         return True
     begun = [t for t in study.get_trials(deepcopy=False) if t.state.name not in _NOT_BEGUN]
-    return len(begun) >= search.trials
+    return len(begun) >= guided.search.trials
 
 
-def _trial(search: _Search, config: FitConfig, trial: Any) -> float:
-    """Learn with these settings; give up early where most trials had done better by then."""
-    left = None if search.deadline is None else max(0.0, search.deadline - time.time())
+def _trial(guided: _Guided, values: Mapping[str, Any], trial: Any) -> float:
+    """Train with these settings; give up early where most trials had done better by then."""
+    left = None if guided.deadline is None else max(0.0, guided.deadline - time.time())
 
-    def hear(event: Event) -> None:
+    def report(event: Event) -> None:
         if isinstance(event, EpochDone) and SELECTION_METRIC in event.metrics:
             trial.report(event.best_value, event.epoch)
             if trial.should_prune():
                 raise _optuna().TrialPruned
 
-    job = _job(search.dataset, config, search.device, search.precision)
-    learned = learn(job, max_seconds=left, listener=hear)
-    return float(learned.trained.metrics.get(SELECTION_METRIC, 0.0))
+    task = guided.search.task(guided.config, values)
+    measured, _ = measure(task, guided.search.dataset, left, report)
+    return float(measured.valid.get(SELECTION_METRIC, 0.0))
 
 
 def _choices(config: FitConfig) -> list[tuple[str, list[Any]]]:
@@ -363,14 +340,14 @@ def _simple(value: Any) -> Any:
     return ",".join(map(str, value)) if isinstance(value, tuple) else value
 
 
-def _study(search: _Search, seed: int = 1) -> Any:
+def _study(guided: _Guided, seed: int = 1) -> Any:
     optuna = _optuna()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
     study = optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(search.journal))),
+        storage=JournalStorage(JournalFileBackend(str(guided.journal))),
         study_name="search",
         direction="maximize",
         sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=_UNGUIDED),
@@ -380,12 +357,12 @@ def _study(search: _Search, seed: int = 1) -> Any:
         load_if_exists=True,
     )
     if not study.get_trials(deepcopy=False):  # the model's own settings come first
-        study.enqueue_trial({name: options[0] for name, options in _choices(search.config)})
+        study.enqueue_trial({name: options[0] for name, options in _choices(guided.config)})
     return study
 
 
-def _outcome(search: _Search) -> Tuned:
-    trials = _study(search).get_trials(deepcopy=False)
+def _outcome(guided: _Guided) -> Tuned:
+    trials = _study(guided).get_trials(deepcopy=False)
     complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
     refused = [trial for trial in trials if "error" in trial.user_attrs]
     if not complete:
@@ -394,8 +371,8 @@ def _outcome(search: _Search) -> Tuned:
     best = max(complete, key=lambda trial: trial.value)
     pruned = sum(trial.state.name == "PRUNED" for trial in trials) - len(refused)
     return Tuned(
-        variant=search.config.variant,
-        dataset=search.dataset.name,
+        variant=guided.config.variant,
+        dataset=guided.search.dataset.name,
         value=float(best.value),
         values=dict(best.params),
         finished=len(complete),

@@ -1,4 +1,4 @@
-"""Cells measured in a process of their own, which may be killed, and whose memory is its own."""
+"""Trials in a process of their own, which may be killed, and whose memory is its own."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import DeviceError, DiffrecError
 from diffrec_cli.evaluation.evaluate import Evaluation
 from diffrec_cli.training.devices import COMPARING_FIX, memory_errors
-from diffrec_cli.workflows.experiments.trials import Cell, Task, measure
+from diffrec_cli.workflows.experiments.trials import Task, Trial, measure
 from diffrec_cli.workflows.progress import Event, Listener
 
-Measured = tuple[Cell, Evaluation | None]
+Measured = tuple[Trial, Evaluation | None]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def measure_apart(
     tasks: Sequence[Task],
     dataset: Dataset,
     budget: float | None,
-    keep: Callable[[Cell, Evaluation | None], None],
+    keep: Callable[[Trial, Evaluation | None], None],
     listener: Listener,
 ) -> None:
     """Measure tasks one after the other in a fresh process.
@@ -46,7 +46,7 @@ def measure_apart(
         Begin no task after so many seconds, and end the last one when they are over; ``None``: no
         limit. The first task is always begun.
     keep
-        Called with every cell as soon as it is there.
+        Called with every trial as soon as it is there.
     listener
         Hears of the learning.
 
@@ -88,7 +88,7 @@ def measure_apart(
 def _work(
     connection: Connection, tasks: list[Task], dataset: Dataset, budget: float | None
 ) -> None:
-    """Measure in this process; send events and cells, and at last None."""
+    """Measure in this process; send events and trials, and at last None."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
     started = time.perf_counter()
 

@@ -1,9 +1,9 @@
-"""Cells of a comparison: one model with one setting, learned and measured, and kept for good.
+"""Trials: one model with one setting, trained and measured, and kept for good.
 
-They lie in ``comparisons/CONTENT/``: ``cells.jsonl`` with a line a cell, and for every final cell
-the metrics of each user as ``KEY.npz``. What was measured once is never measured again, in whatever
-comparison it is asked for, by the same version of diffrec: another may give other numbers. A line
-that a kill cut short is no cell.
+Those of comparisons lie in ``comparisons/CONTENT/``: ``trials.jsonl`` with a line a trial, and for
+every final one the metrics of each user as ``KEY.npz``. The same version of diffrec never measures
+a trial twice, whatever comparison asks for it; another version may give other numbers. A line that
+a kill cut short is ignored.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ from diffrec_cli.workflows.fitting.training import learn
 from diffrec_cli.workflows.progress import Listener
 
 KS, METRICS = (10, 20), ("recall", "ndcg")
-_SCHEMA = 1  # of what a cell is: others are not read
+SCHEMA = 2  # of what a trial is: others are not used
 
 
 @dataclass(frozen=True)
-class Cell:
+class Trial:
     """What one model with one setting gave.
 
     Parameters
     ----------
     key
-        Equal for cells that compute the same.
+        Equal for trials that compute the same.
     variant, values
         The model, and what its setting changes of the model's own.
     seed
         Of its training.
     valid, test
-        Metrics; a trial is not measured on the test part and has none of it.
+        Metrics; only a final trial is measured on the test part.
     fit_seconds, rank_seconds
-        Time of learning, with its validations, and of ranking the test users.
+        Time of training, with its validations, and of ranking the test users.
     parameters
-        Numbers that were learned.
+        Numbers that were trained.
     peak_bytes
-        Peak memory of the process that did this alone, or on CUDA of the device; 0 where nobody
-        knows.
+        Peak memory of the process that did this alone, or on CUDA of the device; 0 where that is
+        not known.
     epoch
         The chosen one; 0 of a closed form.
     version
@@ -80,7 +80,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Task:
-    """A cell to be measured.
+    """A trial to run.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class Task:
     final
         Whether it is measured on the test part.
     device, precision
-        Where to learn, and how precisely.
+        Where to train, and how precisely.
     """
 
     config: FitConfig
@@ -100,20 +100,33 @@ class Task:
     device: str
     precision: str
 
+    def job(self, dataset: Dataset) -> Job:
+        """Return what is computed on a dataset."""
+        return Job(
+            name="trial",
+            dataset=dataset,
+            config=self.config,
+            preset="auto",
+            device=self.device,
+            precision=self.precision,
+            refit=False,
+            default=False,
+        )
+
     @property
     def key(self) -> str:
         """Equal for tasks that compute the same, from the same data, by this version of diffrec."""
-        parts = [_SCHEMA, __version__, self.config.to_dict(), self.final, self.precision]
+        parts = [SCHEMA, __version__, self.config.to_dict(), self.final, self.precision]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
 
-class Cells:
-    """The cells of one dataset that are kept.
+class KeptTrials:
+    """The trials of one dataset that are kept.
 
     Parameters
     ----------
     dataset
-        What they were learned from.
+        What they were trained on.
 
     Attributes
     ----------
@@ -126,46 +139,37 @@ class Cells:
         with storage_errors(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
             kept = _read(self._file)
-        self._cells = {cell.key: cell for cell in kept if cell.version == __version__}
-        self.outdated = sum(cell.version != __version__ for cell in kept)
+        self._trials = {trial.key: trial for trial in kept if trial.version == __version__}
+        self.outdated = sum(trial.version != __version__ for trial in kept)
 
     @property
     def _file(self) -> Path:
-        return self.directory / "cells.jsonl"
+        return self.directory / "trials.jsonl"
 
-    def get(self, task: Task) -> Cell | None:
-        """Return the cell of a task if it was measured before."""
-        return self._cells.get(task.key)
+    def get(self, task: Task) -> Trial | None:
+        """Return the trial of a task if it was measured before."""
+        return self._trials.get(task.key)
 
-    def keep(self, cell: Cell, evaluation: Evaluation | None) -> None:
-        """Keep a cell, and of a final one the metrics of each user."""
+    def keep(self, trial: Trial, evaluation: Evaluation | None) -> None:
+        """Keep a trial, and of a final one the metrics of each user."""
         if evaluation is not None:
             with storage_errors(self.directory):
-                np.savez(self.directory / f"{cell.key}.npz", **evaluation.values)  # type: ignore[arg-type]  # its stub takes a keyword for one of them
-        append_line(self._file, asdict(cell))
-        self._cells[cell.key] = cell
+                np.savez(self.directory / f"{trial.key}.npz", **evaluation.values)  # type: ignore[arg-type]  # its stub takes a keyword for one of them
+        append_line(self._file, asdict(trial))
+        self._trials[trial.key] = trial
 
-    def per_user(self, cell: Cell, metric: str) -> NDArray[np.float64]:
-        """Return a metric of each user, (users,), of a final cell."""
-        with np.load(self.directory / f"{cell.key}.npz", allow_pickle=False) as arrays:
+    def per_user(self, trial: Trial, metric: str) -> NDArray[np.float64]:
+        """Return a metric of each user, (users,), of a final trial."""
+        with np.load(self.directory / f"{trial.key}.npz", allow_pickle=False) as arrays:
             values: NDArray[np.float64] = arrays[metric]
         return values
 
 
 def measure(
     task: Task, dataset: Dataset, max_seconds: float | None, listener: Listener
-) -> tuple[Cell, Evaluation | None]:
-    """Learn and measure: on the valid part, and if the task is final on the test part."""
-    job = Job(
-        name="cell",
-        dataset=dataset,
-        config=task.config,
-        preset="auto",
-        device=task.device,
-        precision=task.precision,
-        refit=False,
-        default=False,
-    )
+) -> tuple[Trial, Evaluation | None]:
+    """Train and measure: on the valid part, and if the task is final on the test part."""
+    job = task.job(dataset)
     # A model without training is fitted in main memory, whatever the device.
     measured = task.device if task.config.trains else "cpu"
     reset_peak_memory(measured)
@@ -180,7 +184,7 @@ def measure(
             scorer, dataset, "test", ks=KS, metrics=METRICS, temporal=task.config.temporal
         )
         ranking = time.perf_counter() - started
-    cell = Cell(
+    trial = Trial(
         key=task.key,
         variant=task.config.variant,
         values=dict(task.values),
@@ -194,16 +198,16 @@ def measure(
         epoch=learned.trained.epoch,
         version=__version__,
     )
-    return cell, evaluation
+    return trial, evaluation
 
 
-def _read(path: Path) -> list[Cell]:
+def _read(path: Path) -> list[Trial]:
     if not path.exists():
         return []
-    cells = []
+    trials = []
     for line in path.read_text("utf-8").splitlines():
         try:
-            cells.append(Cell(**json.loads(line)))
+            trials.append(Trial(**json.loads(line)))
         except (ValueError, TypeError):  # cut short by a kill, or of another version
             continue
-    return cells
+    return trials
