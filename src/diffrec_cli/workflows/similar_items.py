@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from diffrec_cli.data.arrow import numbers, strings
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.errors import UsageError
-from diffrec_cli.files import dump_json, incoming, storage_errors, sync_tree
+from diffrec_cli.files import dump_json, publish_directory, put_in_place, storage_errors, sync_tree
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
 from diffrec_cli.models.output import Output
 from diffrec_cli.models.scoring import LinearScorer, Scorer
@@ -194,8 +193,7 @@ def export_vectors(
                 f"{artifact.record.reference}: scores of {config.variant} are no inner products",
                 "export a model such as base, l, t, lt, multivae, mf or lightgcn",
             )
-        directory = incoming(out.absolute().parent)
-        try:
+        with publish_directory(out.absolute().parent) as directory:
             size = _write_items(directory, scorer.output, dataset)
             if users:
                 _write_users(directory, scorer, dataset, config, size, listener)
@@ -205,9 +203,7 @@ def export_vectors(
             head = {"schema_version": 1, "metric": "inner product"}
             (directory / "vectors.json").write_bytes(dump_json({**head, **written.to_dict()}))
             sync_tree(directory)
-            directory.replace(out)
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
+            put_in_place(directory, out)
     return written
 
 

@@ -22,7 +22,7 @@ from urllib.request import Request, urlopen
 import pyarrow as pa
 
 from diffrec_cli import __version__
-from diffrec_cli.data.tables import AtomicFile, write_stream
+from diffrec_cli.data.tables import output_file, write_stream
 from diffrec_cli.errors import DataError, DownloadError, UsageError
 from diffrec_cli.files import storage_errors
 
@@ -202,8 +202,8 @@ def download(
         raise UsageError(f"{taken[0]} exists", "give another --dir, or --overwrite to replace it")
     _make(directory)
     for path in missing:
-        with storage_errors(path), AtomicFile(path) as file:
-            file.stream.write(files[path])
+        with output_file(path) as stream:
+            stream.write(files[path])
     return Downloaded(archive, log, items, reused=not missing)
 
 
