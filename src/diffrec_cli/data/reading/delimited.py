@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
@@ -17,6 +16,7 @@ from diffrec_cli.data.reading.columns import Columns
 from diffrec_cli.data.reading.diagnosis import Layout, diagnose, time_complaint
 from diffrec_cli.data.reading.input_file import MAX_RECORD, UNIT_SEPARATOR, Record, Source, records
 from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog, may_be_empty
+from diffrec_cli.data.reading.separators import find_separators
 from diffrec_cli.data.reading.times import (
     AmbiguousTimesError,
     Times,
@@ -24,10 +24,6 @@ from diffrec_cli.data.reading.times import (
     parse_times,
 )
 from diffrec_cli.errors import DataError, UsageError
-
-#: Separators that are looked for, the least likely to stand inside a field first.
-_SEPARATORS = ("\t", "::", UNIT_SEPARATOR, ";", "|", ",")
-_LOOK_AT = 100_000  # characters of the first line, below the limit of the csv module
 
 
 def read_text_log(source: Source, options: ReadOptions) -> RawLog:
@@ -107,27 +103,10 @@ def _start_of_lines(text: Any) -> Iterator[str]:
 def _separator(line: str, options: ReadOptions, source: Source) -> str:
     if options.sep is not None:
         return _given_separator(options.sep)
-    line = line[:_LOOK_AT]
-    found = {
-        sep: next(csv.reader([line], delimiter=sep), [])
-        for sep in _SEPARATORS
-        if len(sep) == 1 and sep in line
-    }
-    if "::" in line:
-        found["::"] = line.split("::")
-    # Names that are recognised say more than any count of characters.
-    for sep in _SEPARATORS:
-        if sep in found and roles.is_header(found[sep], options):
-            return sep
-    for sep in ("\t", "::", UNIT_SEPARATOR):
-        if len(found.get(sep, ())) > 1:
-            return sep
-    most = max((",", ";", "|"), key=lambda sep: len(found.get(sep, ())))
-    if len(found.get(most, ())) > 1 or not line:
-        return most
-    words = line.split(" ")
-    if roles.is_record(words) or roles.is_header(words, options):
-        return " "
+    if not line:
+        return ","
+    if found := find_separators(line, options):
+        return found[0]
     raise DataError(
         f"{source.label}:1: no separator found in {line[:60]!r}",
         "give --sep; every line needs at least a user and an item",

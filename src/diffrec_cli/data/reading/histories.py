@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -16,12 +15,11 @@ from numpy.typing import NDArray
 
 from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.idmap import IdMap
-from diffrec_cli.data.reading.columns import is_header
+from diffrec_cli.data.reading.columns import is_header, is_number
 from diffrec_cli.data.reading.input_file import Source, damage, open_source
+from diffrec_cli.data.reading.separators import find_separators, split_line
 from diffrec_cli.errors import DataError
 
-#: The least likely to stand inside an id first.
-_SEPARATORS = ("\t", "::", ";", "|", ",")
 _READ = 2**16  # bytes asked for at a time
 
 
@@ -113,8 +111,9 @@ def read_histories(
     """Return histories from a log of ``user,item[,time]``, or from one item a line.
 
     A file is a log if its first line names a user and an item column, or if every line
-    has the same number of fields, two or more. Of a log without a header the third
-    column of three is the time; of four, the rating comes before it.
+    has the same number of fields, two or more (separated by spaces: all of them numbers, or
+    `of_users`). Of a log without a header the third column of three is the time; of four,
+    the rating comes before it.
 
     Parameters
     ----------
@@ -137,7 +136,7 @@ def read_histories(
     with open_source(path, stdin=sys.stdin.buffer) as source, damage(source):
         if of_users and not source.is_parquet and not _has_rows(source):
             return Histories([], np.zeros(0, np.int64), np.zeros(0, np.int32), IdMap([]))
-        options = ReadOptions() if source.is_parquet else _log_options(source)
+        options = ReadOptions() if source.is_parquet else _log_options(source, of_users)
         if options is not None:
             return _from_log(source, options, min_rating)
         if of_users:
@@ -191,17 +190,16 @@ def _from_log(source: Source, options: ReadOptions, min_rating: float | None) ->
     )
 
 
-def _log_options(source: Source) -> ReadOptions | None:
+def _log_options(source: Source, of_users: bool) -> ReadOptions | None:
     """Return how to read a text file as a log; None if it has one item a line."""
-    source.refuse_binary()
-    with source.stream() as stream:
-        start = next((line for line in stream if line.strip(b"\r\n")), b"")
-    first = start.removeprefix(b"\xef\xbb\xbf")
-    found = {sep: fields for sep in _SEPARATORS if len(fields := _fields(first, sep)) > 1}
-    if any(is_header(fields, ReadOptions()) for fields in found.values()):
-        return ReadOptions()
-    for sep, fields in found.items():
-        if _every_line_has(source, sep, len(fields)):
+    first = next(_text_lines(source), "")
+    separators = find_separators(first, ReadOptions())
+    if _is_header(first):
+        return ReadOptions(sep=separators[0])
+    for sep in separators:
+        fields = split_line(first, sep)
+        title = sep == " " and not of_users and not all(map(is_number, fields))
+        if not title and _every_line_has(source, sep, len(fields)):
             times = {"user_col": "1", "item_col": "2", "time_col": "3"} if len(fields) == 3 else {}
             return ReadOptions(header=False, sep=sep, **times)
     return None
@@ -209,34 +207,31 @@ def _log_options(source: Source) -> ReadOptions | None:
 
 def _has_rows(source: Source) -> bool:
     """Return whether there is anything in a text file besides a header."""
-    source.refuse_binary()
-    with source.stream() as stream:
-        lines = (line for line in stream if line.strip(b"\r\n\xef\xbb\xbf"))
-        first = next(lines, b"").removeprefix(b"\xef\xbb\xbf")
-        found = (_fields(first, sep) for sep in _SEPARATORS)
-        is_head = any(is_header(fields, ReadOptions()) for fields in found if len(fields) > 1)
-        return next(lines, None) is not None if is_head else bool(first)
+    lines = _text_lines(source)
+    first = next(lines, "")
+    return next(lines, None) is not None if _is_header(first) else bool(first)
+
+
+def _is_header(line: str) -> bool:
+    separators = find_separators(line, ReadOptions())
+    return bool(separators) and is_header(split_line(line, separators[0]), ReadOptions())
 
 
 def _every_line_has(source: Source, sep: str, fields: int) -> bool:
-    separator = sep.encode()
+    return all(
+        (line.count(sep) + 1 if '"' not in line else len(split_line(line, sep))) == fields
+        for line in _text_lines(source)
+    )
+
+
+def _text_lines(source: Source) -> Iterator[str]:
+    r"""Yield the lines that are not empty; only ``\n`` or ``\r\n`` ends one."""
+    source.refuse_binary()
     with source.stream() as stream:
-        return all(
-            (line.count(separator) + 1 if b'"' not in line else len(_fields(line, sep))) == fields
-            for line in stream
-            if line.strip(b"\r\n")
-        )
-
-
-def _fields(line: bytes, sep: str) -> list[str]:
-    """Split a line as the reader of logs does: quotes hold a field together."""
-    text = line.decode("utf-8", "surrogateescape").rstrip("\r\n")
-    if len(sep) > 1:
-        return text.split(sep)
-    try:
-        return next(csv.reader([text], delimiter=sep), [])
-    except csv.Error:  # too long for a field, or a carriage return inside: no line of a log
-        return []
+        for number, line in enumerate(stream):
+            text = line.decode("utf-8-sig" if number == 0 else "utf-8", "surrogateescape")
+            if text := text.rstrip("\r\n"):
+                yield text
 
 
 def _lines(content: bytes, label: str, before: int = 0) -> list[str]:
