@@ -8,6 +8,7 @@ from typing import Any, NoReturn, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from diffrec_cli.config import ReadOptions
@@ -15,6 +16,7 @@ from diffrec_cli.data.reading import columns as roles
 from diffrec_cli.data.reading.columns import Columns
 from diffrec_cli.data.reading.diagnosis import Layout, diagnose, time_complaint
 from diffrec_cli.data.reading.input_file import MAX_RECORD, UNIT_SEPARATOR, Record, Source, records
+from diffrec_cli.data.reading.items import arrange, item_columns, item_places
 from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog, may_be_empty
 from diffrec_cli.data.reading.separators import find_separators
 from diffrec_cli.data.reading.times import (
@@ -51,14 +53,38 @@ def read_text_log(source: Source, options: ReadOptions) -> RawLog:
     return piece
 
 
+def read_text_items(source: Source, options: ReadOptions) -> pa.Table:
+    """Read an item table from delimited text, with or without a header."""
+    first = _first_record(source, ReadOptions(item_col="id", sep=options.sep))
+    fields = first.record.fields
+    header = options.header
+    if header is None:
+        headerless = first.sep == "::" or roles.is_number(fields[0])
+        header = bool(item_columns(fields, options)) or not headerless
+    quoted = _is_quoted(first.sep, fields)
+    places = item_places(fields, header, options, source.label)
+    made_up = (f"column{place}" for place in range(1, len(fields) + 1))
+    names = tuple(map(roles.base_name, fields) if header else made_up)
+    skip = first.record.last_line if header else 0
+    layout = Layout(first.sep, quoted, len(fields), skip, Columns(names, places[0], places[0]))
+    _first_row(source, layout)
+    try:
+        table = _read_delimited(source, layout, dict.fromkeys(range(len(fields)), pa.string()))
+    except pa.ArrowInvalid as error:
+        _explain(source, layout, error)
+    if pc.any(pc.equal(table.column(places[0]), "")).as_py():
+        diagnose(source, layout)
+    return arrange(table.columns, names, places)
+
+
 def _log_layout(source: Source, options: ReadOptions) -> tuple[Layout, Record, tuple[str, ...]]:
     """Find out how a log file is laid out; also return its first row of data."""
-    first = first_record(source, options)
+    first = _first_record(source, options)
     sep, fields = first.sep, first.record.fields
     header = options.header
     if header is None:
         header = roles.is_header(fields, options) or not roles.is_record(fields)
-    quoted = is_quoted(sep, fields)
+    quoted = _is_quoted(sep, fields)
     notes: tuple[str, ...] = ()
     if header:
         columns = roles.named_columns(fields, options, source.label)
@@ -67,7 +93,7 @@ def _log_layout(source: Source, options: ReadOptions) -> tuple[Layout, Record, t
         notes = (_no_header_note(source, columns),)
     skip = first.record.last_line if header else 0
     layout = Layout(sep, quoted, len(fields), skip, columns)
-    return layout, first_row(source, layout), notes
+    return layout, _first_row(source, layout), notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +104,7 @@ class First:
     record: Record
 
 
-def first_record(source: Source, options: ReadOptions) -> First:
+def _first_record(source: Source, options: ReadOptions) -> First:
     """Return the first record that is not blank and the separator that splits it."""
     source.refuse_binary()
     try:
@@ -122,7 +148,7 @@ def _given_separator(text: str) -> str:
     return sep
 
 
-def is_quoted(sep: str, fields: Sequence[str]) -> bool:
+def _is_quoted(sep: str, fields: Sequence[str]) -> bool:
     """Tell whether quotes mean anything; not in RecBole's files nor with long separators."""
     return len(sep.encode()) == 1 and not roles.is_recbole(fields)
 
@@ -136,7 +162,7 @@ def _no_header_note(source: Source, columns: Columns) -> str:
     return f"{source.label}: no header; columns taken as {', '.join(taken)}"
 
 
-def first_row(source: Source, layout: Layout) -> Record:
+def _first_row(source: Source, layout: Layout) -> Record:
     """Return the first row of data; raise a DataError if there is none."""
     for record in records(source, layout.sep, quoted=layout.quoted):
         if record.first_line > layout.skip:
@@ -156,18 +182,18 @@ def _time_type(sample: str, options: ReadOptions) -> pa.DataType:
 def _read_delimited_log(source: Source, layout: Layout, types: dict[int, pa.DataType]) -> pa.Table:
     time = layout.columns.time
     try:
-        return read_delimited(source, layout, types)
+        return _read_delimited(source, layout, types)
     except pa.ArrowInvalid as error:
         if time is None or pa.types.is_string(types[time]):
-            explain(source, layout, error)
+            _explain(source, layout, error)
     # Perhaps the first timestamp was not like the others: once more, as text.
     try:
-        return read_delimited(source, layout, {**types, time: pa.string()})
+        return _read_delimited(source, layout, {**types, time: pa.string()})
     except pa.ArrowInvalid as error:
-        explain(source, layout, error)
+        _explain(source, layout, error)
 
 
-def read_delimited(source: Source, layout: Layout, types: dict[int, pa.DataType]) -> pa.Table:
+def _read_delimited(source: Source, layout: Layout, types: dict[int, pa.DataType]) -> pa.Table:
     """Read the columns in `types` with Arrow, all cores at work."""
     one_byte = layout.sep if len(layout.sep.encode()) == 1 else UNIT_SEPARATOR
     filtered = source.for_arrow(layout.sep)
@@ -214,7 +240,7 @@ def _text_times(
         diagnose(source, layout, bad_time=error.value)
         # The value was read as a number (inf, nan): how it is written, only text tells.
         place = cast(int, layout.columns.time)
-        as_text = read_delimited(source, layout, {place: pa.string()})
+        as_text = _read_delimited(source, layout, {place: pa.string()})
         written = as_text[0][error.row].as_py()
         diagnose(source, layout, bad_time=written)
         what, fix = time_complaint(written)
@@ -229,7 +255,7 @@ def _plausible(piece: RawLog) -> bool:
     return rating is None or bool(np.isfinite(rating).all() and (rating >= 0).all())
 
 
-def explain(source: Source, layout: Layout, error: Exception) -> NoReturn:
+def _explain(source: Source, layout: Layout, error: Exception) -> NoReturn:
     """Raise for what Arrow refused, with the line if the slow reading finds it."""
     diagnose(source, layout)
     raise DataError(

@@ -133,10 +133,13 @@ def read_histories(
     DataError
         The file cannot be read as either.
     """
+    from diffrec_cli.data.reading.formats import TEXT, format_of
+
     with open_source(path, stdin=sys.stdin.buffer) as source, damage(source):
-        if of_users and not source.is_parquet and not _has_rows(source):
+        text = format_of(source) is TEXT
+        if of_users and text and not _has_rows(source):
             return Histories([], np.zeros(0, np.int64), np.zeros(0, np.int32), IdMap([]))
-        options = ReadOptions() if source.is_parquet else _log_options(source, of_users)
+        options = _log_options(source, of_users) if text else ReadOptions()
         if options is not None:
             return _from_log(source, options, min_rating)
         if of_users:

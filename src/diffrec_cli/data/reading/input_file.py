@@ -27,7 +27,6 @@ MAX_RECORD = 2 << 20
 UNIT_SEPARATOR = "\x1f"
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_PARQUET_MAGIC = b"PAR1"
 _LOOK_AT = 64 << 10  # bytes at the beginning that tell text from other things
 _WIDE_BOMS = {  # the longer first: UTF-32's begins with UTF-16's
     codecs.BOM_UTF32_LE: "utf-32",
@@ -56,18 +55,14 @@ class Source:
     encoding: str = "utf-8"
 
     @property
-    def is_parquet(self) -> bool:
-        """Whether the file begins as Parquet does."""
-        return self._magic(4) == _PARQUET_MAGIC
-
-    @property
     def is_gzip(self) -> bool:
         """Whether the file begins as gzip does."""
-        return self._magic(2) == _GZIP_MAGIC
+        return self.begins_with(_GZIP_MAGIC)
 
-    def _magic(self, size: int) -> bytes:
+    def begins_with(self, magic: bytes) -> bool:
+        """Tell whether these are the file's first bytes, as it is packed."""
         with self.path.open("rb") as stream:
-            return stream.read(size)
+            return stream.read(len(magic)) == magic
 
     def _bytes(self) -> pa.NativeFile:
         stream = pa.OSFile(str(self.path))

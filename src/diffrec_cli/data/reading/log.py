@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.reading.authors import is_authors_directory, read_authors_lists
-from diffrec_cli.data.reading.delimited import read_text_log
+from diffrec_cli.data.reading.formats import format_of
 from diffrec_cli.data.reading.input_file import Source, damage, open_source
-from diffrec_cli.data.reading.items import read_item_table
-from diffrec_cli.data.reading.parquet import read_parquet_log
+from diffrec_cli.data.reading.items import first_of_each_id
 from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog
 from diffrec_cli.errors import DataError, UsageError
 
@@ -104,6 +103,34 @@ def read_logs(
     return log
 
 
+def read_item_table(path: str | Path, options: ReadOptions | None = None) -> pa.Table:
+    """Read what is known of the items: titles and anything else.
+
+    Parameters
+    ----------
+    path
+        Delimited text, gzip or Parquet, with a column of item ids. In text without a
+        header (the first field of the first line is a number, or the separator is
+        ``::``) the first column is the id and the second the title.
+    options
+        Separator, encoding, header, and `item_col` if the table has that column.
+
+    Returns
+    -------
+    Table of strings: ``id`` (distinct; the first row of an id counts), ``title`` if one
+    is recognised, then all other columns under their own names.
+
+    Raises
+    ------
+    DataError
+        As :func:`read_logs`.
+    """
+    options = options or ReadOptions()
+    with open_source(path, options.encoding) as source, damage(source):
+        table = format_of(source).read_items(source, options)
+    return first_of_each_id(table)
+
+
 def read_source(source: Source, options: ReadOptions) -> Log:
     """Read one file that is open already, as :func:`read_logs` does."""
     return _join([_read(source, options)])
@@ -111,7 +138,7 @@ def read_source(source: Source, options: ReadOptions) -> Log:
 
 def _read(source: Source, options: ReadOptions) -> RawLog:
     with damage(source):
-        return (read_parquet_log if source.is_parquet else read_text_log)(source, options)
+        return format_of(source).read_log(source, options)
 
 
 def _join(pieces: Sequence[RawLog]) -> Log:

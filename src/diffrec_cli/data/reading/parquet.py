@@ -1,6 +1,8 @@
-"""Parquet logs: columns that have types already; faults are named by row."""
+"""Parquet: columns that have types already; faults are named by row."""
 
 from __future__ import annotations
+
+import json
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +15,7 @@ from diffrec_cli.data.reading import columns as roles
 from diffrec_cli.data.reading.columns import Columns
 from diffrec_cli.data.reading.diagnosis import time_complaint
 from diffrec_cli.data.reading.input_file import Source
+from diffrec_cli.data.reading.items import arrange, item_places
 from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog, may_be_empty
 from diffrec_cli.data.reading.times import (
     AmbiguousTimesError,
@@ -21,6 +24,11 @@ from diffrec_cli.data.reading.times import (
     parse_times,
 )
 from diffrec_cli.errors import DataError
+
+
+def is_parquet(source: Source) -> bool:
+    """Tell whether a file begins as Parquet does."""
+    return source.begins_with(b"PAR1")
 
 
 def read_parquet_log(source: Source, options: ReadOptions) -> RawLog:
@@ -42,15 +50,34 @@ def read_parquet_log(source: Source, options: ReadOptions) -> RawLog:
 
     return RawLog(
         label=source.label,
-        user=parquet_ids(table[names[columns.user]], names[columns.user], source),
-        item=parquet_ids(table[names[columns.item]], names[columns.item], source),
-        rating=_parquet_ratings(column("rating"), columns, source),
-        times=_parquet_times(column("time"), columns, source, options),
+        user=_ids(table[names[columns.user]], names[columns.user], source),
+        item=_ids(table[names[columns.item]], names[columns.item], source),
+        rating=_ratings(column("rating"), columns, source),
+        times=_times(column("time"), columns, source, options),
         notes=(),
     )
 
 
-def parquet_ids(column: pa.ChunkedArray, name: str, source: Source) -> pa.ChunkedArray:
+def read_parquet_items(source: Source, options: ReadOptions) -> pa.Table:
+    """Read an item table in Parquet; what is no text becomes text."""
+    table = pq.read_table(source.path)
+    places = item_places(table.column_names, True, options, source.label)
+    name = table.column_names[places[0]]
+    ids = _ids(table.column(places[0]), name, source).cast(pa.string())
+    columns = [_as_strings(column) for column in table.columns]
+    columns[places[0]] = ids
+    return arrange(columns, table.column_names, places)
+
+
+def _as_strings(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    try:
+        return column.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # lists, structs
+        values = [None if v is None else json.dumps(v, default=str) for v in column.to_pylist()]
+        return pa.chunked_array([pa.array(values, pa.string())])
+
+
+def _ids(column: pa.ChunkedArray, name: str, source: Source) -> pa.ChunkedArray:
     """Return a column of text or whole numbers as ids, none of them empty."""
     kind = column.type
     value = kind.value_type if pa.types.is_dictionary(kind) else kind
@@ -70,7 +97,7 @@ def parquet_ids(column: pa.ChunkedArray, name: str, source: Source) -> pa.Chunke
     return column
 
 
-def _parquet_ratings(
+def _ratings(
     column: pa.ChunkedArray | None, columns: Columns, source: Source
 ) -> NDArray[np.float32] | None:
     if column is None or columns.rating is None:
@@ -88,7 +115,7 @@ def _parquet_ratings(
     return rating
 
 
-def _parquet_times(
+def _times(
     column: pa.ChunkedArray | None, columns: Columns, source: Source, options: ReadOptions
 ) -> Times | None:
     if column is None or columns.time is None:
