@@ -9,25 +9,25 @@ from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.reading import formats
 from diffrec_cli.data.reading.formats import Format
 from diffrec_cli.data.reading.histories import read_histories
-from diffrec_cli.data.reading.input_file import Source
+from diffrec_cli.data.reading.input_file import InputFile
 from diffrec_cli.data.reading.log import read_item_table, read_logs
 from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog
 
 
-def table_of(source: Source) -> pa.Table:
-    return pa.table(json.loads(source.path.read_text()))
+def table_of(file: InputFile) -> pa.Table:
+    return pa.table(json.loads(file.path.read_text()))
 
 
-def read_log(source: Source, options: ReadOptions) -> RawLog:
-    user, item = (table_of(source)[role].cast(ID_TYPE) for role in ("user", "item"))
-    return RawLog(source.label, user, item, rating=None, times=None)
+def read_log(file: InputFile, options: ReadOptions) -> RawLog:
+    user, item = (table_of(file)[role].cast(ID_TYPE) for role in ("user", "item"))
+    return RawLog(file.label, user, item, rating=None, times=None)
 
 
 JSON = Format(
     "json",
-    lambda source: source.begins_with(b"{"),
+    lambda file: file.begins_with(b"{"),
     read_log,
-    lambda source, options: table_of(source),
+    lambda file, options: table_of(file),
 )
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.reading.delimited import read_text_items, read_text_log
-from diffrec_cli.data.reading.input_file import Source
+from diffrec_cli.data.reading.input_file import InputFile
 from diffrec_cli.data.reading.parquet import is_parquet, read_parquet_items, read_parquet_log
 from diffrec_cli.data.reading.raw_log import RawLog
 
@@ -20,15 +20,15 @@ class Format:
 
     name: str
     """What it is called."""
-    sniff: Callable[[Source], bool]
+    sniff: Callable[[InputFile], bool]
     """Tells whether a file has it."""
-    read_log: Callable[[Source, ReadOptions], RawLog]
+    read_log: Callable[[InputFile, ReadOptions], RawLog]
     """Reads a log."""
-    read_items: Callable[[Source, ReadOptions], pa.Table]
+    read_items: Callable[[InputFile, ReadOptions], pa.Table]
     """Reads an item table: strings, ``id`` first, as :func:`~.items.arrange` makes it."""
 
 
-TEXT = Format("text", lambda source: True, read_text_log, read_text_items)
+TEXT = Format("text", lambda file: True, read_text_log, read_text_items)
 #: Every format; the first that a file has is the one it is read as.
 FORMATS: tuple[Format, ...] = (
     Format("parquet", is_parquet, read_parquet_log, read_parquet_items),
@@ -36,6 +36,6 @@ FORMATS: tuple[Format, ...] = (
 )
 
 
-def format_of(source: Source) -> Format:
+def format_of(file: InputFile) -> Format:
     """Return the format of a file; what is nothing else counts as text."""
-    return next(form for form in FORMATS if form.sniff(source))
+    return next(form for form in FORMATS if form.sniff(file))

@@ -83,7 +83,7 @@ def movies_of_1m(lines: Iterator[str]) -> Iterator[_Movie]:
 
 
 @dataclass(frozen=True)
-class Source:
+class PublicLog:
     """An archive that is published somewhere.
 
     Parameters
@@ -111,10 +111,10 @@ class Source:
     movies: Callable[[Iterator[str]], Iterator[_Movie]]
 
 
-SOURCES: Mapping[str, Source] = {
+PUBLIC_LOGS: Mapping[str, PublicLog] = {
     source.name: source
     for source in (
-        Source(
+        PublicLog(
             name="ml-100k",
             url="https://files.grouplens.org/datasets/movielens/ml-100k.zip",
             md5="0e33842e24a9c977be4e0107933c0723",
@@ -123,7 +123,7 @@ SOURCES: Mapping[str, Source] = {
             suffix=".tsv",
             movies=movies_of_100k,
         ),
-        Source(
+        PublicLog(
             name="ml-1m",
             url="https://files.grouplens.org/datasets/movielens/ml-1m.zip",
             md5="c4d9eecfca2ab87c1945afe126590906",
@@ -159,7 +159,7 @@ class Downloaded:
 
 
 def download(
-    source: Source,
+    source: PublicLog,
     directory: str | Path,
     *,
     overwrite: bool = False,
@@ -207,7 +207,7 @@ def download(
     return Downloaded(archive, log, items, reused=not missing)
 
 
-def _stored(archive: Path, source: Source, overwrite: bool) -> bytes | None:
+def _stored(archive: Path, source: PublicLog, overwrite: bool) -> bytes | None:
     """Return the archive that is on the disk; None if it is to be fetched."""
     with storage_errors(archive):  # looking into a directory may be forbidden as well
         if not archive.is_file():
@@ -223,7 +223,7 @@ def _stored(archive: Path, source: Source, overwrite: bool) -> bytes | None:
     )
 
 
-def _fetch(source: Source, archive: Path, progress: Progress) -> bytes:
+def _fetch(source: PublicLog, archive: Path, progress: Progress) -> bytes:
     by_hand = f"try again later, or save {source.url} as {archive} and run this again"
     request = Request(source.url, headers={"User-Agent": f"diffrec-cli/{__version__}"})
     try:
@@ -263,7 +263,7 @@ def _md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def _unpack(content: bytes, source: Source, log: Path, items: Path) -> dict[Path, bytes]:
+def _unpack(content: bytes, source: PublicLog, log: Path, items: Path) -> dict[Path, bytes]:
     """Return the two files' contents. Nothing of the archive, its paths least, names a file."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
