@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import socket
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -235,12 +236,12 @@ class TestTheNetwork:
         assert names(tmp_path) == []
 
     def test_silence(self, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def silent(*arguments: object, **options: object) -> None:
-            raise TimeoutError
-
-        monkeypatch.setattr(module, "urlopen", silent)
-        error = refusal(DownloadError, lambda: download(site.publish("ml-1m"), tmp_path))
-        assert "TimeoutError" in error.what
+        monkeypatch.setattr(module, "_TIMEOUT", 0.1)
+        with socket.create_server(("127.0.0.1", 0)) as server:  # which never answers
+            url = f"http://127.0.0.1:{server.getsockname()[1]}"
+            source = replace(site.publish("ml-1m"), url=url)
+            error = refusal(DownloadError, lambda: download(source, tmp_path))
+        assert error.what == f"{url}: cannot be fetched (timed out)"
 
     def test_other_content(self, site: Site, tmp_path: Path) -> None:
         source = site.publish("ml-1m")
