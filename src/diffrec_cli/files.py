@@ -1,8 +1,9 @@
 """Files that are either wholly there or not there: atomic writes, JSON records, hashes.
 
-Everything diffrec stores goes through :func:`write_atomically` (one file) or
+Everything diffrec stores goes through :func:`atomic_file` (one file) or
 :func:`publish_directory` (a directory), so that a crash, a full disk or a
-SIGKILL never leaves half of anything under a final name.
+SIGKILL never leaves half of anything under a final name. What a kill leaves
+under a temporary name is removed by :func:`sweep_incoming`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from diffrec_cli.errors import CorruptError, LockedError, NewerSchemaError, StorageError
 
@@ -84,20 +85,61 @@ def locked(directory: Path, timeout: float) -> Iterator[None]:
         lock.release()
 
 
-def incoming(parent: Path) -> Path:
-    """Create an empty temporary directory beside the final names in `parent`."""
-    parent.mkdir(parents=True, exist_ok=True)
-    path = parent / f"{INCOMING_PREFIX}{secrets.token_hex(6)}"
-    path.mkdir()
+@contextmanager
+def publish_directory(parent: Path) -> Iterator[Path]:
+    """Give an empty directory in `parent`; when the block ends, it is removed or has its name.
+
+    Whoever fills it calls :func:`sync_tree` and then :func:`put_in_place`.
+    """
+    directory = _new_directory(parent)
+    try:
+        sweep_incoming(parent)
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def put_in_place(directory: Path, final: Path) -> None:
+    """Give a directory that is complete and flushed its final name, in one step."""
+    directory.replace(final)
+    sync(final.absolute().parent)
+
+
+def delete_directory(directory: Path, within: Path) -> None:
+    """Take a directory out of sight in one step, then delete it.
+
+    Parameters
+    ----------
+    directory
+        What nobody may see half-deleted.
+    within
+        Where a kill may leave a part of it: a directory that is swept by :func:`sweep_incoming`.
+    """
+    grave = _new_directory(within)
+    try:
+        directory.replace(grave / directory.name)
+        sync(directory.parent)
+    finally:
+        shutil.rmtree(grave, ignore_errors=True)
+
+
+def sweep_incoming(parent: Path, older_than: float = _STALE_SECONDS) -> None:
+    """Remove what a killed process left in `parent` so many seconds ago."""
+    for path in parent.glob(f"{INCOMING_PREFIX}*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime >= older_than:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _new_directory(parent: Path) -> Path:
+    path = _temporary(parent)
+    path.mkdir(parents=True)
     return path
 
 
-def sweep_incoming(parent: Path) -> None:
-    """Remove temporary directories in `parent` that a killed process left a day ago or more."""
-    for path in parent.glob(f"{INCOMING_PREFIX}*"):
-        with suppress(OSError):
-            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+def _temporary(parent: Path) -> Path:
+    """Return a name of its own: two processes may write the same file, and the last one wins."""
+    return parent / f"{INCOMING_PREFIX}{secrets.token_hex(6)}"
 
 
 def sync(path: Path) -> None:
@@ -118,16 +160,41 @@ def sync_tree(directory: Path) -> None:
     sync(directory)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to `path`: the old file or the new one, never a mixture."""
-    temporary = path.with_name(f"{INCOMING_PREFIX}{secrets.token_hex(6)}")
+@contextmanager
+def atomic_path(path: Path, *, synced: bool = True) -> Iterator[Path]:
+    """Give another name to write a file to; it becomes `path` when the block ends well.
+
+    Parameters
+    ----------
+    path
+        The final name: it has the old content or the new one, never a mixture.
+    synced
+        Wait until the disk has it.
+    """
+    temporary = _temporary(path.parent)
     try:
-        temporary.write_bytes(content)
-        sync(temporary)
+        yield temporary
+        if synced:
+            sync(temporary)
         temporary.replace(path)
+        if synced:
+            sync(path.absolute().parent)
     finally:
-        temporary.unlink(missing_ok=True)
-    sync(path.parent)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Give a stream whose content becomes the file `path` when the block ends well."""
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        yield stream
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, as :func:`atomic_file` does."""
+    with atomic_file(path) as stream:
+        stream.write(content)
 
 
 def dump_json(value: Any) -> bytes:

@@ -290,7 +290,7 @@ class TestStorage:
         def full(*args: object, **kwargs: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(np, "savez", full)
+        monkeypatch.setattr(np.lib.format, "write_array_header_1_0", full)
         refused(cli("prepare", sample[0]), 6, "no space left")
         assert list((isolated_home / "datasets").iterdir()) == []
 
@@ -340,7 +340,7 @@ class TestStorage:
         refused(cli("recommend", "--user", "u0001"), 6, "99")
 
     def test_a_truncated_dataset(self, cli: Cli, fitted: Path) -> None:
-        arrays = fitted / "datasets" / "ratings" / "interactions.npz"
+        arrays = fitted / "datasets" / "ratings" / "train_items.npy"
         arrays.write_bytes(arrays.read_bytes()[:200])
         refused(cli("fit", "ratings"), 6, "ratings")
 

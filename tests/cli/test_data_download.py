@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from diffrec_cli import workflows
-from diffrec_cli.data.sources.public import SOURCES
+from diffrec_cli.data.sources.public import PUBLIC_LOGS
 from diffrec_cli.workflows import download_data
 from diffrec_cli.workflows.progress import Event, Note, Step
 from tests.cli.conftest import Cli
@@ -27,7 +27,7 @@ def publish(site: Site, monkeypatch: pytest.MonkeyPatch) -> Publish:
 
     def call(content: bytes | None = None) -> Site:
         source = site.publish("ml-100k", content)
-        monkeypatch.setattr(download_data, "SOURCES", {**SOURCES, "ml-100k": source})
+        monkeypatch.setattr(download_data, "PUBLIC_LOGS", {**PUBLIC_LOGS, "ml-100k": source})
         return site
 
     return call
@@ -69,7 +69,10 @@ def test_the_files_go_to_this_directory_by_default(
 
 def test_prepare_reads_what_was_downloaded(cli: Cli, publish: Publish, tmp_path: Path) -> None:
     rows = "".join(f"{u}\t{i}\t5\t{u + i}\n" for u in range(9) for i in range(240, 252))
-    members = {SOURCES["ml-100k"].log: rows.encode(), SOURCES["ml-100k"].items: TABLES["ml-100k"]}
+    members = {
+        PUBLIC_LOGS["ml-100k"].log: rows.encode(),
+        PUBLIC_LOGS["ml-100k"].items: TABLES["ml-100k"],
+    }
     publish(archive(members))
     log = cli("data", "download", "ml-100k", "--dir", tmp_path).out.strip()
     outcome = cli("prepare", log, "--items", tmp_path / "ml-100k-items.csv")

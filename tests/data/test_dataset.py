@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from diffrec_cli.data.dataset import DROP_REASONS, SCHEMA_VERSION, Dataset
+from diffrec_cli.data.dataset import DROP_REASONS, PARTS, SCHEMA_VERSION, Dataset
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import CorruptError, DataError, NewerSchemaError
+from diffrec_cli.files import sha256_file
 from tests.data.toys import make_dataset
 
 
@@ -19,6 +20,11 @@ from tests.data.toys import make_dataset
 def saved(tmp_path):
     make_dataset().save(tmp_path)
     return tmp_path
+
+
+def change_record(directory, **fields):
+    path = directory / "dataset.json"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), **fields}))
 
 
 def test_saving_and_loading_is_identity(saved):
@@ -85,7 +91,7 @@ def test_variants_that_need_an_order_are_refused_without():
     assert "--time-col" in caught.value.fix
 
 
-@pytest.mark.parametrize("name", ["interactions.npz", "users.parquet", "items.parquet"])
+@pytest.mark.parametrize("name", ["train_indptr.npy", "users.parquet", "items.parquet"])
 @pytest.mark.parametrize("damage", ["missing", "truncated", "garbage"])
 def test_damaged_files_are_told_and_never_loaded(saved, name, damage):
     path = saved / name
@@ -157,14 +163,56 @@ def test_ids_that_are_no_text_are_damage(saved, name, ids):
     ],
 )
 def test_arrays_that_are_no_rows_of_items_are_damage(saved, arrays):
-    path = saved / "interactions.npz"
-    with np.load(path) as stored:
-        np.savez(path, **{**stored, **arrays})
+    for name, array in arrays.items():
+        np.save(saved / f"{name}.npy", array)
+    written = {path.name: sha256_file(path) for path in saved.glob("*.npy")}
+    change_record(saved, arrays=written)
     with pytest.raises(CorruptError):
         Dataset.load(saved)
 
 
-@pytest.mark.parametrize("name", ["interactions.npz", "users.parquet", "items.parquet"])
+@pytest.mark.parametrize("name", [f"{p}_{kind}.npy" for p in PARTS for kind in ("indptr", "items")])
+def test_any_changed_byte_of_an_array_is_damage(saved, name):
+    path = saved / name
+    good = path.read_bytes()
+    for place in range(len(good)):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+        with pytest.raises(CorruptError, match=name):
+            Dataset.load(saved)
+
+
+@pytest.mark.parametrize("arrays", [None, [], {}, {"train_items.npy": 1}, {"../x": "y"}])
+def test_a_record_without_the_hashes_of_the_arrays_is_damage(saved, arrays):
+    change_record(saved, arrays=arrays)
+    with pytest.raises(CorruptError):
+        Dataset.load(saved)
+
+
+def test_arrays_are_views_of_files_that_nobody_can_change_by_them(saved):
+    before = {path: path.read_bytes() for path in saved.glob("*.npy")}
+    for part in Dataset.load(saved).parts.values():
+        assert type(part.items) is np.ndarray
+        assert not part.items.flags.owndata
+        part.items[...] = 0
+    assert {path: path.read_bytes() for path in saved.glob("*.npy")} == before
+
+
+def test_the_archive_of_version_1_is_read_and_its_damage_found(saved):
+    arrays = {path.stem: np.load(path) for path in saved.glob("*.npy")}
+    for name in arrays:
+        (saved / f"{name}.npy").unlink()
+    path = saved / "interactions.npz"
+    np.savez(path, **arrays)
+    change_record(saved, schema_version=1)
+    assert Dataset.load(saved).content_hash == make_dataset().content_hash
+    content = bytearray(path.read_bytes())
+    content[content.index(arrays["train_items"].tobytes())] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CorruptError):
+        Dataset.load(saved)
+
+
+@pytest.mark.parametrize("name", ["users.parquet", "items.parquet"])
 def test_any_changed_byte_is_damage_or_another_dataset(saved, name):
     path, rng = saved / name, np.random.default_rng(1)
     good = path.read_bytes()

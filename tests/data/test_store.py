@@ -76,7 +76,7 @@ def test_damaged_dataset_is_replaced_only_on_demand():
 def test_full_disk_is_told_and_leaves_what_was_there(home, monkeypatch, first):
     if not first:
         store.save(make_dataset())
-    monkeypatch.setattr(np, "savez", no_space)
+    monkeypatch.setattr(np.lib.format, "write_array_header_1_0", no_space)
     with pytest.raises(StorageError) as caught:
         store.save(make_dataset(**OTHER), overwrite=True)
     assert caught.value.exit_code == 6

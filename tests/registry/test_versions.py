@@ -23,6 +23,18 @@ from diffrec_cli.errors import (
 
 from . import samples
 
+DATA = (
+    "data/dataset.json",
+    "data/items.parquet",
+    "data/test_indptr.npy",
+    "data/test_items.npy",
+    "data/train_indptr.npy",
+    "data/train_items.npy",
+    "data/users.parquet",
+    "data/valid_indptr.npy",
+    "data/valid_items.npy",
+)
+
 
 def references():
     return [model.reference for model in registry.list_models()]
@@ -60,10 +72,7 @@ class TestPublishing:
         assert record.dataset["interactions"] == 5
         assert "numpy" in record.packages
         assert sorted(record.files) == [
-            "data/dataset.json",
-            "data/interactions.npz",
-            "data/items.parquet",
-            "data/users.parquet",
+            *DATA,
             "epochs.jsonl",
             "weights.safetensors",
         ]
@@ -388,17 +397,14 @@ class TestVerifying:
         result = registry.verify("ml")
         assert result.sound
         assert [check.path for check in result.checks] == [
-            "data/dataset.json",
-            "data/interactions.npz",
-            "data/items.parquet",
-            "data/users.parquet",
+            *DATA,
             "epochs.jsonl",
             "model.json",
             "weights.safetensors",
         ]
         result.require_ok()
 
-    @pytest.mark.parametrize("file", ["weights.safetensors", "epochs.jsonl", "data/items.parquet"])
+    @pytest.mark.parametrize("file", ["weights.safetensors", "epochs.jsonl", "data/test_items.npy"])
     def test_a_changed_byte_is_found(self, file):
         path = samples.store().path / file
         content = bytearray(path.read_bytes())

@@ -2,10 +2,13 @@
 
 On disk it is a directory::
 
-    dataset.json          kind, schema version, name, setting, counts, drops, source, content hash
-    interactions.npz      {train,valid,test[,fresh]}_{indptr,items}; rows in time order
+    dataset.json          kind, schema version, name, setting, counts, drops, source, hashes
+    PART_indptr.npy       of train, valid, test and, if there is any, fresh:
+    PART_items.npy        compressed sparse rows of each part, in time order
     users.parquet         id
     items.parquet         id, title and whatever else the item table had
+
+Until schema version 1 the arrays stood in one ``interactions.npz``, which is still read.
 
 A trained model carries the same directory inside its own, so that it can be
 evaluated and asked for lists when the dataset is long gone.
@@ -28,12 +31,11 @@ from numpy.typing import NDArray
 
 from diffrec_cli.data.arrow import numbers, read_parquet
 from diffrec_cli.data.idmap import IdMap
-from diffrec_cli.data.mapped import map_npz
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import CorruptError, DataError, UsageError
-from diffrec_cli.files import dump_json, read_record
+from diffrec_cli.files import dump_json, read_record, sha256_file
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PARTS = ("train", "valid", "test")
 FRESH = "fresh"
 
@@ -210,11 +212,9 @@ class Dataset:
 
     def save(self, directory: Path) -> None:
         """Write the dataset's files into `directory`, which exists and is empty."""
-        arrays: dict[str, NDArray[Any]] = {}
         for part, sequences in self.parts.items():
-            arrays[f"{part}_indptr"] = sequences.indptr
-            arrays[f"{part}_items"] = sequences.items
-        np.savez(directory / "interactions.npz", **arrays)  # type: ignore[arg-type]  # allow_pickle
+            _save_array(directory / f"{part}_indptr.npy", sequences.indptr)
+            _save_array(directory / f"{part}_items.npy", sequences.items)
         pq.write_table(pa.table({"id": self.user_ids.array}), directory / "users.parquet")
         pq.write_table(self.item_table, directory / "items.parquet")
         record = {
@@ -224,12 +224,15 @@ class Dataset:
             "ordered": self.ordered,
             "content_hash": self.content_hash,
             "source": self.source,
+            "arrays": {path.name: sha256_file(path) for path in sorted(directory.glob("*.npy"))},
         }
         (directory / "dataset.json").write_bytes(dump_json(record))
 
     @staticmethod
     def read_summary(directory: Path) -> dict[str, Any]:
         """Return the JSON record of a saved dataset without loading its arrays.
+
+        It lacks their hashes.
 
         Raises
         ------
@@ -238,17 +241,7 @@ class Dataset:
         NewerSchemaError
             It was written by a newer diffrec.
         """
-        path = directory / "dataset.json"
-        record = read_record(path, kind="dataset", schema_version=SCHEMA_VERSION)
-        dropped = record.get("dropped")
-        counts = dropped.values() if isinstance(dropped, dict) else ()
-        wrong = [name for name, kind in _FIELDS.items() if type(record.get(name)) is not kind]
-        if wrong or not all(type(count) is int for count in counts):
-            raise CorruptError(
-                f"{path}: the record is damaged ({', '.join(wrong) or 'dropped'})",
-                f"remove {directory} and prepare it again",
-            )
-        return record
+        return {key: value for key, value in _record(directory).items() if key != "arrays"}
 
     @staticmethod
     def load(directory: Path) -> Dataset:
@@ -261,9 +254,9 @@ class Dataset:
         NewerSchemaError
             It was written by a newer diffrec.
         """
-        record = Dataset.read_summary(directory)
+        record = _record(directory)
         try:
-            arrays = map_npz(directory / "interactions.npz")
+            arrays = _arrays(directory, record)
             names = (*PARTS, FRESH) if f"{FRESH}_indptr" in arrays else PARTS
             parts = {part: _part(arrays, part) for part in names}
             dataset = Dataset(
@@ -286,8 +279,50 @@ class Dataset:
         return dataset
 
 
+def _record(directory: Path) -> dict[str, Any]:
+    path = directory / "dataset.json"
+    record = read_record(path, kind="dataset", schema_version=SCHEMA_VERSION)
+    dropped = record.get("dropped")
+    counts = dropped.values() if isinstance(dropped, dict) else ()
+    wrong = [name for name, kind in _FIELDS.items() if type(record.get(name)) is not kind]
+    if wrong or not all(type(count) is int for count in counts):
+        raise CorruptError(
+            f"{path}: the record is damaged ({', '.join(wrong) or 'dropped'})",
+            f"remove {directory} and prepare it again",
+        )
+    return record
+
+
+def _save_array(path: Path, array: NDArray[Any]) -> None:
+    """Write a ``.npy`` file; NumPy's own writer does not tell a full disk from other failures."""
+    from numpy.lib import format as npy
+
+    with path.open("wb") as stream:
+        npy.write_array_header_1_0(stream, npy.header_data_from_array_1_0(array))
+        stream.write(np.ascontiguousarray(array).data)
+
+
+def _arrays(directory: Path, record: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Return the arrays of the parts by name; raise if one is not what was written.
+
+    They are views of their files, each byte of which was read once and let go again: what is not
+    used is never in memory. Changes to them are not written.
+    """
+    if record["schema_version"] == 1:
+        with np.load(directory / "interactions.npz", allow_pickle=False) as archive:
+            return dict(archive)
+    arrays = {}
+    for name, digest in record["arrays"].items():
+        path = directory / Path(name).name
+        if sha256_file(path) != digest:
+            raise ValueError(f"the content of {name} has changed")
+        mapped = np.load(path, mmap_mode="c", allow_pickle=False)
+        arrays[path.stem] = np.asarray(mapped)  # a plain array: a memmap is slower to index
+    return arrays
+
+
 def _part(arrays: Mapping[str, NDArray[Any]], part: str) -> Sequences:
-    """Take a part out of the archive; raise ValueError unless it is rows of items."""
+    """Take a part out of the arrays; raise ValueError unless it is rows of items."""
     indptr, items = arrays[f"{part}_indptr"], arrays[f"{part}_items"]
     flat = indptr.ndim == items.ndim == 1
     if not flat or indptr.dtype != np.int64 or items.dtype != np.int32:

@@ -15,14 +15,20 @@ from __future__ import annotations
 
 import difflib
 import re
-import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import DiffrecError, NotFoundError, StorageError, UsageError
-from diffrec_cli.files import incoming, locked, storage_errors, sweep_incoming, sync, sync_tree
+from diffrec_cli.files import (
+    delete_directory,
+    locked,
+    publish_directory,
+    put_in_place,
+    storage_errors,
+    sync_tree,
+)
 from diffrec_cli.paths import check_name, datasets_dir, is_name
 
 
@@ -71,16 +77,11 @@ def save(dataset: Dataset, *, overwrite: bool = False) -> tuple[Path, bool]:
                 "--overwrite replaces it; or give this one another name "
                 "(`prepare --name`, `fit --dataset`)",
             )
-    with storage_errors(final):
-        sweep_incoming(final.parent)
-        temporary = incoming(final.parent)
-        try:
-            dataset.save(temporary)
-            sync_tree(temporary)
-            with locked(datasets_dir(), _LOCK_TIMEOUT):
-                _swap(temporary, final)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    with storage_errors(final), publish_directory(datasets_dir()) as directory:
+        dataset.save(directory)
+        sync_tree(directory)
+        with locked(datasets_dir(), _LOCK_TIMEOUT):
+            _replace(final, directory)
     return final, False
 
 
@@ -139,7 +140,7 @@ def remove(name: str) -> None:
     directory = find(name)
     with storage_errors(directory), locked(datasets_dir(), _LOCK_TIMEOUT):
         _settle(directory)  # else an older content could take the name again
-        _bury(directory)
+        delete_directory(directory, datasets_dir())
 
 
 def _holds(directory: Path, dataset: Dataset) -> bool:
@@ -152,21 +153,20 @@ def _holds(directory: Path, dataset: Dataset) -> bool:
 # Replacing, such that a kill at any moment leaves one whole dataset ----------------------------
 
 
-def _swap(temporary: Path, final: Path) -> None:
-    """Put `temporary` in the place of `final`; the old one stands aside meanwhile."""
+def _replace(final: Path, new: Path) -> None:
+    """Put `new` in the place of `final`; the old one stands aside meanwhile."""
     _settle(final)
     old = _replaced(final)
     try:
         if final.exists():
             final.replace(old)
-        temporary.replace(final)
+        put_in_place(new, final)
     except BaseException:  # an interrupt too must not leave the name empty
         if old.exists() and not final.exists():
             old.replace(final)
         raise
-    sync(final.parent)
     if old.exists():
-        _bury(old)
+        delete_directory(old, datasets_dir())
 
 
 def _recover() -> None:
@@ -185,19 +185,10 @@ def _settle(final: Path) -> None:
     if not old.exists():
         return
     if final.exists():
-        _bury(old)
+        delete_directory(old, datasets_dir())
     else:
         old.replace(final)
 
 
 def _replaced(final: Path) -> Path:
     return final.with_name(f"{_REPLACED_PREFIX}{final.name}")
-
-
-def _bury(directory: Path) -> None:
-    """Delete a directory; a kill leaves it whole, or under a name that is swept later."""
-    grave = incoming(directory.parent)
-    try:
-        directory.replace(grave / "old")
-    finally:
-        shutil.rmtree(grave, ignore_errors=True)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import secrets
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Protocol, Self
+from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from diffrec_cli.data.arrow import strings
 from diffrec_cli.errors import UsageError
-from diffrec_cli.files import FULL_DISK, INCOMING_PREFIX, storage_errors, sync
+from diffrec_cli.files import FULL_DISK, atomic_file, storage_errors
 
 _COMMA, _QUOTE, _NOTHING = strings([",", '"', ""])
 FORMATS = ("csv", "jsonl", "parquet")
@@ -145,56 +143,27 @@ WRITERS: dict[str, type[CsvWriter] | type[JsonLinesWriter] | type[ParquetWriter]
 }
 
 
-class AtomicFile:
-    """A file that appears under its name only when its ``with`` block ends well.
+@contextmanager
+def output_file(path: Path) -> Iterator[BinaryIO]:
+    """Give a stream for a file that a user has named; it appears when the block ends well.
 
-    Parameters
-    ----------
-    path
-        The final name.
+    Raises
+    ------
+    UsageError
+        The name cannot be opened: no such directory, no permission.
+    StorageError
+        The disk is full, or fails.
     """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        # A name of its own: two processes may write the same file, and the last one wins.
-        self.temporary = path.with_name(f"{INCOMING_PREFIX}{secrets.token_hex(6)}-{path.name}")
-
-    def __enter__(self) -> Self:
-        """Open the temporary file beside the final one.
-
-        Raises
-        ------
-        UsageError
-            The name cannot be opened: no such directory, no permission.
-        OSError
-            The disk is full, which is no fault of the name.
-        """
+    with storage_errors(path), ExitStack() as stack:
         try:
-            self.stream: BinaryIO = self.temporary.open("wb")
+            stream = stack.enter_context(atomic_file(path))
         except OSError as error:
             if error.errno in FULL_DISK:
                 raise
             raise UsageError(
-                f"{self.path}: cannot be written ({error.strerror})", "give another file"
+                f"{path}: cannot be written ({error.strerror})", "give another file"
             ) from error
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Rename it into place, or remove it after an error."""
-        self.stream.close()
-        try:
-            if kind is None:
-                sync(self.temporary)
-                self.temporary.replace(self.path)
-                sync(self.path.absolute().parent)
-        finally:
-            with suppress(OSError):
-                self.temporary.unlink(missing_ok=True)
+        yield stream
 
 
 def write_file(path: Path, tables: Iterable[pa.Table]) -> None:
@@ -207,8 +176,8 @@ def write_file(path: Path, tables: Iterable[pa.Table]) -> None:
     StorageError
         The disk is full, or fails.
     """
-    with storage_errors(path), AtomicFile(path) as file:
-        write_stream(file.stream, format_of(path), tables)
+    with output_file(path) as stream:
+        write_stream(stream, format_of(path), tables)
 
 
 def write_stream(stream: BinaryIO, form: str, tables: Iterable[pa.Table]) -> None:

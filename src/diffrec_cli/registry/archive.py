@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 import shutil
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from diffrec_cli.errors import CorruptError, StorageError
-from diffrec_cli.files import INCOMING_PREFIX, dump_json, sync
+from diffrec_cli.files import atomic_file, dump_json
 from diffrec_cli.registry.artifact import RECORD, Artifact
 from diffrec_cli.registry.record import ModelRecord
 from diffrec_cli.registry.verification import check
@@ -43,13 +43,8 @@ def pack(artifact: Artifact, path: Path) -> None:
 
     The same model always gives the same bytes.
     """
-    temporary = path.with_name(f"{INCOMING_PREFIX}{secrets.token_hex(6)}")
-    try:
-        _write(artifact, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync(path.parent)
+    with atomic_file(path) as stream:
+        _write(artifact, stream)
 
 
 def unpack(path: Path, directory: Path) -> ModelRecord:
@@ -68,14 +63,13 @@ def unpack(path: Path, directory: Path) -> ModelRecord:
     return record
 
 
-def _write(artifact: Artifact, path: Path) -> None:
+def _write(artifact: Artifact, stream: BinaryIO) -> None:
     record = dump_json(artifact.record.to_dict())  # with its present name and version
-    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
         tar.addfile(_member(RECORD, len(record)), io.BytesIO(record))
         for name, entry in artifact.record.files.items():
             with (artifact.path / name).open("rb") as content:
                 tar.addfile(_member(name, entry.bytes), content)
-    sync(path)
 
 
 def _member(name: str, size: int) -> tarfile.TarInfo:

@@ -14,7 +14,6 @@ is called, which makes renaming one step.
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,13 +23,14 @@ from typing import TYPE_CHECKING, Any
 
 from diffrec_cli.errors import LockedError, NotFoundError, StorageError, UsageError
 from diffrec_cli.files import (
+    delete_directory,
     directory_size,
     dump_json,
-    incoming,
     locked,
+    publish_directory,
+    put_in_place,
     read_record,
     storage_errors,
-    sweep_incoming,
     sync,
     sync_tree,
     write_atomically,
@@ -205,7 +205,7 @@ def remove(reference: str, *, timeout: float = LOCK_TIMEOUT) -> list[str]:
         if _pointer() in keys:
             (models_dir() / DEFAULT).unlink()
         for key in keys:
-            _bury(directory_of(key))
+            delete_directory(directory_of(key), models_dir())
         with suppress(OSError):  # other versions are left
             directory_of(keys[0]).parent.rmdir()
     return removed
@@ -337,13 +337,8 @@ def import_(path: Path, name: str | None = None, *, timeout: float = LOCK_TIMEOU
 @contextmanager
 def _staging() -> Iterator[Path]:
     """Give an empty directory beside the models, and remove it unless it was installed."""
-    with storage_errors(models_dir()):
-        directory = incoming(models_dir())
-        try:
-            sweep_incoming(models_dir())
-            yield directory
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
+    with storage_errors(models_dir()), publish_directory(models_dir()) as directory:
+        yield directory
 
 
 def _install(
@@ -370,8 +365,7 @@ def _install(
         sync(directory)
         final = directory_of((record.name, version))
         final.parent.mkdir(exist_ok=True)
-        directory.replace(final)
-        sync(final.parent)
+        put_in_place(directory, final)
         sync(models_dir())
         if make_default:
             _point((record.name, version))
@@ -407,14 +401,6 @@ def _listed(key: Key, *, is_default: bool) -> ListedModel | None:
     with suppress(OSError):  # a file went away, or may not be looked at
         size = directory_size(path)
     return ListedModel(*key, path, size, is_default, record, error)
-
-
-def _bury(path: Path) -> None:
-    """Take a directory out of sight in one step, then delete it."""
-    grave = incoming(models_dir())
-    path.replace(grave / path.name)
-    sync(path.parent)
-    shutil.rmtree(grave, ignore_errors=True)  # what is left is swept later
 
 
 # The default ----------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from diffrec_cli.errors import CorruptError
-from diffrec_cli.files import storage_errors, sync, system_error
+from diffrec_cli.files import atomic_path, storage_errors, system_error
 
 _FILE = "checkpoint.safetensors"
 
@@ -81,16 +81,11 @@ def save_tensors(
     from safetensors.torch import save_file
 
     on_host = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    temporary = path.with_name(f"{path.name}.new")
-    with storage_errors(path.parent):
+    with storage_errors(path.parent), atomic_path(path, synced=synced) as temporary:
         try:
             save_file(on_host, temporary, metadata={"state": json.dumps(state)})
-            if synced:
-                sync(temporary)
         except SafetensorError as error:
-            temporary.unlink(missing_ok=True)
             raise system_error(error) from error
-        temporary.replace(path)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

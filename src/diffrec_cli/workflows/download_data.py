@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from diffrec_cli.data.sources.public import SOURCES, Downloaded, Source
+from diffrec_cli.data.sources.public import PUBLIC_LOGS, Downloaded, PublicLog
 from diffrec_cli.data.sources.public import download as fetch
 from diffrec_cli.errors import UsageError
 from diffrec_cli.workflows.progress import Listener, Note, Step, silent
 
 
 def download(
-    data: str | Source,
+    data: str | PublicLog,
     directory: str | Path = ".",
     *,
     overwrite: bool = False,
@@ -22,7 +22,7 @@ def download(
     Parameters
     ----------
     data
-        ``ml-100k`` or ``ml-1m`` (MovieLens, from GroupLens), or another source.
+        ``ml-100k`` or ``ml-1m`` (MovieLens, from GroupLens), or an archive of your own.
     directory
         Where the files go; it is made if needed.
     overwrite
@@ -37,9 +37,11 @@ def download(
     DownloadError, DataError, StorageError
         As there.
     """
-    if isinstance(data, str) and data not in SOURCES:
-        raise UsageError(f"no data set {data!r} to download", f"name one of {', '.join(SOURCES)}")
-    source = SOURCES[data] if isinstance(data, str) else data
+    if isinstance(data, str) and data not in PUBLIC_LOGS:
+        raise UsageError(
+            f"no data set {data!r} to download", f"name one of {', '.join(PUBLIC_LOGS)}"
+        )
+    source = PUBLIC_LOGS[data] if isinstance(data, str) else data
     files = fetch(
         source,
         directory,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.sequences import Rows, input_rows
 from diffrec_cli.data.tables import write_stream
 from diffrec_cli.errors import UsageError
-from diffrec_cli.files import dump_json, incoming, storage_errors, sync_tree
+from diffrec_cli.files import dump_json, publish_directory, put_in_place, storage_errors, sync_tree
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
 from diffrec_cli.models.output import Output
 from diffrec_cli.models.scorer import LinearScorer, Scorer
@@ -203,8 +202,7 @@ def export_vectors(
                 f"{artifact.record.reference}: scores of {config.variant} are no inner products",
                 "export a model such as base, l, t, lt, multivae, mf or lightgcn",
             )
-        directory = incoming(out.absolute().parent)
-        try:
+        with publish_directory(out.absolute().parent) as directory:
             size = _write_items(directory, scorer.output, dataset)
             if users:
                 _write_users(directory, scorer, dataset, config, size, listener)
@@ -214,9 +212,7 @@ def export_vectors(
             head = {"schema_version": 1, "metric": "inner product"}
             (directory / "vectors.json").write_bytes(dump_json({**head, **written.to_dict()}))
             sync_tree(directory)
-            directory.replace(out)
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
+            put_in_place(directory, out)
     return written
 
 

@@ -11,7 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.reading.histories import one_history, read_histories, read_ids, stream_ids
+from diffrec_cli.data.reading.log import read_logs
 from diffrec_cli.errors import DataError
 
 
@@ -62,6 +64,26 @@ def test_a_log_has_a_header_or_as_many_fields_on_every_line(put, text):
     assert bool(histories.notes) is not has_header
 
 
+@pytest.mark.parametrize("sep", ["\t", "::", ";", "|", ",", " "])
+@pytest.mark.parametrize("header", [True, False])
+def test_logs_histories_and_events_are_separated_alike(put, sep, header):
+    rows = [["1", "5", "4", "20"], ["1", "3", "5", "30"], ["2", "1", "4", "10"]]
+    lines = [["user", "item", "rating", "time"], *rows] if header else rows
+    path = put("\n".join(sep.join(line) for line in lines))
+    log = read_logs([path], ReadOptions())
+    expected = [(user, item) for user, item, _, _ in rows]
+    items = log.item_ids.at(log.item)
+    assert list(zip(log.user_ids.at(log.user), items, strict=True)) == expected
+    for of_users in (False, True):
+        assert found(read_histories(path, of_users=of_users)) == expected
+
+
+def test_words_in_front_of_numbers_are_a_log_only_where_one_item_a_line_is_not(put):
+    path = put("Toy Story 3\nToy Story 2\n")
+    assert found(read_histories(path)) == alone("Toy Story 3", "Toy Story 2")
+    assert found(read_histories(path, of_users=True)) == [("Toy", "Story")] * 2
+
+
 def test_the_third_column_of_three_without_header_is_told_to_be_the_time(put):
     (note,) = read_histories(put("ann,3,9\nann,5,2\n")).notes
     assert "time (column 3)" in note
@@ -73,6 +95,7 @@ def test_the_third_column_of_three_without_header_is_told_to_be_the_time(put):
         ("a\nb\na\n", ["a", "b", "a"]),
         ("Toy Story, The\nHeat\n", ["Toy Story, The", "Heat"]),
         ("Heat\nToy Story, The\n", ["Heat", "Toy Story, The"]),
+        ("Toy Story\nStar Wars\n", ["Toy Story", "Star Wars"]),
         ("One, Two\nOne, Two, Three\n", ["One, Two", "One, Two, Three"]),
         ('"a, b"\nc,d\n', ['"a, b"', "c,d"]),
         ("\ufeffa\r\n\r\nb\r\r\nc\r", ["a", "b\r", "c"]),

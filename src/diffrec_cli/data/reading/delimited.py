@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.reading import columns as roles
 from diffrec_cli.data.reading.columns import Columns
 from diffrec_cli.data.reading.diagnosis import Layout, diagnose, time_complaint
-from diffrec_cli.data.reading.input_file import MAX_RECORD, UNIT_SEPARATOR, Record, Source, records
+from diffrec_cli.data.reading.input_file import (
+    MAX_RECORD,
+    UNIT_SEPARATOR,
+    InputFile,
+    Record,
+    records,
+)
+from diffrec_cli.data.reading.items import arrange, item_columns, item_places
 from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog, may_be_empty
+from diffrec_cli.data.reading.separators import find_separators
 from diffrec_cli.data.reading.times import (
     AmbiguousTimesError,
     Times,
@@ -25,53 +33,73 @@ from diffrec_cli.data.reading.times import (
 )
 from diffrec_cli.errors import DataError, UsageError
 
-#: Separators that are looked for, the least likely to stand inside a field first.
-_SEPARATORS = ("\t", "::", UNIT_SEPARATOR, ";", "|", ",")
-_LOOK_AT = 100_000  # characters of the first line, below the limit of the csv module
 
-
-def read_text_log(source: Source, options: ReadOptions) -> RawLog:
+def read_text_log(file: InputFile, options: ReadOptions) -> RawLog:
     """Read a delimited log; options win over what is found out."""
-    layout, sample, notes = _log_layout(source, options)
+    layout, sample, notes = _log_layout(file, options)
     columns = layout.columns
     types = {columns.user: ID_TYPE, columns.item: ID_TYPE}
     if columns.rating is not None:
         types[columns.rating] = pa.float32()
     if columns.time is not None:
         types[columns.time] = _time_type(sample.fields[columns.time], options)
-    table = _read_delimited_log(source, layout, types)
+    table = _read_delimited_log(file, layout, types)
     # One copy at a time: a column's Arrow memory is free once its array is made.
     taken = {place: table[_name(place)] for place in types}
     del table
     rating = None if columns.rating is None else np.asarray(taken.pop(columns.rating))
     times = None
     if columns.time is not None:
-        times = _text_times(source, layout, taken.pop(columns.time), options)
+        times = _text_times(file, layout, taken.pop(columns.time), options)
     user, item = taken[columns.user], taken[columns.item]
-    piece = RawLog(source.label, user, item, rating, times, notes)
+    piece = RawLog(file.label, user, item, rating, times, notes)
     if not _plausible(piece):
-        diagnose(source, layout)
-        raise DataError(f"{source.label}: empty ids, or ratings below 0", "correct the file")
+        diagnose(file, layout)
+        raise DataError(f"{file.label}: empty ids, or ratings below 0", "correct the file")
     return piece
 
 
-def _log_layout(source: Source, options: ReadOptions) -> tuple[Layout, Record, tuple[str, ...]]:
+def read_text_items(file: InputFile, options: ReadOptions) -> pa.Table:
+    """Read an item table from delimited text, with or without a header."""
+    first = _first_record(file, ReadOptions(item_col="id", sep=options.sep))
+    fields = first.record.fields
+    header = options.header
+    if header is None:
+        headerless = first.sep == "::" or roles.is_number(fields[0])
+        header = bool(item_columns(fields, options)) or not headerless
+    quoted = _is_quoted(first.sep, fields)
+    places = item_places(fields, header, options, file.label)
+    made_up = (f"column{place}" for place in range(1, len(fields) + 1))
+    names = tuple(map(roles.base_name, fields) if header else made_up)
+    skip = first.record.last_line if header else 0
+    layout = Layout(first.sep, quoted, len(fields), skip, Columns(names, places[0], places[0]))
+    _first_row(file, layout)
+    try:
+        table = _read_delimited(file, layout, dict.fromkeys(range(len(fields)), pa.string()))
+    except pa.ArrowInvalid as error:
+        _explain(file, layout, error)
+    if pc.any(pc.equal(table.column(places[0]), "")).as_py():
+        diagnose(file, layout)
+    return arrange(table.columns, names, places)
+
+
+def _log_layout(file: InputFile, options: ReadOptions) -> tuple[Layout, Record, tuple[str, ...]]:
     """Find out how a log file is laid out; also return its first row of data."""
-    first = first_record(source, options)
+    first = _first_record(file, options)
     sep, fields = first.sep, first.record.fields
     header = options.header
     if header is None:
         header = roles.is_header(fields, options) or not roles.is_record(fields)
-    quoted = is_quoted(sep, fields)
+    quoted = _is_quoted(sep, fields)
     notes: tuple[str, ...] = ()
     if header:
-        columns = roles.named_columns(fields, options, source.label)
+        columns = roles.named_columns(fields, options, file.label)
     else:
-        columns = roles.numbered_columns(len(fields), options, source.label)
-        notes = (_no_header_note(source, columns),)
+        columns = roles.numbered_columns(len(fields), options, file.label)
+        notes = (_no_header_note(file, columns),)
     skip = first.record.last_line if header else 0
     layout = Layout(sep, quoted, len(fields), skip, columns)
-    return layout, first_row(source, layout), notes
+    return layout, _first_row(file, layout), notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +110,20 @@ class First:
     record: Record
 
 
-def first_record(source: Source, options: ReadOptions) -> First:
+def _first_record(file: InputFile, options: ReadOptions) -> First:
     """Return the first record that is not blank and the separator that splits it."""
-    source.refuse_binary()
+    file.refuse_binary()
     try:
-        with source.text() as text:
+        with file.text() as text:
             line = next((text_line for text_line in _start_of_lines(text) if text_line), "")
-        sep = _separator(line, options, source)
-        record = next(records(source, sep, quoted=len(sep) == 1), None)
+        sep = _separator(line, options, file)
+        record = next(records(file, sep, quoted=len(sep) == 1), None)
     except UnicodeError as error:
         raise DataError(
-            f"{source.label}: not {source.encoding} text ({error})", "give its --encoding"
+            f"{file.label}: not {file.encoding} text ({error})", "give its --encoding"
         ) from error
     if record is None:
-        raise DataError(f"{source.label}: the file is empty", "give a file with data")
+        raise DataError(f"{file.label}: the file is empty", "give a file with data")
     return First(sep, record)
 
 
@@ -104,32 +132,15 @@ def _start_of_lines(text: Any) -> Iterator[str]:
         yield line.strip("\r\n")
 
 
-def _separator(line: str, options: ReadOptions, source: Source) -> str:
+def _separator(line: str, options: ReadOptions, file: InputFile) -> str:
     if options.sep is not None:
         return _given_separator(options.sep)
-    line = line[:_LOOK_AT]
-    found = {
-        sep: next(csv.reader([line], delimiter=sep), [])
-        for sep in _SEPARATORS
-        if len(sep) == 1 and sep in line
-    }
-    if "::" in line:
-        found["::"] = line.split("::")
-    # Names that are recognised say more than any count of characters.
-    for sep in _SEPARATORS:
-        if sep in found and roles.is_header(found[sep], options):
-            return sep
-    for sep in ("\t", "::", UNIT_SEPARATOR):
-        if len(found.get(sep, ())) > 1:
-            return sep
-    most = max((",", ";", "|"), key=lambda sep: len(found.get(sep, ())))
-    if len(found.get(most, ())) > 1 or not line:
-        return most
-    words = line.split(" ")
-    if roles.is_record(words) or roles.is_header(words, options):
-        return " "
+    if not line:
+        return ","
+    if found := find_separators(line, options):
+        return found[0]
     raise DataError(
-        f"{source.label}:1: no separator found in {line[:60]!r}",
+        f"{file.label}:1: no separator found in {line[:60]!r}",
         "give --sep; every line needs at least a user and an item",
     )
 
@@ -143,28 +154,28 @@ def _given_separator(text: str) -> str:
     return sep
 
 
-def is_quoted(sep: str, fields: Sequence[str]) -> bool:
+def _is_quoted(sep: str, fields: Sequence[str]) -> bool:
     """Tell whether quotes mean anything; not in RecBole's files nor with long separators."""
     return len(sep.encode()) == 1 and not roles.is_recbole(fields)
 
 
-def _no_header_note(source: Source, columns: Columns) -> str:
+def _no_header_note(file: InputFile, columns: Columns) -> str:
     taken = [
         f"{role} (column {place + 1})"
         for role in roles.ROLES
         if (place := columns.position(role)) is not None
     ]
-    return f"{source.label}: no header; columns taken as {', '.join(taken)}"
+    return f"{file.label}: no header; columns taken as {', '.join(taken)}"
 
 
-def first_row(source: Source, layout: Layout) -> Record:
+def _first_row(file: InputFile, layout: Layout) -> Record:
     """Return the first row of data; raise a DataError if there is none."""
-    for record in records(source, layout.sep, quoted=layout.quoted):
+    for record in records(file, layout.sep, quoted=layout.quoted):
         if record.first_line > layout.skip:
             if len(record.fields) != layout.fields:
-                diagnose(source, layout)
+                diagnose(file, layout)
             return record
-    raise DataError(f"{source.label}: a header but no rows", "give a file with data")
+    raise DataError(f"{file.label}: a header but no rows", "give a file with data")
 
 
 def _time_type(sample: str, options: ReadOptions) -> pa.DataType:
@@ -174,24 +185,24 @@ def _time_type(sample: str, options: ReadOptions) -> pa.DataType:
     return pa.int64() if sample.strip().lstrip("-").isdecimal() else pa.float64()
 
 
-def _read_delimited_log(source: Source, layout: Layout, types: dict[int, pa.DataType]) -> pa.Table:
+def _read_delimited_log(file: InputFile, layout: Layout, types: dict[int, pa.DataType]) -> pa.Table:
     time = layout.columns.time
     try:
-        return read_delimited(source, layout, types)
+        return _read_delimited(file, layout, types)
     except pa.ArrowInvalid as error:
         if time is None or pa.types.is_string(types[time]):
-            explain(source, layout, error)
+            _explain(file, layout, error)
     # Perhaps the first timestamp was not like the others: once more, as text.
     try:
-        return read_delimited(source, layout, {**types, time: pa.string()})
+        return _read_delimited(file, layout, {**types, time: pa.string()})
     except pa.ArrowInvalid as error:
-        explain(source, layout, error)
+        _explain(file, layout, error)
 
 
-def read_delimited(source: Source, layout: Layout, types: dict[int, pa.DataType]) -> pa.Table:
+def _read_delimited(file: InputFile, layout: Layout, types: dict[int, pa.DataType]) -> pa.Table:
     """Read the columns in `types` with Arrow, all cores at work."""
     one_byte = layout.sep if len(layout.sep.encode()) == 1 else UNIT_SEPARATOR
-    filtered = source.for_arrow(layout.sep)
+    filtered = file.for_arrow(layout.sep)
     with pa.PythonFile(filtered, mode="r") as stream:
         table = pa_csv.read_csv(
             stream,
@@ -214,7 +225,7 @@ def read_delimited(source: Source, layout: Layout, types: dict[int, pa.DataType]
             ),
         )
     if layout.quoted and filtered.quotes % 2:
-        diagnose(source, layout)  # raises if a quote is left open; inches (5") are fine
+        diagnose(file, layout)  # raises if a quote is left open; inches (5") are fine
     return table
 
 
@@ -224,22 +235,22 @@ def _name(place: int) -> str:
 
 
 def _text_times(
-    source: Source, layout: Layout, column: pa.ChunkedArray, options: ReadOptions
+    file: InputFile, layout: Layout, column: pa.ChunkedArray, options: ReadOptions
 ) -> Times:
     try:
         return parse_times(column, options.time_format)
     except AmbiguousTimesError as error:
         name = layout.columns.names[cast(int, layout.columns.time)]
-        raise DataError(f"{source.label}: column {name!r}: {error.what}", error.fix) from error
+        raise DataError(f"{file.label}: column {name!r}: {error.what}", error.fix) from error
     except UnreadableTimeError as error:
-        diagnose(source, layout, bad_time=error.value)
+        diagnose(file, layout, bad_time=error.value)
         # The value was read as a number (inf, nan): how it is written, only text tells.
         place = cast(int, layout.columns.time)
-        as_text = read_delimited(source, layout, {place: pa.string()})
+        as_text = _read_delimited(file, layout, {place: pa.string()})
         written = as_text[0][error.row].as_py()
-        diagnose(source, layout, bad_time=written)
+        diagnose(file, layout, bad_time=written)
         what, fix = time_complaint(written)
-        raise DataError(f"{source.label}: {what}", fix) from error
+        raise DataError(f"{file.label}: {what}", fix) from error
 
 
 def _plausible(piece: RawLog) -> bool:
@@ -250,10 +261,10 @@ def _plausible(piece: RawLog) -> bool:
     return rating is None or bool(np.isfinite(rating).all() and (rating >= 0).all())
 
 
-def explain(source: Source, layout: Layout, error: Exception) -> NoReturn:
+def _explain(file: InputFile, layout: Layout, error: Exception) -> NoReturn:
     """Raise for what Arrow refused, with the line if the slow reading finds it."""
-    diagnose(source, layout)
+    diagnose(file, layout)
     raise DataError(
-        f"{source.label}: not readable as delimited text ({error})",
+        f"{file.label}: not readable as delimited text ({error})",
         "check --sep, --encoding and the quotes",
     ) from error

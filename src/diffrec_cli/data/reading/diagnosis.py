@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffrec_cli.data.reading.columns import Columns, is_number
-from diffrec_cli.data.reading.input_file import Record, Source, records
+from diffrec_cli.data.reading.input_file import InputFile, Record, records
 from diffrec_cli.errors import DataError
 
 
@@ -37,24 +37,24 @@ class Layout:
     columns: Columns
 
 
-def diagnose(source: Source, layout: Layout, bad_time: str | None = None) -> None:
+def diagnose(file: InputFile, layout: Layout, bad_time: str | None = None) -> None:
     """Raise a DataError for the first faulty line, if there is one.
 
     Parameters
     ----------
-    source, layout
+    file, layout
         The file and what is known of it.
     bad_time
         The first timestamp that could not be read; ``None`` if times are not at fault.
     """
     checks = _checks(layout.columns, bad_time)
     try:
-        for record in records(source, layout.sep, quoted=layout.quoted):
+        for record in records(file, layout.sep, quoted=layout.quoted):
             if record.first_line > layout.skip:
-                _check_record(source, layout, record, checks)
+                _check_record(file, layout, record, checks)
     except UnicodeError as error:
         raise DataError(
-            f"{source.label}: not {source.encoding} text ({error})", _ENCODING_FIX
+            f"{file.label}: not {file.encoding} text ({error})", _ENCODING_FIX
         ) from error
 
 
@@ -72,11 +72,11 @@ def _checks(columns: Columns, bad_time: str | None) -> list[tuple[int, Check]]:
 
 
 def _check_record(
-    source: Source, layout: Layout, record: Record, checks: list[tuple[int, Check]]
+    file: InputFile, layout: Layout, record: Record, checks: list[tuple[int, Check]]
 ) -> None:
-    where = f"{source.label}:{record.first_line}"
+    where = f"{file.label}:{record.first_line}"
     if any("\udc80" <= c <= "\udcff" for field in record.fields for c in field):
-        raise DataError(f"{where}: bytes that are not {source.encoding} text", _ENCODING_FIX)
+        raise DataError(f"{where}: bytes that are not {file.encoding} text", _ENCODING_FIX)
     if len(record.fields) != layout.fields:
         raise DataError(
             f"{where}: expected {layout.fields} fields, got {len(record.fields)}",

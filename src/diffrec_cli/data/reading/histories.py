@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -16,12 +15,11 @@ from numpy.typing import NDArray
 
 from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.idmap import IdMap
-from diffrec_cli.data.reading.columns import is_header
-from diffrec_cli.data.reading.input_file import Source, damage, open_source
+from diffrec_cli.data.reading.columns import is_header, is_number
+from diffrec_cli.data.reading.input_file import InputFile, damage, open_input
+from diffrec_cli.data.reading.separators import find_separators, split_line
 from diffrec_cli.errors import DataError
 
-#: The least likely to stand inside an id first.
-_SEPARATORS = ("\t", "::", ";", "|", ",")
 _READ = 2**16  # bytes asked for at a time
 
 
@@ -113,8 +111,9 @@ def read_histories(
     """Return histories from a log of ``user,item[,time]``, or from one item a line.
 
     A file is a log if its first line names a user and an item column, or if every line
-    has the same number of fields, two or more. Of a log without a header the third
-    column of three is the time; of four, the rating comes before it.
+    has the same number of fields, two or more (separated by spaces: all of them numbers, or
+    `of_users`). Of a log without a header the third column of three is the time; of four,
+    the rating comes before it.
 
     Parameters
     ----------
@@ -134,18 +133,21 @@ def read_histories(
     DataError
         The file cannot be read as either.
     """
-    with open_source(path, stdin=sys.stdin.buffer) as source, damage(source):
-        if of_users and not source.is_parquet and not _has_rows(source):
+    from diffrec_cli.data.reading.formats import TEXT, format_of
+
+    with open_input(path, stdin=sys.stdin.buffer) as file, damage(file):
+        text = format_of(file) is TEXT
+        if of_users and text and not _has_rows(file):
             return Histories([], np.zeros(0, np.int64), np.zeros(0, np.int32), IdMap([]))
-        options = ReadOptions() if source.is_parquet else _log_options(source)
+        options = _log_options(file, of_users) if text else ReadOptions()
         if options is not None:
-            return _from_log(source, options, min_rating)
+            return _from_log(file, options, min_rating)
         if of_users:
-            raise DataError(f"{source.label}: no users", "give user,item[,time] lines")
-        with source.stream() as stream:
-            items = _lines(stream.read(), source.label)
+            raise DataError(f"{file.label}: no users", "give user,item[,time] lines")
+        with file.stream() as stream:
+            items = _lines(stream.read(), file.label)
     if not items:
-        raise DataError(f"{source.label}: no items", "give one item a line, or user,item[,time]")
+        raise DataError(f"{file.label}: no items", "give one item a line, or user,item[,time]")
     return one_history("history", items)
 
 
@@ -169,17 +171,17 @@ def printable(ids: Iterable[str]) -> list[str]:
     return [text.decode("utf-8", "backslashreplace") for text in encoded]
 
 
-def _from_log(source: Source, options: ReadOptions, min_rating: float | None) -> Histories:
-    from diffrec_cli.data.reading.log import read_source
+def _from_log(file: InputFile, options: ReadOptions, min_rating: float | None) -> Histories:
+    from diffrec_cli.data.reading.log import read_input
 
-    log = read_source(source, options)
+    log = read_input(file, options)
     by_user = (log.user,) if log.time is None else (log.time, log.user)
     order = np.lexsort(by_user)
     notes = log.notes
     if min_rating is not None and log.rating is not None:
         liked = log.rating[order] >= min_rating
         if not liked.all():
-            low = f"{source.label}: {int((~liked).sum()):,} rows of ratings below {min_rating:g}"
+            low = f"{file.label}: {int((~liked).sum()):,} rows of ratings below {min_rating:g}"
             notes = (*notes, f"{low} left out")
         order = order[liked]
     return Histories(
@@ -191,52 +193,48 @@ def _from_log(source: Source, options: ReadOptions, min_rating: float | None) ->
     )
 
 
-def _log_options(source: Source) -> ReadOptions | None:
+def _log_options(file: InputFile, of_users: bool) -> ReadOptions | None:
     """Return how to read a text file as a log; None if it has one item a line."""
-    source.refuse_binary()
-    with source.stream() as stream:
-        start = next((line for line in stream if line.strip(b"\r\n")), b"")
-    first = start.removeprefix(b"\xef\xbb\xbf")
-    found = {sep: fields for sep in _SEPARATORS if len(fields := _fields(first, sep)) > 1}
-    if any(is_header(fields, ReadOptions()) for fields in found.values()):
-        return ReadOptions()
-    for sep, fields in found.items():
-        if _every_line_has(source, sep, len(fields)):
+    first = next(_text_lines(file), "")
+    separators = find_separators(first, ReadOptions())
+    if _is_header(first):
+        return ReadOptions(sep=separators[0])
+    for sep in separators:
+        fields = split_line(first, sep)
+        title = sep == " " and not of_users and not all(map(is_number, fields))
+        if not title and _every_line_has(file, sep, len(fields)):
             times = {"user_col": "1", "item_col": "2", "time_col": "3"} if len(fields) == 3 else {}
             return ReadOptions(header=False, sep=sep, **times)
     return None
 
 
-def _has_rows(source: Source) -> bool:
+def _has_rows(file: InputFile) -> bool:
     """Return whether there is anything in a text file besides a header."""
-    source.refuse_binary()
-    with source.stream() as stream:
-        lines = (line for line in stream if line.strip(b"\r\n\xef\xbb\xbf"))
-        first = next(lines, b"").removeprefix(b"\xef\xbb\xbf")
-        found = (_fields(first, sep) for sep in _SEPARATORS)
-        is_head = any(is_header(fields, ReadOptions()) for fields in found if len(fields) > 1)
-        return next(lines, None) is not None if is_head else bool(first)
+    lines = _text_lines(file)
+    first = next(lines, "")
+    return next(lines, None) is not None if _is_header(first) else bool(first)
 
 
-def _every_line_has(source: Source, sep: str, fields: int) -> bool:
-    separator = sep.encode()
-    with source.stream() as stream:
-        return all(
-            (line.count(separator) + 1 if b'"' not in line else len(_fields(line, sep))) == fields
-            for line in stream
-            if line.strip(b"\r\n")
-        )
+def _is_header(line: str) -> bool:
+    separators = find_separators(line, ReadOptions())
+    return bool(separators) and is_header(split_line(line, separators[0]), ReadOptions())
 
 
-def _fields(line: bytes, sep: str) -> list[str]:
-    """Split a line as the reader of logs does: quotes hold a field together."""
-    text = line.decode("utf-8", "surrogateescape").rstrip("\r\n")
-    if len(sep) > 1:
-        return text.split(sep)
-    try:
-        return next(csv.reader([text], delimiter=sep), [])
-    except csv.Error:  # too long for a field, or a carriage return inside: no line of a log
-        return []
+def _every_line_has(file: InputFile, sep: str, fields: int) -> bool:
+    return all(
+        (line.count(sep) + 1 if '"' not in line else len(split_line(line, sep))) == fields
+        for line in _text_lines(file)
+    )
+
+
+def _text_lines(file: InputFile) -> Iterator[str]:
+    r"""Yield the lines that are not empty; only ``\n`` or ``\r\n`` ends one."""
+    file.refuse_binary()
+    with file.stream() as stream:
+        for number, line in enumerate(stream):
+            text = line.decode("utf-8-sig" if number == 0 else "utf-8", "surrogateescape")
+            if text := text.rstrip("\r\n"):
+                yield text
 
 
 def _lines(content: bytes, label: str, before: int = 0) -> list[str]:

@@ -1,6 +1,6 @@
 """Bytes and text of an input file, whatever it is packed in: plain, gzip, stdin, any encoding.
 
-The fast path asks for :meth:`Source.for_arrow`; the slow one, which reads the
+The fast path asks for :meth:`InputFile.for_arrow`; the slow one, which reads the
 first lines and finds the line of an error, for :func:`records`.
 """
 
@@ -27,7 +27,6 @@ MAX_RECORD = 2 << 20
 UNIT_SEPARATOR = "\x1f"
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_PARQUET_MAGIC = b"PAR1"
 _LOOK_AT = 64 << 10  # bytes at the beginning that tell text from other things
 _WIDE_BOMS = {  # the longer first: UTF-32's begins with UTF-16's
     codecs.BOM_UTF32_LE: "utf-32",
@@ -38,7 +37,7 @@ _WIDE_BOMS = {  # the longer first: UTF-32's begins with UTF-16's
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class InputFile:
     """An input that can be read as often as needed.
 
     Parameters
@@ -56,18 +55,14 @@ class Source:
     encoding: str = "utf-8"
 
     @property
-    def is_parquet(self) -> bool:
-        """Whether the file begins as Parquet does."""
-        return self._magic(4) == _PARQUET_MAGIC
-
-    @property
     def is_gzip(self) -> bool:
         """Whether the file begins as gzip does."""
-        return self._magic(2) == _GZIP_MAGIC
+        return self.begins_with(_GZIP_MAGIC)
 
-    def _magic(self, size: int) -> bytes:
+    def begins_with(self, magic: bytes) -> bool:
+        """Tell whether these are the file's first bytes, as it is packed."""
         with self.path.open("rb") as stream:
-            return stream.read(size)
+            return stream.read(len(magic)) == magic
 
     def _bytes(self) -> pa.NativeFile:
         stream = pa.OSFile(str(self.path))
@@ -112,9 +107,9 @@ class Source:
 
 
 @contextmanager
-def open_source(
+def open_input(
     path: str | Path, encoding: str = "utf-8", stdin: BinaryIO | None = None
-) -> Iterator[Source]:
+) -> Iterator[InputFile]:
     """Make an input readable more than once; stdin and pipes are copied to a temporary file.
 
     Raises
@@ -129,15 +124,15 @@ def open_source(
         if stdin is None:
             raise UsageError("'-' was given but there is no stdin to read", "give a file")
         with _spooled(stdin) as copy:
-            yield Source("<stdin>", copy, encoding)
+            yield InputFile("<stdin>", copy, encoding)
         return
     path = Path(path)
     _check_file(path)
     if path.is_file():
-        yield Source(str(path), path, encoding)
+        yield InputFile(str(path), path, encoding)
         return
     with path.open("rb") as pipe, _spooled(pipe) as copy:
-        yield Source(str(path), copy, encoding)
+        yield InputFile(str(path), copy, encoding)
 
 
 @contextmanager
@@ -184,18 +179,18 @@ def _is_utf8(encoding: str) -> bool:
 
 
 @contextmanager
-def damage(source: Source) -> Iterator[None]:
+def damage(file: InputFile) -> Iterator[None]:
     """Turn a truncated or unreadable file into a DataError that names it."""
     try:
         yield
     except UnicodeError as error:
         raise DataError(
-            f"{source.label}: not {source.encoding} text ({error})",
+            f"{file.label}: not {file.encoding} text ({error})",
             "say --encoding latin-1 (or cp1252, utf-16, ...), or convert the file to UTF-8",
         ) from error
     except (OSError, pa.ArrowException) as error:
         raise DataError(
-            f"{source.label}: the file is damaged or truncated ({error})",
+            f"{file.label}: the file is damaged or truncated ({error})",
             "copy or download it again",
         ) from error
 
@@ -258,12 +253,12 @@ class Record:
     fields: list[str]
 
 
-def records(source: Source, sep: str, *, quoted: bool) -> Iterator[Record]:
+def records(file: InputFile, sep: str, *, quoted: bool) -> Iterator[Record]:
     """Read a text file slowly: every record that is not blank, with its line number.
 
     Parameters
     ----------
-    source
+    file
         The file.
     sep
         Separator of any length.
@@ -275,12 +270,12 @@ def records(source: Source, sep: str, *, quoted: bool) -> Iterator[Record]:
     DataError
         A record is too long, or a quote is never closed.
     """
-    with source.text() as text:
-        lines = _Lines(text, source.label)
+    with file.text() as text:
+        lines = _Lines(text, file.label)
         for fields in _split_lines(lines, sep, quoted):
             if lines.first < lines.last and lines.at_end and lines.text.count('"') % 2:
                 raise DataError(
-                    f"{source.label}:{lines.first}: a quote that opens here is never closed",
+                    f"{file.label}:{lines.first}: a quote that opens here is never closed",
                     "close it, or double a quote that belongs to the text",
                 )
             if lines.text.strip("\r\n"):

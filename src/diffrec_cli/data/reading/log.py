@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.reading.authors import is_authors_directory, read_authors_lists
-from diffrec_cli.data.reading.delimited import read_text_log
-from diffrec_cli.data.reading.input_file import Source, damage, open_source
-from diffrec_cli.data.reading.items import read_item_table
-from diffrec_cli.data.reading.parquet import read_parquet_log
+from diffrec_cli.data.reading.formats import format_of
+from diffrec_cli.data.reading.input_file import InputFile, damage, open_input
+from diffrec_cli.data.reading.items import first_of_each_id
 from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog
 from diffrec_cli.errors import DataError, UsageError
 
@@ -31,9 +30,9 @@ __all__ = [
     "Log",
     "is_authors_directory",
     "read_authors_lists",
+    "read_input",
     "read_item_table",
     "read_logs",
-    "read_source",
 ]
 
 
@@ -96,22 +95,50 @@ def read_logs(
         raise UsageError("no input file", "give one or more log files, or - for stdin")
     pieces = []
     for path in paths:
-        with open_source(path, options.encoding, stdin) as source:
-            pieces.append(_read(source, options))
+        with open_input(path, options.encoding, stdin) as file:
+            pieces.append(_read(file, options))
     log = _join(pieces)
     pieces.clear()
     pa.default_memory_pool().release_unused()  # so that the split can have it
     return log
 
 
-def read_source(source: Source, options: ReadOptions) -> Log:
+def read_item_table(path: str | Path, options: ReadOptions | None = None) -> pa.Table:
+    """Read what is known of the items: titles and anything else.
+
+    Parameters
+    ----------
+    path
+        Delimited text, gzip or Parquet, with a column of item ids. In text without a
+        header (the first field of the first line is a number, or the separator is
+        ``::``) the first column is the id and the second the title.
+    options
+        Separator, encoding, header, and `item_col` if the table has that column.
+
+    Returns
+    -------
+    Table of strings: ``id`` (distinct; the first row of an id counts), ``title`` if one
+    is recognised, then all other columns under their own names.
+
+    Raises
+    ------
+    DataError
+        As :func:`read_logs`.
+    """
+    options = options or ReadOptions()
+    with open_input(path, options.encoding) as file, damage(file):
+        table = format_of(file).read_items(file, options)
+    return first_of_each_id(table)
+
+
+def read_input(file: InputFile, options: ReadOptions) -> Log:
     """Read one file that is open already, as :func:`read_logs` does."""
-    return _join([_read(source, options)])
+    return _join([_read(file, options)])
 
 
-def _read(source: Source, options: ReadOptions) -> RawLog:
-    with damage(source):
-        return (read_parquet_log if source.is_parquet else read_text_log)(source, options)
+def _read(file: InputFile, options: ReadOptions) -> RawLog:
+    with damage(file):
+        return format_of(file).read_log(file, options)
 
 
 def _join(pieces: Sequence[RawLog]) -> Log:

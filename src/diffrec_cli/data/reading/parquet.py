@@ -1,6 +1,8 @@
-"""Parquet logs: columns that have types already; faults are named by row."""
+"""Parquet: columns that have types already; faults are named by row."""
 
 from __future__ import annotations
+
+import json
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +14,8 @@ from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.reading import columns as roles
 from diffrec_cli.data.reading.columns import Columns
 from diffrec_cli.data.reading.diagnosis import time_complaint
-from diffrec_cli.data.reading.input_file import Source
+from diffrec_cli.data.reading.input_file import InputFile
+from diffrec_cli.data.reading.items import arrange, item_places
 from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog, may_be_empty
 from diffrec_cli.data.reading.times import (
     AmbiguousTimesError,
@@ -23,41 +26,65 @@ from diffrec_cli.data.reading.times import (
 from diffrec_cli.errors import DataError
 
 
-def read_parquet_log(source: Source, options: ReadOptions) -> RawLog:
+def is_parquet(file: InputFile) -> bool:
+    """Tell whether a file begins as Parquet does."""
+    return file.begins_with(b"PAR1")
+
+
+def read_parquet_log(file: InputFile, options: ReadOptions) -> RawLog:
     """Read a log in Parquet; ids may be text or whole numbers."""
-    names = pq.read_schema(source.path).names
-    columns = roles.named_columns(names, options, source.label)
+    names = pq.read_schema(file.path).names
+    columns = roles.named_columns(names, options, file.label)
     wanted = [columns.position(role) for role in roles.ROLES]
     table = pq.read_table(
-        source.path,
+        file.path,
         columns=[names[p] for p in wanted if p is not None],
         read_dictionary=[names[columns.user], names[columns.item]],
     )
     if not table.num_rows:
-        raise DataError(f"{source.label}: no rows", "give a file with data")
+        raise DataError(f"{file.label}: no rows", "give a file with data")
 
     def column(role: str) -> pa.ChunkedArray | None:
         place = columns.position(role)
         return None if place is None else table[names[place]]
 
     return RawLog(
-        label=source.label,
-        user=parquet_ids(table[names[columns.user]], names[columns.user], source),
-        item=parquet_ids(table[names[columns.item]], names[columns.item], source),
-        rating=_parquet_ratings(column("rating"), columns, source),
-        times=_parquet_times(column("time"), columns, source, options),
+        label=file.label,
+        user=_ids(table[names[columns.user]], names[columns.user], file),
+        item=_ids(table[names[columns.item]], names[columns.item], file),
+        rating=_ratings(column("rating"), columns, file),
+        times=_times(column("time"), columns, file, options),
         notes=(),
     )
 
 
-def parquet_ids(column: pa.ChunkedArray, name: str, source: Source) -> pa.ChunkedArray:
+def read_parquet_items(file: InputFile, options: ReadOptions) -> pa.Table:
+    """Read an item table in Parquet; what is no text becomes text."""
+    table = pq.read_table(file.path)
+    places = item_places(table.column_names, True, options, file.label)
+    name = table.column_names[places[0]]
+    ids = _ids(table.column(places[0]), name, file).cast(pa.string())
+    columns = [_as_strings(column) for column in table.columns]
+    columns[places[0]] = ids
+    return arrange(columns, table.column_names, places)
+
+
+def _as_strings(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    try:
+        return column.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # lists, structs
+        values = [None if v is None else json.dumps(v, default=str) for v in column.to_pylist()]
+        return pa.chunked_array([pa.array(values, pa.string())])
+
+
+def _ids(column: pa.ChunkedArray, name: str, file: InputFile) -> pa.ChunkedArray:
     """Return a column of text or whole numbers as ids, none of them empty."""
     kind = column.type
     value = kind.value_type if pa.types.is_dictionary(kind) else kind
     text = pa.types.is_string(value) or pa.types.is_large_string(value)
     if not text and not pa.types.is_integer(value):
         raise DataError(
-            f"{source.label}: column {name!r} holds {value}, not ids",
+            f"{file.label}: column {name!r} holds {value}, not ids",
             "ids must be text or whole numbers",
         )
     if not pa.types.is_dictionary(kind):
@@ -66,12 +93,12 @@ def parquet_ids(column: pa.ChunkedArray, name: str, source: Source) -> pa.Chunke
     if may_be_empty(column):
         is_empty = pc.fill_null(pc.equal(column.cast(pa.string()), ""), True)
         fix = "give every row a user and an item"
-        _refuse_row(np.asarray(is_empty), name, "an empty id", fix, source)
+        _refuse_row(np.asarray(is_empty), name, "an empty id", fix, file)
     return column
 
 
-def _parquet_ratings(
-    column: pa.ChunkedArray | None, columns: Columns, source: Source
+def _ratings(
+    column: pa.ChunkedArray | None, columns: Columns, file: InputFile
 ) -> NDArray[np.float32] | None:
     if column is None or columns.rating is None:
         return None
@@ -80,16 +107,16 @@ def _parquet_ratings(
     try:
         rating = np.asarray(column.cast(pa.float32(), safe=False))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise DataError(f"{source.label}: column {name!r}: not ratings ({error})", fix) from error
+        raise DataError(f"{file.label}: column {name!r}: not ratings ({error})", fix) from error
     bad = ~np.isfinite(rating) | (rating < 0)
     if bad.any():
         what = f"{column[int(bad.argmax())].as_py()!r} is not a rating (finite, 0 or more)"
-        _refuse_row(bad, name, what, fix, source)
+        _refuse_row(bad, name, what, fix, file)
     return rating
 
 
-def _parquet_times(
-    column: pa.ChunkedArray | None, columns: Columns, source: Source, options: ReadOptions
+def _times(
+    column: pa.ChunkedArray | None, columns: Columns, file: InputFile, options: ReadOptions
 ) -> Times | None:
     if column is None or columns.time is None:
         return None
@@ -97,18 +124,18 @@ def _parquet_times(
     try:
         return parse_times(column, options.time_format)
     except AmbiguousTimesError as error:
-        raise DataError(f"{source.label}: column {name!r}: {error.what}", error.fix) from error
+        raise DataError(f"{file.label}: column {name!r}: {error.what}", error.fix) from error
     except UnreadableTimeError as error:
         what, fix = time_complaint(error.value)
-        where = f"{source.label}: row {error.row + 1}: column {name!r}"
+        where = f"{file.label}: row {error.row + 1}: column {name!r}"
         raise DataError(f"{where}: {what}", fix) from error
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(
-            f"{source.label}: column {name!r}: no times ({error})", "give another --time-col"
+            f"{file.label}: column {name!r}: no times ({error})", "give another --time-col"
         ) from error
 
 
-def _refuse_row(bad: NDArray[np.bool_], name: str, what: str, fix: str, source: Source) -> None:
+def _refuse_row(bad: NDArray[np.bool_], name: str, what: str, fix: str, file: InputFile) -> None:
     if bad.any():
         row = int(bad.argmax()) + 1
-        raise DataError(f"{source.label}: row {row}: column {name!r}: {what}", fix)
+        raise DataError(f"{file.label}: row {row}: column {name!r}: {what}", fix)

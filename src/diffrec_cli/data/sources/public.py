@@ -13,16 +13,13 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import pyarrow as pa
 
 from diffrec_cli import __version__
-from diffrec_cli.data.tables import AtomicFile, write_stream
+from diffrec_cli.data.tables import output_file, write_stream
 from diffrec_cli.errors import DataError, DownloadError, UsageError
 from diffrec_cli.files import storage_errors
 
@@ -83,7 +80,7 @@ def movies_of_1m(lines: Iterator[str]) -> Iterator[_Movie]:
 
 
 @dataclass(frozen=True)
-class Source:
+class PublicLog:
     """An archive that is published somewhere.
 
     Parameters
@@ -111,10 +108,10 @@ class Source:
     movies: Callable[[Iterator[str]], Iterator[_Movie]]
 
 
-SOURCES: Mapping[str, Source] = {
+PUBLIC_LOGS: Mapping[str, PublicLog] = {
     source.name: source
     for source in (
-        Source(
+        PublicLog(
             name="ml-100k",
             url="https://files.grouplens.org/datasets/movielens/ml-100k.zip",
             md5="0e33842e24a9c977be4e0107933c0723",
@@ -123,7 +120,7 @@ SOURCES: Mapping[str, Source] = {
             suffix=".tsv",
             movies=movies_of_100k,
         ),
-        Source(
+        PublicLog(
             name="ml-1m",
             url="https://files.grouplens.org/datasets/movielens/ml-1m.zip",
             md5="c4d9eecfca2ab87c1945afe126590906",
@@ -159,7 +156,7 @@ class Downloaded:
 
 
 def download(
-    source: Source,
+    source: PublicLog,
     directory: str | Path,
     *,
     overwrite: bool = False,
@@ -202,12 +199,12 @@ def download(
         raise UsageError(f"{taken[0]} exists", "give another --dir, or --overwrite to replace it")
     _make(directory)
     for path in missing:
-        with storage_errors(path), AtomicFile(path) as file:
-            file.stream.write(files[path])
+        with output_file(path) as stream:
+            stream.write(files[path])
     return Downloaded(archive, log, items, reused=not missing)
 
 
-def _stored(archive: Path, source: Source, overwrite: bool) -> bytes | None:
+def _stored(archive: Path, source: PublicLog, overwrite: bool) -> bytes | None:
     """Return the archive that is on the disk; None if it is to be fetched."""
     with storage_errors(archive):  # looking into a directory may be forbidden as well
         if not archive.is_file():
@@ -223,20 +220,29 @@ def _stored(archive: Path, source: Source, overwrite: bool) -> bytes | None:
     )
 
 
-def _fetch(source: Source, archive: Path, progress: Progress) -> bytes:
+def _fetch(source: PublicLog, archive: Path, progress: Progress) -> bytes:
+    import pooch
+
     by_hand = f"try again later, or save {source.url} as {archive} and run this again"
-    request = Request(source.url, headers={"User-Agent": f"diffrec-cli/{__version__}"})
+    arriving = _Arriving(progress)
+    fetch = pooch.HTTPDownloader(
+        chunk_size=_BLOCK,
+        timeout=_TIMEOUT,
+        headers={"User-Agent": f"diffrec-cli/{__version__}"},
+        hooks={"response": arriving.begin},
+    )
     try:
-        with urlopen(request, timeout=_TIMEOUT) as response:
-            content = _read(response, progress)
-    except HTTPError as error:
-        raise DownloadError(
-            f"{source.url}: the server answered with HTTP status {error.code}", by_hand
-        ) from error
-    except (OSError, HTTPException) as error:
-        reason = getattr(error, "reason", error)  # URLError wraps what happened
-        what = " ".join(str(reason).split()) or type(reason).__name__
-        raise DownloadError(f"{source.url}: cannot be fetched ({what})", by_hand) from error
+        fetch(source.url, arriving, None)
+    except _TooLargeError:
+        pass  # its checksum will not be right
+    except OSError as error:  # those of the library are such, too
+        response = getattr(error, "response", None)
+        if response is not None:
+            what = f"the server answered with HTTP status {response.status_code}"
+        else:
+            what = f"cannot be fetched ({_reason(error)})"
+        raise DownloadError(f"{source.url}: {what}", by_hand) from error
+    content = arriving.finished()
     found = _md5(content)
     if found != source.md5:
         raise DownloadError(
@@ -247,23 +253,51 @@ def _fetch(source: Source, archive: Path, progress: Progress) -> bytes:
     return content
 
 
-def _read(response: Any, progress: Progress) -> bytes:
-    """Read an answer, but no more than one byte above the limit: its checksum will not be right."""
-    total = response.length  # None where the header is missing, or no number
-    content = bytearray()
-    while len(content) <= _LARGEST and (block := response.read(_BLOCK)):
-        content += block
-        progress(len(content), total)
-    if len(content) != total:  # whoever listens learns that this is the end
-        progress(len(content), len(content))
-    return bytes(content)
+class _Arriving(io.BytesIO):
+    """A download in memory, which tells of its progress and may only become so large."""
+
+    total: int | None = None
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__()
+        self._progress = progress
+
+    def begin(self, response: Any, **_: Any) -> None:
+        """Note the size, and hide it from pooch, which fails where it is no number."""
+        said = response.headers.pop("content-length", "")
+        self.total = int(said) if re.fullmatch("[0-9]{1,18}", said) else None
+
+    def write(self, block: Any) -> int:
+        """Take what came."""
+        size = super().write(block)
+        self._progress(self.tell(), self.total)
+        if self.tell() > _LARGEST:
+            raise _TooLargeError
+        return size
+
+    def finished(self) -> bytes:
+        """Return all that came; whoever listens learns that this is the end."""
+        if self.tell() != self.total:
+            self._progress(self.tell(), self.tell())
+        return self.getvalue()
+
+
+class _TooLargeError(Exception):
+    """More came than any real archive has."""
+
+
+def _reason(error: BaseException) -> str:
+    """Return what happened in the first place, in one line; libraries wrap it several times."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def _unpack(content: bytes, source: Source, log: Path, items: Path) -> dict[Path, bytes]:
+def _unpack(content: bytes, source: PublicLog, log: Path, items: Path) -> dict[Path, bytes]:
     """Return the two files' contents. Nothing of the archive, its paths least, names a file."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -33,7 +33,7 @@ MIN_TO_CUT = 3
 _LARGEST_COMMON_SCALE = 5.0
 _COMMON_THRESHOLD = 4.0
 
-Rows = NDArray[np.int64]
+RowNumbers = NDArray[np.int64]
 Labels = NDArray[np.int8]
 
 
@@ -49,7 +49,7 @@ class Cut:
         (n,) int8: 0 train, 1 valid, 2 test.
     """
 
-    rows: Rows
+    rows: RowNumbers
     labels: Labels
 
     def keep(self, mask: NDArray[np.bool_]) -> Cut:
@@ -153,7 +153,7 @@ def _threshold(log: Log, options: SplitOptions) -> float | None:
     )
 
 
-def _positive_rows(log: Log, threshold: float | None) -> Rows:
+def _positive_rows(log: Log, threshold: float | None) -> RowNumbers:
     if log.rating is None or threshold is None:
         return np.arange(len(log))
     rows = np.flatnonzero(log.rating >= np.float32(threshold))
@@ -166,7 +166,7 @@ def _positive_rows(log: Log, threshold: float | None) -> Rows:
     return rows
 
 
-def _oldest_first(log: Log, rows: Rows) -> Rows:
+def _oldest_first(log: Log, rows: RowNumbers) -> RowNumbers:
     """Sort ascending rows by (user, time, row)."""
     if log.time is not None:
         times = log.time[rows]
@@ -175,7 +175,7 @@ def _oldest_first(log: Log, rows: Rows) -> Rows:
     return rows[stable_order(log.user[rows])]
 
 
-def _without_duplicates(log: Log, rows: Rows, dropped: Counter[str]) -> Rows:
+def _without_duplicates(log: Log, rows: RowNumbers, dropped: Counter[str]) -> RowNumbers:
     """Keep the first of the rows of each (user, item), which are grouped by user."""
     order = stable_order(log.item[rows])
     order = order[stable_order(log.user[rows[order]])]
@@ -187,7 +187,7 @@ def _without_duplicates(log: Log, rows: Rows, dropped: Counter[str]) -> Rows:
     return rows[keep]
 
 
-def _k_core(log: Log, rows: Rows, options: SplitOptions, dropped: Counter[str]) -> Rows:
+def _k_core(log: Log, rows: RowNumbers, options: SplitOptions, dropped: Counter[str]) -> RowNumbers:
     filters = (
         ("user_below_minimum", log.user, options.min_user_interactions),
         ("item_below_minimum", log.item, options.min_item_interactions),
@@ -254,7 +254,7 @@ def round_half_up(values: NDArray[np.floating]) -> NDArray[np.int64]:
     return np.floor(np.round(values, 9) + 0.5).astype(np.int64)
 
 
-def _cut_by_user(log: Log, rows: Rows, options: SplitOptions) -> Cut:
+def _cut_by_user(log: Log, rows: RowNumbers, options: SplitOptions) -> Cut:
     users = log.user[rows]
     lengths = np.bincount(users, minlength=len(log.user_ids))
     valid, test = part_sizes(lengths, options.ratios)
@@ -265,7 +265,7 @@ def _cut_by_user(log: Log, rows: Rows, options: SplitOptions) -> Cut:
     return Cut(rows, labels)
 
 
-def _cut_by_time(log: Log, rows: Rows, options: SplitOptions) -> Cut:
+def _cut_by_time(log: Log, rows: RowNumbers, options: SplitOptions) -> Cut:
     """Cut the whole log at two moments; rows of one moment stay on one side."""
     if log.time is None or not len(rows):
         return Cut(rows, np.zeros(len(rows), np.int8))
@@ -305,7 +305,7 @@ def _check_not_empty(log: Log, cut: Cut) -> None:
 
 
 def _mix_in_low_ratings(
-    log: Log, cut: Cut, positive: Rows, options: SplitOptions, dropped: Counter[str]
+    log: Log, cut: Cut, positive: RowNumbers, options: SplitOptions, dropped: Counter[str]
 ) -> Cut:
     """Sample train and valid from clean and low-rated rows of the same stretch of time."""
     low = _low_rows(log, cut, positive, dropped)
@@ -329,7 +329,7 @@ def _mix_in_low_ratings(
     return _only_in_catalogue(log, Cut(rows[drawn], labels[drawn]), dropped)
 
 
-def _low_rows(log: Log, cut: Cut, positive: Rows, dropped: Counter[str]) -> Rows:
+def _low_rows(log: Log, cut: Cut, positive: RowNumbers, dropped: Counter[str]) -> RowNumbers:
     """Return the low-rated rows of the dataset's users, without pairs that are there already."""
     candidates = np.zeros(len(log.user_ids), np.bool_)
     candidates[log.user[cut.rows]] = True

@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from diffrec_cli.errors import LockedError, NotFoundError
-from diffrec_cli.files import dump_json, storage_errors, write_atomically
+from diffrec_cli.files import dump_json, storage_errors, sweep_incoming, write_atomically
 from diffrec_cli.paths import runs_dir
 from diffrec_cli.training.checkpoint import discard, has_checkpoint
 from diffrec_cli.workflows.fitting.plan import Job
@@ -84,6 +84,7 @@ def _resumed(job: Job, interrupted: list[Path], stack: ExitStack) -> Path:
             stack.enter_context(FileLock(run / "lock", timeout=0))
         except Timeout:
             continue
+        sweep_incoming(run, older_than=0)  # nobody else writes here
         return run
     if interrupted:
         raise LockedError(

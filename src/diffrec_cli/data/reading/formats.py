@@ -1,0 +1,41 @@
+"""The formats of logs and item tables: a row each. They are told by content, not by suffix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from diffrec_cli.config import ReadOptions
+from diffrec_cli.data.reading.delimited import read_text_items, read_text_log
+from diffrec_cli.data.reading.input_file import InputFile
+from diffrec_cli.data.reading.parquet import is_parquet, read_parquet_items, read_parquet_log
+from diffrec_cli.data.reading.raw_log import RawLog
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format of input files."""
+
+    name: str
+    """What it is called."""
+    sniff: Callable[[InputFile], bool]
+    """Tells whether a file has it."""
+    read_log: Callable[[InputFile, ReadOptions], RawLog]
+    """Reads a log."""
+    read_items: Callable[[InputFile, ReadOptions], pa.Table]
+    """Reads an item table: strings, ``id`` first, as :func:`~.items.arrange` makes it."""
+
+
+TEXT = Format("text", lambda file: True, read_text_log, read_text_items)
+#: Every format; the first that a file has is the one it is read as.
+FORMATS: tuple[Format, ...] = (
+    Format("parquet", is_parquet, read_parquet_log, read_parquet_items),
+    TEXT,
+)
+
+
+def format_of(file: InputFile) -> Format:
+    """Return the format of a file; what is nothing else counts as text."""
+    return next(form for form in FORMATS if form.sniff(file))

@@ -1,0 +1,48 @@
+"""What separates the fields of a text file: decided here for logs, histories and events."""
+
+from __future__ import annotations
+
+import csv
+
+from diffrec_cli.config import ReadOptions
+from diffrec_cli.data.reading.columns import is_header, is_record
+from diffrec_cli.data.reading.input_file import UNIT_SEPARATOR
+
+#: Those that hardly stand inside a field, and those that may.
+_CERTAIN = ("\t", "::", UNIT_SEPARATOR)
+_LIKELY = (",", ";", "|")
+_LOOK_AT = 100_000  # characters of the line, below the limit of the csv module
+
+
+def find_separators(line: str, options: ReadOptions) -> list[str]:
+    """Return what may separate the fields of a file's first line, the likeliest first.
+
+    Names of columns that are recognised say most, then what hardly stands inside a field, then
+    the number of fields. A space counts last, and only between such names or in front of numbers.
+
+    Examples
+    --------
+    >>> find_separators("user;item;title, year, genre", ReadOptions())
+    [';', ',']
+    >>> find_separators("1 2 5", ReadOptions()), find_separators("Toy Story", ReadOptions())
+    ([' '], [])
+    """
+    line = line[:_LOOK_AT]
+    found = {sep: split_line(line, sep) for sep in (*_CERTAIN, *_LIKELY)}
+    names = [sep for sep in found if is_header(found[sep], options)]
+    certain = [sep for sep in _CERTAIN if len(found[sep]) > 1]
+    likely = [sep for sep in _LIKELY if len(found[sep]) > 1]
+    likely.sort(key=lambda sep: -len(found[sep]))
+    words = split_line(line, " ")
+    space = [" "] if is_header(words, options) or is_record(words) else []
+    return list(dict.fromkeys((*names, *certain, *likely, *space)))
+
+
+def split_line(line: str, sep: str) -> list[str]:
+    """Split a line as the reader of logs does: quotes hold a field together."""
+    if len(sep) > 1:
+        return line.split(sep)
+    try:
+        return next(csv.reader([line], delimiter=sep), [])
+    except csv.Error:  # too long for a field, or a carriage return inside: no line of a log
+        return []
