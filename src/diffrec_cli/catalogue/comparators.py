@@ -8,15 +8,14 @@ autoencoders beyond the tenth). What ``auto`` changes was chosen on valid Recall
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from diffrec_cli.catalogue.registered import register
 from diffrec_cli.catalogue.rows import Code, Model, Space, Values
 from diffrec_cli.config import Comparator
-from diffrec_cli.config.values import check, choice
+from diffrec_cli.config.checks import Count, NonNegative, Range, Rate, Size, Sizes
 
 Activation = Literal["tanh", "sigmoid", "relu"]
-_ACTIVATIONS = ("tanh", "sigmoid", "relu")
 
 _LR: Space = {"lr": (1e-5, 1e-4, 1e-3, 1e-2)}
 _DROPOUT: Space = {"dropout": (0.1, 0.3, 0.5, 0.7)}
@@ -30,20 +29,6 @@ _MULTIDAE: Values = {"lr": 3e-4, "ema_decay": 0.99, "dropout": 0.7}
 _AUTOENCODER_SCORER = Code(".models.comparators.autoencoders_inference:AutoencoderScorer")
 
 
-def _embedding(dim: int, decay: float, dropout: float) -> None:
-    check(dim >= 1, "dim", dim, "1 or more")
-    check(decay >= 0, "decay", decay, "0 or more")
-    _dropout(dropout)
-
-
-def _dims(dims: tuple[int, ...]) -> None:
-    check(len(dims) > 0 and min(dims) >= 1, "dims", dims, "one or more sizes of 1 or more")
-
-
-def _dropout(rate: float) -> None:
-    check(0 <= rate < 1, "dropout", rate, "0 or more and below 1")
-
-
 @dataclass(frozen=True)
 class MFConfig(Comparator):
     """Matrix factorisation with the BPR loss (Rendle et al., UAI 2009)."""
@@ -52,16 +37,12 @@ class MFConfig(Comparator):
     groups: ClassVar[tuple[str, ...]] = ("training",)
     weighted: ClassVar[bool] = False
 
-    dim: int = 64
+    dim: Size = 64
     """Size of an embedding."""
-    decay: float = 1e-4
+    decay: NonNegative = 1e-4
     """Weight of the L2 penalty on the embeddings of a batch."""
-    dropout: float = 0.1
+    dropout: Rate = 0.1
     """Dropout on the user's embedding."""
-
-    def __post_init__(self) -> None:
-        """Check every field and name the one that is wrong."""
-        _embedding(self.dim, self.decay, self.dropout)
 
 
 register(
@@ -83,19 +64,14 @@ class LightGCNConfig(Comparator):
     groups: ClassVar[tuple[str, ...]] = ("training",)
     weighted: ClassVar[bool] = False
 
-    dim: int = 64
+    dim: Size = 64
     """Size of an embedding."""
-    layers: int = 3
+    layers: Count = 3
     """Propagations over the graph."""
-    decay: float = 1e-4
+    decay: NonNegative = 1e-4
     """Weight of the L2 penalty on the embeddings of a batch."""
-    dropout: float = 0.0
+    dropout: Rate = 0.0
     """Share of the graph's edges that a step leaves out."""
-
-    def __post_init__(self) -> None:
-        """Check every field and name the one that is wrong."""
-        _embedding(self.dim, self.decay, self.dropout)
-        check(self.layers >= 0, "layers", self.layers, "0 or more")
 
 
 register(
@@ -117,21 +93,14 @@ class CDAEConfig(Comparator):
     model: ClassVar[str] = "cdae"
     groups: ClassVar[tuple[str, ...]] = ("training",)
 
-    dim: int = 200
+    dim: Size = 200
     """Size of the hidden layer."""
-    dropout: float = 0.5
+    dropout: Rate = 0.5
     """Dropout on the history."""
     activation: Activation = "tanh"
     """Of the hidden layer."""
     loss: Literal["logistic", "square", "multinomial"] = "logistic"
     """What a score is held against the history by."""
-
-    def __post_init__(self) -> None:
-        """Check every field and name the one that is wrong."""
-        check(self.dim >= 1, "dim", self.dim, "1 or more")
-        _dropout(self.dropout)
-        choice("activation", self.activation, _ACTIVATIONS)
-        choice("loss", self.loss, ("logistic", "square", "multinomial"))
 
 
 register(
@@ -151,15 +120,10 @@ class MultiDAEConfig(Comparator):
     model: ClassVar[str] = "multidae"
     groups: ClassVar[tuple[str, ...]] = ("training",)
 
-    dims: tuple[int, ...] = (200, 600)
+    dims: Sizes = (200, 600)
     """Hidden sizes from the middle outwards."""
-    dropout: float = 0.5
+    dropout: Rate = 0.5
     """Dropout on the normalised history."""
-
-    def __post_init__(self) -> None:
-        """Check every field and name the one that is wrong."""
-        _dims(self.dims)
-        _dropout(self.dropout)
 
 
 register(
@@ -198,16 +162,10 @@ class MultiVAEConfig(MultiDAEConfig):
 
     model: ClassVar[str] = "multivae"
 
-    beta: float = 0.2
+    beta: NonNegative = 0.2
     """Cap of the KL weight."""
-    beta_updates: int = 1000
+    beta_updates: Count = 1000
     """Updates over which the KL weight rises to its cap; 0 is the cap from the start."""
-
-    def __post_init__(self) -> None:
-        """Check every field and name the one that is wrong."""
-        MultiDAEConfig.__post_init__(self)
-        check(self.beta >= 0, "beta", self.beta, "0 or more")
-        check(self.beta_updates >= 0, "beta_updates", self.beta_updates, "0 or more")
 
 
 register(
@@ -228,24 +186,16 @@ class CodigemConfig(Comparator):
     model: ClassVar[str] = "codigem"
     groups: ClassVar[tuple[str, ...]] = ("training",)
 
-    T: int = 2
+    T: Size = 2
     """Diffusion steps, each with an autoencoder of its own."""
-    step_beta: float = 1e-4
+    step_beta: Annotated[float, Range("above 0 and below 1", lambda beta: 0 < beta < 1)] = 1e-4
     """Noise that every step adds."""
-    dim: int = 200
+    dim: Size = 200
     """Size of the four hidden layers of an autoencoder."""
-    dropout: float = 0.5
+    dropout: Rate = 0.5
     """Dropout on what an autoencoder reads."""
     loss: Literal["multinomial", "square"] = "multinomial"
     """What the first autoencoder's prediction is held against the history by."""
-
-    def __post_init__(self) -> None:
-        """Check every field and name the one that is wrong."""
-        check(self.T >= 1, "T", self.T, "1 or more")
-        check(0 < self.step_beta < 1, "step_beta", self.step_beta, "above 0 and below 1")
-        check(self.dim >= 1, "dim", self.dim, "1 or more")
-        _dropout(self.dropout)
-        choice("loss", self.loss, ("multinomial", "square"))
 
 
 register(
@@ -266,24 +216,16 @@ class ACVAEConfig(Comparator):
     groups: ClassVar[tuple[str, ...]] = ("training",)
     weighted: ClassVar[bool] = False
 
-    dim: int = 64
+    dim: Size = 64
     """Size of an item's embedding, of the recurrent state and of z."""
-    length: int = 100
+    length: Size = 100
     """Latest items of a history that are read."""
-    dropout: float = 0.3
+    dropout: Rate = 0.3
     """Dropout on the items' embeddings."""
-    beta: float = 0.2
+    beta: NonNegative = 0.2
     """Weight of the adversarial term, which stands for the KL divergence."""
-    contrast: float = 0.1
+    contrast: NonNegative = 0.1
     """Weight of the contrastive term between a user's items and his z."""
-
-    def __post_init__(self) -> None:
-        """Check every field and name the one that is wrong."""
-        check(self.dim >= 1, "dim", self.dim, "1 or more")
-        check(self.length >= 1, "length", self.length, "1 or more")
-        _dropout(self.dropout)
-        check(self.beta >= 0, "beta", self.beta, "0 or more")
-        check(self.contrast >= 0, "contrast", self.contrast, "0 or more")
 
 
 register(

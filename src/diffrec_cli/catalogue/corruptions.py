@@ -6,20 +6,20 @@ A corruption is a file in ``diffusion/``, its denoiser in ``models/``, and a row
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from diffrec_cli.catalogue.registered import register
 from diffrec_cli.catalogue.rows import Code, Corruption, Space, Values
 from diffrec_cli.catalogue.sizes import DENSE, LARGE, SPARSE, batch_size
 from diffrec_cli.config import (
     GAUSSIAN,
-    MAX_STEPS,
     CorruptionConfig,
     DiffusionConfig,
     FitConfig,
     TrainingConfig,
 )
-from diffrec_cli.config.values import check
+from diffrec_cli.config.checks import NonNegative, Rate, Size, between, check
+from diffrec_cli.config.diffrec import Steps
 
 #: The paper's grid (section 4.1.3), less what its own findings rule out (T' above 0).
 DIFFUSION_SPACE: Space = {
@@ -64,19 +64,19 @@ class SmoothingConfig(CorruptionConfig):
 
     name: ClassVar[str] = "smoothing"
 
-    T: int = 3
+    T: Steps = 3
     """Steps."""
-    a: float = 1.5
+    a: NonNegative = 1.5
     """How far x_T lies on the way to the smoothed history: 1 is there, above goes beyond."""
-    rho: float = 0.5
+    rho: Annotated[float, between(0, 1)] = 0.5
     """Share of what a step back keeps of x_t besides the prediction."""
-    rank: int = 128
+    rank: Size = 128
     """Eigenvectors of the graph that smoothing reads."""
-    dim: int = 200
+    dim: Size = 200
     """Size of an item's embedding."""
-    dropout: float = 0.5
+    dropout: Rate = 0.5
     """Dropout on the history that the denoiser reads in training."""
-    kept_weight: float = 0.5
+    kept_weight: Annotated[float, between(0, 1)] = 0.5
     """Weight of the errors where dropout left an interaction, 1 being that of all others: the less,
     the less pays copying."""
     reads_z: bool = True
@@ -88,13 +88,7 @@ class SmoothingConfig(CorruptionConfig):
 
     def __post_init__(self) -> None:
         """Check every field and name the one that is wrong."""
-        check(1 <= self.T <= MAX_STEPS, "T", self.T, f"1 to {MAX_STEPS}")
-        check(self.a >= 0, "a", self.a, "0 or more")
-        check(0 <= self.rho <= 1, "rho", self.rho, "0 to 1")
-        check(self.rank >= 1, "rank", self.rank, "1 or more")
-        check(self.dim >= 1, "dim", self.dim, "1 or more")
-        check(0 <= self.dropout < 1, "dropout", self.dropout, "0 or more and below 1")
-        check(0 <= self.kept_weight <= 1, "kept_weight", self.kept_weight, "0 to 1")
+        super().__post_init__()
         counts = self.dropout > 0 or self.kept_weight > 0
         check(counts, "kept_weight", self.kept_weight, "above 0 without dropout")
 

@@ -6,20 +6,15 @@ Search spaces are the usual ranges of the literature.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from diffrec_cli.catalogue.registered import register
 from diffrec_cli.catalogue.rows import Code, Model, Space
 from diffrec_cli.config import Comparator
-from diffrec_cli.config.values import check
+from diffrec_cli.config.checks import NonNegative, Positive, Range, Size
 
 _NEIGHBOURS: Space = {"neighbours": (20, 50, 100, 200, 500), "shrink": (0.0, 1.0, 10.0, 100.0)}
 _ITEM_TO_ITEM = Code(".models.baselines.item_to_item:ItemToItemScorer")
-
-
-def _neighbours(neighbours: int, shrink: float) -> None:
-    check(neighbours >= 1, "neighbours", neighbours, "1 or more")
-    check(shrink >= 0, "shrink", shrink, "0 or more")
 
 
 @dataclass(frozen=True)
@@ -46,14 +41,10 @@ class ItemKNNConfig(Comparator):
 
     model: ClassVar[str] = "itemknn"
 
-    neighbours: int = 100
+    neighbours: Size = 100
     """Nearest neighbours that an item keeps."""
-    shrink: float = 0.0
+    shrink: NonNegative = 0.0
     """Added to the cosine's denominator: what few users have in common counts less."""
-
-    def __post_init__(self) -> None:
-        """Check every field and name the one that is wrong."""
-        _neighbours(self.neighbours, self.shrink)
 
 
 register(
@@ -72,14 +63,10 @@ class UserKNNConfig(Comparator):
 
     model: ClassVar[str] = "userknn"
 
-    neighbours: int = 100
+    neighbours: Size = 100
     """Nearest users that are asked."""
-    shrink: float = 0.0
+    shrink: NonNegative = 0.0
     """Added to the cosine's denominator: what few items are shared counts less."""
-
-    def __post_init__(self) -> None:
-        """Check every field and name the one that is wrong."""
-        _neighbours(self.neighbours, self.shrink)
 
 
 register(
@@ -98,12 +85,8 @@ class EASEConfig(Comparator):
 
     model: ClassVar[str] = "ease"
 
-    lambda_: float = 500.0
+    lambda_: Positive = 500.0
     """Weight of the ridge penalty."""
-
-    def __post_init__(self) -> None:
-        """Check every field and name the one that is wrong."""
-        check(self.lambda_ > 0, "lambda", self.lambda_, "above 0")
 
 
 register(
@@ -123,18 +106,12 @@ class RP3betaConfig(Comparator):
 
     model: ClassVar[str] = "rp3beta"
 
-    alpha: float = 1.0
+    alpha: Positive = 1.0
     """Exponent of the transition probabilities."""
-    popularity: float = 0.6
+    popularity: NonNegative = 0.6
     """Exponent beta of the popularity that a score is divided by."""
-    neighbours: int = 200
+    neighbours: Size = 200
     """Most probable items that an item keeps."""
-
-    def __post_init__(self) -> None:
-        """Check every field and name the one that is wrong."""
-        check(self.alpha > 0, "alpha", self.alpha, "above 0")
-        check(self.popularity >= 0, "popularity", self.popularity, "0 or more")
-        check(self.neighbours >= 1, "neighbours", self.neighbours, "1 or more")
 
 
 register(
@@ -157,21 +134,14 @@ class SLIMConfig(Comparator):
 
     model: ClassVar[str] = "slim"
 
-    l1: float = 1.0
+    l1: NonNegative = 1.0
     """Weight of the absolute values."""
-    l2: float = 100.0
+    l2: Positive = 100.0
     """Weight of the squares."""
-    iterations: int = 50
+    iterations: Size = 50
     """Alternations of the solver (ADMM)."""
-    step: float = 1000.0
+    step: Positive = 1000.0
     """Step size rho of the solver: how strongly it holds its two copies together."""
-
-    def __post_init__(self) -> None:
-        """Check every field and name the one that is wrong."""
-        check(self.l1 >= 0, "l1", self.l1, "0 or more")
-        check(self.l2 > 0, "l2", self.l2, "above 0")
-        check(self.iterations >= 1, "iterations", self.iterations, "1 or more")
-        check(self.step > 0, "step", self.step, "above 0")
 
 
 register(
@@ -191,24 +161,16 @@ class IALSConfig(Comparator):
 
     model: ClassVar[str] = "ials"
 
-    dim: int = 64
+    dim: Size = 64
     """Size of a factor."""
-    confidence: float = 10.0
+    confidence: Positive = 10.0
     """Weight of an interaction against that of none, which is 1."""
-    regularization: float = 1.0
+    regularization: Positive = 1.0
     """Weight of the squared factors."""
-    iterations: int = 15
+    iterations: Size = 15
     """Alternations."""
-    seed: int = 1
+    seed: Annotated[int, Range("0 to 2**31 - 1", lambda seed: 0 <= seed < 2**31)] = 1
     """Seed of the initial factors."""
-
-    def __post_init__(self) -> None:
-        """Check every field and name the one that is wrong."""
-        check(self.dim >= 1, "dim", self.dim, "1 or more")
-        check(self.confidence > 0, "confidence", self.confidence, "above 0")
-        check(self.regularization > 0, "regularization", self.regularization, "above 0")
-        check(self.iterations >= 1, "iterations", self.iterations, "1 or more")
-        check(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2**31 - 1")
 
 
 register(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from diffrec_cli.config.checks import check
 from diffrec_cli.config.diffrec import (
     DenoiserConfig,
     DiffusionConfig,
@@ -22,10 +23,10 @@ from diffrec_cli.config.models import (
     Comparator,
     CorruptionConfig,
 )
-from diffrec_cli.config.values import check, convert
+from diffrec_cli.config.values import convert
 from diffrec_cli.errors import ConfigError
 
-Settings = TypeVar("Settings", bound=Comparator | CorruptionConfig)
+Own = TypeVar("Own", bound=Comparator | CorruptionConfig)
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class FitConfig:
         variant = "t" if temporal else "base"
         return variant if self.corruption is None else f"{variant}+{self.corruption.name}"
 
-    def settings(self, kind: type[Settings]) -> Settings:
+    def settings(self, kind: type[Own]) -> Own:
         """Return the settings of the model, or of the corruption, that has this class of them."""
         given = self.comparator or self.corruption
         if not isinstance(given, kind):

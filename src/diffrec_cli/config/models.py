@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from diffrec_cli.config.checks import Settings
+
 #: The paper's corruption.
 GAUSSIAN = "gaussian"
 #: Ends the name of a model that is not DiffRec when its input is weighted by order.
@@ -15,7 +17,7 @@ RECENT = "-t"
 
 
 @dataclass(frozen=True)
-class Comparator:
+class Comparator(Settings):
     """Settings of a model other than DiffRec."""
 
     model: ClassVar[str]
@@ -27,7 +29,7 @@ class Comparator:
 
 
 @dataclass(frozen=True)
-class CorruptionConfig:
+class CorruptionConfig(Settings):
     """Settings of a corruption other than the paper's, and of the denoiser that goes with it."""
 
     name: ClassVar[str]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from diffrec_cli.config.values import check, choice
+from diffrec_cli.config.checks import FINITE, SEED, Settings, Size, check
 from diffrec_cli.errors import ConfigError
 
 
@@ -32,13 +33,13 @@ class ReadOptions:
 
 
 @dataclass(frozen=True)
-class SplitOptions:
+class SplitOptions(Settings):
     """How a log becomes a dataset (paper, section 4.1.1)."""
 
     setting: Literal["clean", "noisy", "temporal"] = "clean"
     """Clean keeps ratings at or above the threshold; noisy mixes others into train and valid;
     temporal is clean and insists on timestamps."""
-    min_rating: float | None = None
+    min_rating: Annotated[float | None, FINITE] = None
     """Threshold of a positive rating; ``None`` is 4 on scales up to 5, an error on others."""
     ratios: tuple[float, float, float] = (7, 1, 2)
     """Shares of train, valid and test."""
@@ -48,32 +49,22 @@ class SplitOptions:
     """Source of noise in the noisy setting: low ratings, or items drawn at random."""
     noise_ratio: float | None = None
     """Random noise: items added per clean item."""
-    min_user_interactions: int = 1
+    min_user_interactions: Size = 1
     """Users with fewer interactions are dropped, together with ``min_item_interactions`` until
     both hold (k-core)."""
-    min_item_interactions: int = 1
+    min_item_interactions: Size = 1
     """Items with fewer interactions are dropped."""
-    seed: int = 1
+    seed: Annotated[int, SEED] = 1
     """Seed of the noise."""
 
     def __post_init__(self) -> None:
         """Check every field and name the one that is wrong."""
-        choice("setting", self.setting, ("clean", "noisy", "temporal"))
-        choice("split_by", self.split_by, ("user", "time"))
-        choice("noise", self.noise, ("natural", "random"))
-        infinite = float("inf")  # comparisons with it hold for no NaN
-        shares = all(ratio >= 0 for ratio in self.ratios) and sum(self.ratios) < infinite
-        check(
-            len(self.ratios) == 3 and shares and self.ratios[0] > 0,
-            "ratios",
-            self.ratios,
-            "three finite numbers, the first above 0 and none below",
-        )
-        rating = self.min_rating
-        check(rating is None or abs(rating) < infinite, "min_rating", rating, "a finite number")
-        check(self.min_user_interactions >= 1, "min_user_interactions", None, "1 or more")
-        check(self.min_item_interactions >= 1, "min_item_interactions", None, "1 or more")
-        check(0 <= self.seed < 2**63, "seed", self.seed, "0 to 2**63 - 1")
+        super().__post_init__()
+        # Comparisons with infinity hold for no NaN.
+        shares = all(ratio >= 0 for ratio in self.ratios) and sum(self.ratios) < math.inf
+        right = len(self.ratios) == 3 and shares and self.ratios[0] > 0
+        expected = "three finite numbers, the first above 0 and none below"
+        check(right, "ratios", self.ratios, expected)
         self._check_noise()
 
     def _check_noise(self) -> None:

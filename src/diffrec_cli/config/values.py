@@ -1,4 +1,4 @@
-"""Fields of settings: checked, and converted from Python or the text of ``--set key=value``."""
+"""Values of settings, converted from Python or the text of ``--set key=value``."""
 
 from __future__ import annotations
 
@@ -70,15 +70,3 @@ def _describe(kind: Any) -> str:
     if typing.get_origin(kind) is tuple:
         return "whole numbers, separated by commas"
     return {int: "a whole number", float: "a number"}.get(kind, "text")
-
-
-def check(holds: bool, name: str, value: Any, expected: str) -> None:
-    """Raise a :class:`ConfigError` that names the field unless the condition holds."""
-    if not holds:
-        given = "" if value is None else f" = {value}"
-        raise ConfigError(f"{name}{given} is out of range", f"{name} must be {expected}")
-
-
-def choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raise a :class:`ConfigError` unless the value is one of those allowed."""
-    check(value in allowed, name, value, " or ".join(allowed))

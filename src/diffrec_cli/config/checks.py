@@ -1,0 +1,79 @@
+"""What the fields of settings may be, said beside each field and checked for all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from diffrec_cli.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a value may be.
+
+    Parameters
+    ----------
+    words
+        In words, for messages.
+    holds
+        Whether a value is so.
+    """
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+POSITIVE = Range("above 0", lambda value: value > 0)
+AT_LEAST_0 = Range("0 or more", lambda value: value >= 0)
+AT_LEAST_1 = Range("1 or more", lambda value: value >= 1)
+FRACTION = Range("0 or more and below 1", lambda value: 0 <= value < 1)
+SIZES = Range("one or more sizes of 1 or more", lambda sizes: len(sizes) > 0 and min(sizes) >= 1)
+FINITE = Range("a finite number", math.isfinite)
+SEED = Range("0 to 2**63 - 1", lambda value: 0 <= value < 2**63)
+
+Rate = typing.Annotated[float, FRACTION]
+Positive = typing.Annotated[float, POSITIVE]
+NonNegative = typing.Annotated[float, AT_LEAST_0]
+Size = typing.Annotated[int, AT_LEAST_1]
+Count = typing.Annotated[int, AT_LEAST_0]
+Sizes = typing.Annotated[tuple[int, ...], SIZES]
+
+
+def between(low: float, high: float) -> Range:
+    """Return the range from `low` to `high`, both included."""
+    return Range(f"{low:g} to {high:g}", lambda value: low <= value <= high)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A group of settings: each field is checked by its type's :class:`Range` or choices."""
+
+    def __post_init__(self) -> None:
+        """Raise a :class:`ConfigError` that names the first field that is wrong."""
+        for name, hint in _hints(type(self)).items():  # type: ignore[arg-type]  # a class is hashable
+            value = getattr(self, name)
+            if typing.get_origin(hint) is typing.Literal:
+                allowed = typing.get_args(hint)
+                check(value in allowed, name, value, " or ".join(allowed))
+            for limit in getattr(hint, "__metadata__", ()):
+                check(value is None or limit.holds(value), name.rstrip("_"), value, limit.words)
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """Return the types of a class's fields by name."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+
+
+def check(holds: bool, name: str, value: Any, expected: str) -> None:
+    """Raise a :class:`ConfigError` that names the field unless the condition holds."""
+    if not holds:
+        given = "" if value is None else f" = {value}"
+        raise ConfigError(f"{name}{given} is out of range", f"{name} must be {expected}")
