@@ -15,7 +15,7 @@ _STATUS = Path("/proc/self/status")
 
 
 def available_memory() -> int | None:
-    """Return the bytes that can be had without swapping, or None where nobody knows.
+    """Return the bytes that can be had without swapping, or None where that is not known.
 
     Linux tells what is available, and a container its limit; elsewhere it is the physical
     memory, since what is free there excludes the caches that would be given up.

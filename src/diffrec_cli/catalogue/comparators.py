@@ -100,7 +100,7 @@ class CDAEConfig(Comparator):
     activation: Activation = "tanh"
     """Of the hidden layer."""
     loss: Literal["logistic", "square", "multinomial"] = "logistic"
-    """What a score is held against the history by."""
+    """Reconstruction loss."""
 
 
 register(
@@ -195,7 +195,7 @@ class CodigemConfig(Comparator):
     dropout: Rate = 0.5
     """Dropout on what an autoencoder reads."""
     loss: Literal["multinomial", "square"] = "multinomial"
-    """What the first autoencoder's prediction is held against the history by."""
+    """Reconstruction loss of the first autoencoder."""
 
 
 register(
@@ -225,7 +225,7 @@ class ACVAEConfig(Comparator):
     beta: NonNegative = 0.2
     """Weight of the adversarial term, which stands for the KL divergence."""
     contrast: NonNegative = 0.1
-    """Weight of the contrastive term between a user's items and his z."""
+    """Weight of the contrastive term between a user's items and z."""
 
 
 register(

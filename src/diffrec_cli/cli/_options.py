@@ -76,9 +76,7 @@ SplitOption = Annotated[
 ]
 BudgetOption = Annotated[
     str | None,
-    typer.Option(
-        "--budget", metavar="DURATION", help="Search 90s, 10m... for each model, at the most."
-    ),
+    typer.Option("--budget", metavar="DURATION", help="Search 90s, 10m... for each model at most."),
 ]
 ModelOption = Annotated[
     str | None,

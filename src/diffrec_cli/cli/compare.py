@@ -63,7 +63,7 @@ def compare(
 
     Models: base, l, t, lt (DiffRec); mf, lightgcn, cdae, multidae, multidae++,
     multivae, codigem, acvae; pop, itemknn, userknn, ease, rp3beta, slim, ials.
-    With -t behind most read recent interactions with more weight: ease-t.
+    Most take -t after the name, which weighs recent interactions more: ease-t.
     """
     from diffrec_cli import workflows
     from diffrec_cli.reporting.cost_plot import check_plot, draw

@@ -85,7 +85,7 @@ def fit(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option("--epochs", help="Epochs at the most.", rich_help_panel=o.TRAINING),
+        typer.Option("--epochs", help="Epochs at most.", rich_help_panel=o.TRAINING),
     ] = None,
     batch_size: Annotated[
         int | None,
@@ -114,7 +114,7 @@ def fit(
         typer.Option(
             "--max-time",
             metavar="DURATION",
-            help="Train 90s, 10m, 2h... at the most (--refit comes on top).",
+            help="Train 90s, 10m, 2h... at most (--refit comes on top).",
             rich_help_panel=o.TRAINING,
         ),
     ] = None,

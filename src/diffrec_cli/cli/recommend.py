@@ -65,7 +65,7 @@ def recommend(
         typer.Option(
             "--like",
             metavar="ITEM",
-            help="Someone who likes this; with users, towards this. Repeatable.",
+            help="A history of this item; with users, move lists towards it. Repeatable.",
             rich_help_panel=WHO,
         ),
     ] = None,
@@ -91,7 +91,7 @@ def recommend(
     k: Annotated[int, typer.Option("-k", help="Length of a list.", rich_help_panel=WHAT)] = 20,
     include_seen: Annotated[
         bool,
-        typer.Option("--include-seen", help="Also what the user has.", rich_help_panel=WHAT),
+        typer.Option("--include-seen", help="Also items that the user has.", rich_help_panel=WHAT),
     ] = False,
     allow: Annotated[
         Path | None,
@@ -104,7 +104,9 @@ def recommend(
     block_for: Annotated[
         Path | None,
         typer.Option(
-            "--block-for", help="File of user,item: not this for him.", rich_help_panel=WHAT
+            "--block-for",
+            help="File of user,item: not this item for this user.",
+            rich_help_panel=WHAT,
         ),
     ] = None,
     where: Annotated[
@@ -121,7 +123,7 @@ def recommend(
         typer.Option(
             "--dislike",
             metavar="ITEM",
-            help="Away from this and its like; repeatable.",
+            help="Move lists away from this item; repeatable.",
             rich_help_panel=WHAT,
         ),
     ] = None,

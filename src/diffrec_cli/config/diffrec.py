@@ -157,12 +157,12 @@ class TrainingConfig(Settings):
     """Weight decay of AdamW."""
     ema_decay: Rate = 0.0
     """Decay of an exponential moving average of the weights, which is what is validated and kept
-    (0: the weights themselves). Reached gradually: update n has (1 + n) / (10 + n) at the most.
+    (0: the weights themselves). Reached gradually: update n has (1 + n) / (10 + n) at most.
     Over interactions worth 0 to 2 % of valid Recall@20 on four datasets."""
     batch_size: Size = 400
     """Users in a batch."""
     epochs: Size = 1000
-    """Epochs at the most."""
+    """Epochs at most."""
     patience: Size = 20
     """Stop at a validation that comes this many epochs after the best one, or more."""
     eval_every: Size = 1

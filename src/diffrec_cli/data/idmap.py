@@ -46,7 +46,7 @@ class IdMap:
     def indices(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """Return the index of each id, -1 where it is unknown.
 
-        Arrow hashes all ids anew for every call; whoever asks again, user by user, gets a map that
+        Arrow hashes all ids anew for every call; repeated calls, user by user, use a map that
         is kept.
         """
         if self._asked:

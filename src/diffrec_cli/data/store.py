@@ -7,7 +7,7 @@ On disk::
     datasets/.lock            held while names change
 
 A directory cannot be exchanged for another in one step everywhere. So the old one stands
-aside until the new one is in place: after a SIGKILL in between, whoever looks next puts it
+aside until the new one is in place: after a SIGKILL in between, the next reader puts it
 back under its name; after one behind that, it is garbage.
 """
 

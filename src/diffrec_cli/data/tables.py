@@ -183,7 +183,7 @@ def write_file(path: Path, tables: Iterable[pa.Table]) -> None:
 def write_stream(stream: BinaryIO, form: str, tables: Iterable[pa.Table]) -> None:
     """Write tables to an open stream as ``csv``, ``jsonl`` or ``parquet``.
 
-    Each is handed on before the next is asked for: whoever reads the stream need not wait.
+    Each is handed on before the next is asked for: the stream can be read at once.
     """
     writer = WRITERS[form](stream)
     for table in tables:

@@ -23,7 +23,7 @@ class StepSampler(nn.Module):
         Eq. 14 instead of Eq. 13.
     """
 
-    losses: Tensor  # (T + 2, 10); row 0 is unused, row T + 1 takes what nobody reads
+    losses: Tensor  # (T + 2, 10); row 0 is unused, row T + 1 takes what is not read
     seen: Tensor  # (T + 1,) losses ever told, by step
 
     def __init__(self, T: int, *, by_importance: bool) -> None:

@@ -17,7 +17,7 @@ from torch import Generator, Tensor
 
 from diffrec_cli.data.sequences import Rows
 
-_STREAMS = 2  # a constant: what is drawn must not hang on the machine
+_STREAMS = 2  # a constant: what is drawn must not depend on the machine
 _LARGE = 2**20  # draws, from where on streams pay
 
 

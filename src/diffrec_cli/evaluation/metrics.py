@@ -178,7 +178,7 @@ _FUNCTIONS: dict[str, Callable[[Bools, IntArray, int], Floats]] = {
     "hit": _hit,
 }
 
-#: Metrics of a user's list and what is relevant to him.
+#: Metrics of a user's list, given the items that are relevant to the user.
 PER_USER: tuple[str, ...] = tuple(_FUNCTIONS)
 #: All metrics; :func:`novelty` is of a list alone, :func:`coverage` of all lists together.
 METRICS: tuple[str, ...] = (*PER_USER, "novelty", "coverage")

@@ -43,7 +43,7 @@ def item_spectrum(train: Sequences, n_items: int, rank: int) -> Spectrum:
     n_items
         |I|.
     rank
-        Eigenvectors at the most; there are no more than users or items.
+        Eigenvectors at most; there are no more than users or items.
     """
     from scipy.sparse import csr_array
     from sklearn.utils.extmath import randomized_svd

@@ -24,7 +24,7 @@ from diffrec_cli.models.vae import PREFIX, Groups, GroupVAE
 
 
 class LatentDiffRec(Trainable):
-    """L-DiffRec while it learns.
+    """L-DiffRec in training.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ class Trainable(nn.Module):
         return {name: t for name, t in state.items() if not name.startswith(_TRAINING_ONLY)}
 
     def start_epoch(self, epoch: int) -> None:
-        """Hear that epoch `epoch` (from 1) begins; schedules hang on this number alone."""
+        """Begin epoch `epoch` (from 1); schedules depend on this number alone."""
 
     @property
     def selectable(self) -> bool:

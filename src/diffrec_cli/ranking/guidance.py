@@ -38,8 +38,8 @@ def guided(
     weight
         What stands for an interaction in the model's input.
     most
-        Interactions that either side counts for at the most: of more items each weighs less, so
-        that the history of all of them is not stranger to the model than those it learned from.
+        Interactions that either side counts for at most: of more items each weighs less, so
+        that the history of all of them resembles those that the model was trained on.
     strength
         How strongly; 0 changes nothing.
     """

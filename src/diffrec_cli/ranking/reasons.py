@@ -23,7 +23,7 @@ def gains(
 ) -> NDArray[np.float32]:
     """Return how much each item of a history raises the scores of some items.
 
-    An item's gain is the score less that of the user as if he had never had it: what is left of
+    An item's gain is the score less that of the user as if they had never had it: what is left of
     the history is weighted anew by its order. Where scores are a linear layer over hidden vectors,
     only the layer's rows of these items are read.
 
@@ -38,7 +38,7 @@ def gains(
     temporal
         Weights of the input by order, for the temporal variants.
     user
-        Who he is in the data that the model learned from, -1 for a stranger.
+        Index of the user in the data that the model was trained on, -1 for an unseen user.
 
     Returns
     -------

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from diffrec_cli.models.trainable import Trainable
 
-_HEAD_START = 10  # early averages must not hang on to the initial weights
+_HEAD_START = 10  # early averages must not depend on the initial weights
 
 
 class WeightAverage:
     """A copy of a model whose parameters follow the model's as a moving average.
 
     Averaging the last updates lessens the noise that a constant learning rate leaves in the
-    weights (Polyak and Juditsky, 1992), so a run does not hang on where it was stopped.
+    weights (Polyak and Juditsky, 1992), so a run does not depend on where it was stopped.
 
     Parameters
     ----------

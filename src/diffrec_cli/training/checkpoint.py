@@ -2,7 +2,7 @@
 
 A run is a directory in ``runs/``: ``run.json`` (what is being fitted), ``epochs.jsonl``
 (the epoch log), ``best.safetensors`` and ``checkpoint.safetensors`` (tensors, and a plain state
-as JSON in the header). Randomness hangs on (seed, epoch) alone, so no generator's state is kept.
+as JSON in the header). Randomness depends on (seed, epoch) alone, so no generator's state is kept.
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ def train(
     max_seconds
         Stop after this time in this sitting, at the end of an epoch.
     on_epoch, on_batch
-        Hear of progress: an :class:`Epoch`; users done and users in all.
+        Are called with progress: an :class:`Epoch`; users done and users in all.
 
     Raises
     ------

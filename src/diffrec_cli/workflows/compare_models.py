@@ -22,7 +22,7 @@ from diffrec_cli.workflows.experiments.trials import KeptTrials, Task, Trial
 from diffrec_cli.workflows.prepare_data import dataset_of
 from diffrec_cli.workflows.progress import EpochDone, Event, Listener, Note, Step, silent
 
-#: Trials at the most where only time is limited.
+#: Most trials where only time is limited.
 _MANY = 1000
 
 
@@ -48,9 +48,9 @@ class Compared:
     settings
         What the chosen one changes of the model's own.
     fit_seconds, rank_seconds
-        Mean time of learning, and of ranking the test users.
+        Mean time of training, and of ranking the test users.
     parameters, peak_bytes
-        Numbers that were learned; the largest peak memory of a final fit: of its
+        Numbers that were trained; the largest peak memory of a final fit: of its
         process, or on CUDA of the device.
     failure
         Why there is nothing of this model, else empty.
@@ -159,7 +159,7 @@ def compare(
     device, precision
         As in :func:`~diffrec_cli.workflows.fit_model.fit`.
     listener
-        Hears of progress, and of models that failed.
+        Is told of progress, and of models that failed.
 
     Raises
     ------

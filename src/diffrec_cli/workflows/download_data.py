@@ -28,7 +28,7 @@ def download(
     overwrite
         Replace files of these names that have other content.
     listener
-        Hears of the bytes that arrive, and of the licence.
+        Is told of the bytes that arrive, and of the licence.
 
     Raises
     ------

@@ -24,7 +24,7 @@ from diffrec_cli.training.devices import (
 from diffrec_cli.training.loop import SELECTION_METRIC
 from diffrec_cli.workflows.fitting.plan import Job, plan, plan_line
 from diffrec_cli.workflows.fitting.run_directories import discard_runs, epoch_log, open_run
-from diffrec_cli.workflows.fitting.training import Learned, learn
+from diffrec_cli.workflows.fitting.training import TrainedModel, train_model
 from diffrec_cli.workflows.prepare_data import dataset_of
 from diffrec_cli.workflows.progress import Listener, Note, Plan, silent
 
@@ -131,7 +131,7 @@ def fit(
     dry_run
         Decide everything, train nothing.
     listener
-        Hears of decisions and progress.
+        Is told of decisions and progress.
 
     Raises
     ------
@@ -177,11 +177,13 @@ def fit(
         return Fitted(None, decided)
     with memory_errors(chosen_device), ExitStack() as stack:
         run = open_run(job, resume, listener, stack)
-        learned = learn(job, run=run, resume=resume, max_seconds=max_seconds, listener=listener)
-        if not learned.arrays:
-            return Fitted(None, decided, interruption=learned.interruption)
-        artifact = _publish(job, learned, run)
-        if learned.interruption is None and learned.trained.stopped != "time":
+        outcome = train_model(
+            job, run=run, resume=resume, max_seconds=max_seconds, listener=listener
+        )
+        if not outcome.arrays:
+            return Fitted(None, decided, interruption=outcome.interruption)
+        artifact = _publish(job, outcome, run)
+        if outcome.interruption is None and outcome.trained.stopped != "time":
             discard_runs(job, run)
     return Fitted(
         model=artifact.record.reference,
@@ -189,7 +191,7 @@ def fit(
         path=artifact.path,
         training=artifact.record.training,
         parameters=artifact.record.parameters,
-        interruption=learned.interruption,
+        interruption=outcome.interruption,
         curve=_valid_curve(artifact),
     )
 
@@ -199,13 +201,13 @@ def _valid_curve(artifact: Artifact) -> tuple[float, ...]:
     return tuple(value for value in values if value is not None)
 
 
-def _publish(job: Job, learned: Learned, run: Path) -> Artifact:
-    trained, complete = learned.trained, learned.interruption is None
+def _publish(job: Job, outcome: TrainedModel, run: Path) -> Artifact:
+    trained, complete = outcome.trained, outcome.interruption is None
     record = ModelRecord(
         name=job.name,
         variant=job.config.variant,
         config=job.config.to_dict(),
-        parameters=learned.parameters,
+        parameters=outcome.parameters,
         training=TrainingFacts(
             seed=job.config.seed,
             epoch=trained.epoch,
@@ -214,14 +216,14 @@ def _publish(job: Job, learned: Learned, run: Path) -> Artifact:
             seconds=trained.seconds,
             device=device_name(job.device),
             precision=job.precision,
-            refit=learned.refitted,
+            refit=outcome.refitted,
             complete=complete,
             valid=trained.metrics,
         ),
     )
     return registry.publish(
         record,
-        learned.arrays,
+        outcome.arrays,
         job.dataset,
         epoch_log(run),
         make_default=job.default and complete,

@@ -78,7 +78,7 @@ def prepare(
     dry_run
         Report only, store nothing.
     listener
-        Hears of decisions on the way.
+        Is told of decisions on the way.
 
     Raises
     ------

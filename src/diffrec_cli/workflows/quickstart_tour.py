@@ -36,7 +36,7 @@ class Toured:
     evaluated
         Its test metrics beside popularity's.
     user, recommendations
-        One user and his list.
+        One user and their list.
     """
 
     log: Path

@@ -70,7 +70,7 @@ def similar(
     model
         Reference; ``None`` is the default model.
     k
-        Items for each, at the most.
+        Items for each, at most.
     titles
         Add the titles of the similar items.
 
@@ -180,7 +180,7 @@ def export_vectors(
     device
         Where to compute.
     listener
-        Hears of progress.
+        Is told of progress.
 
     Raises
     ------

@@ -145,7 +145,7 @@ def tune(
     device, precision
         As in :func:`~diffrec_cli.workflows.fit_model.fit`.
     listener
-        Hears of every trial.
+        Is told of every trial.
 
     Raises
     ------

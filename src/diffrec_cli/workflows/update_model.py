@@ -20,7 +20,7 @@ from diffrec_cli.workflows.serving.user_histories import Events, read_events
 
 @dataclass(frozen=True)
 class Updated:
-    """A model that knows more than it learned.
+    """A model with more events than it was trained on.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def update(model: str | None, events: str | Path, *, listener: Listener = silent
     events
         A log ``user,item[,time]``; ``-`` is stdin.
     listener
-        Hears of what is unknown or left out.
+        Is told what is unknown or left out.
 
     Raises
     ------

@@ -70,7 +70,7 @@ def stream_ids(path: str | Path, first: int, most: int) -> Iterator[list[str]]:
     path
         The file; ``-`` is stdin.
     first, most
-        Ids in the first list, and in each of the others, at the most.
+        Ids in the first list, and in each of the others at most.
 
     Raises
     ------

@@ -23,7 +23,7 @@ from diffrec_cli.data.tables import output_file, write_stream
 from diffrec_cli.errors import DataError, DownloadError, UsageError
 from diffrec_cli.files import storage_errors
 
-#: Hears of bytes done, and of bytes in all where the server says so.
+#: Is called with the bytes done, and the bytes in all where the server says so.
 Progress = Callable[[int, int | None], None]
 _Movie = tuple[str, str, str]  # id, title, genres
 
@@ -52,7 +52,7 @@ _DAMAGE = (
 
 
 def movies_of_100k(lines: Iterator[str]) -> Iterator[_Movie]:
-    """Read ``u.item``: id, title, three fields that nobody needs, and 19 genre flags.
+    """Read ``u.item``: id, title, three fields that are not needed, and 19 genre flags.
 
     Examples
     --------
@@ -173,7 +173,7 @@ def download(
     overwrite
         Replace files of these names that have other content.
     progress
-        Hears of the bytes that arrive.
+        Is told of the bytes that arrive.
 
     Raises
     ------
@@ -276,7 +276,7 @@ class _Arriving(io.BytesIO):
         return size
 
     def finished(self) -> bytes:
-        """Return all that came; whoever listens learns that this is the end."""
+        """Return all that came; and report that this is the end."""
         if self.tell() != self.total:
             self._progress(self.tell(), self.tell())
         return self.getvalue()

@@ -1,8 +1,8 @@
 """A made-up log with the traits of a real one, for trying things out and for tests.
 
 Popularity has a long tail; every user has tastes (groups of items, and favourite
-shelves within them) that move from one to another over his history; a fifth of the
-events are clicks on what is popular, off his taste, and rated low.
+shelves within them) that move from one to another over the history; a fifth of the
+events are clicks on popular items outside the user's tastes, and rated low.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def write_sample(
 
 
 def _catalogue(rng: np.random.Generator, options: SampleOptions) -> _Catalogue:
-    # A user's three tastes must offer clearly more than he takes.
+    # A user's three tastes must offer clearly more items than the user takes.
     mean = options.interactions / options.users
     groups = int(np.clip(options.items / mean, 3, _MAX_GROUPS))
     shelves = groups * _SHELVES

@@ -19,8 +19,8 @@ def natural(
 ) -> NDArray[np.int8]:
     """Label clean and low-rated rows so that train and valid become noisy.
 
-    A user's rows up to his last clean train row are the pool of his train part, the
-    ones after it up to his last clean valid row that of valid. From each pool as many
+    A user's rows up to the last clean train row are the pool of the train part, the
+    ones after it up to the last clean valid row that of valid. From each pool as many
     are drawn, without replacement, as the part has clean rows. Test stays as it is.
 
     Parameters

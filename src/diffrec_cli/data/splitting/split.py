@@ -336,7 +336,7 @@ def _low_rows(log: Log, cut: Cut, positive: RowNumbers, dropped: Counter[str]) -
     is_low = candidates[log.user]
     is_low[positive] = False
     low = _oldest_first(log, np.flatnonzero(is_low))
-    # A user's clean rows stand before his low ones, so that of equal pairs the clean one stays.
+    # A user's clean rows stand before the low ones, so that of equal pairs the clean one stays.
     both = np.concatenate([cut.rows, low])
     both = both[stable_order(log.user[both])]
     kept = _without_duplicates(log, both, dropped)

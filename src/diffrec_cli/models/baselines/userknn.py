@@ -43,7 +43,7 @@ class UserKNNScorer:
         self._lengths = _lengths(self.histories)
 
     def scores(self, rows: Rows) -> NDArray[np.float32]:
-        """Return (B, items) sums; a known user is no neighbour of himself."""
+        """Return (B, items) sums; known users are not their own neighbours."""
         x = matrix(rows, self.n_items)
         products = (x @ self._of_items).tocsr()  # (B, users)
         of = np.repeat(np.arange(len(rows)), np.diff(products.indptr))

@@ -1,9 +1,9 @@
-"""ACVAE while it learns (Xie et al., WWW 2021): a VAE over sequences, adversarial and contrastive.
+"""ACVAE in training (Xie et al., WWW 2021): a VAE over sequences, adversarial and contrastive.
 
 At every place of a history the model says which item comes next. What it knows there is a recurrent
 state and a convolution over the latest ones; from these and noise comes z, of any distribution, and
 from z the scores. A critic stands for the divergence of z from the prior (adversarial variational
-Bayes), and a contrastive term ties a user's z to his own states rather than to others'.
+Bayes), and a contrastive term ties a user's z to their own states rather than to others'.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class ACVAE(Trainable):
         return estimate, told + softplus(_logit(state, prior, first, second)).mean()
 
     def _contrast(self, state: Tensor, z: Tensor, row: Tensor, users: int) -> Tensor:
-        """Return how badly the mean z of a user is told to be his by the mean of his states."""
+        """Return how badly the mean z of a user is recognised by the mean of the user's states."""
         counts = torch.bincount(row, minlength=users).clamp(min=1)[:, None]
         means = [
             wide(x).new_zeros(users, x.shape[1]).index_add(0, row, wide(x)) / counts

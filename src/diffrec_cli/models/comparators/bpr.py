@@ -19,7 +19,7 @@ def draw_pairs(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return user, item and a random item that the user lacks for every interaction, (nnz,) each.
 
-    Someone who has nearly everything may get an item of his own, after :data:`_DRAWS` attempts.
+    A user who has nearly everything may get an item of their own, after :data:`_DRAWS` attempts.
     """
     row = backend.asarray(rows.row_index)
     positive = backend.asarray(rows.items.astype(np.int64))

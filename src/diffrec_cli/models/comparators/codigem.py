@@ -1,4 +1,4 @@
-"""CODIGEM while it learns (Walker et al., KSEM 2022): a chain of autoencoders, one a step."""
+"""CODIGEM in training (Walker et al., KSEM 2022): a chain of autoencoders, one a step."""
 
 from __future__ import annotations
 

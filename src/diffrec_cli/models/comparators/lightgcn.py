@@ -1,4 +1,4 @@
-"""LightGCN (He et al., SIGIR 2020) while it learns; also a source of L-DiffRec's embeddings."""
+"""LightGCN (He et al., SIGIR 2020) in training; also a source of L-DiffRec's embeddings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Matrix factorisation with the BPR loss while it learns (Rendle et al., UAI 2009)."""
+"""Matrix factorisation with the BPR loss in training (Rendle et al., UAI 2009)."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def measure_apart(
     keep
         Called with every trial as soon as it is there.
     listener
-        Hears of the learning.
+        Is told how training goes.
 
     Raises
     ------

@@ -30,7 +30,7 @@ from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.paths import comparisons_dir
 from diffrec_cli.training.checkpoint import append_line
 from diffrec_cli.workflows.fitting.plan import Job
-from diffrec_cli.workflows.fitting.training import learn
+from diffrec_cli.workflows.fitting.training import train_model
 from diffrec_cli.workflows.progress import Listener
 
 KS, METRICS = (10, 20), ("recall", "ndcg")
@@ -174,11 +174,11 @@ def measure(
     measured = task.device if task.config.trains else "cpu"
     reset_peak_memory(measured)
     started = time.perf_counter()
-    learned = learn(job, max_seconds=max_seconds, listener=listener)
+    outcome = train_model(job, max_seconds=max_seconds, listener=listener)
     learning = time.perf_counter() - started
     evaluation, ranking = None, 0.0
     if task.final:
-        scorer = build_scorer(task.config, learned.arrays, TorchBackend(task.device))
+        scorer = build_scorer(task.config, outcome.arrays, TorchBackend(task.device))
         started = time.perf_counter()
         evaluation = evaluate(
             scorer, dataset, "test", ks=KS, metrics=METRICS, temporal=task.config.temporal
@@ -189,13 +189,13 @@ def measure(
         variant=task.config.variant,
         values=dict(task.values),
         seed=task.config.seed,
-        valid=learned.trained.metrics,
+        valid=outcome.trained.metrics,
         test=evaluation.means if evaluation else {},
         fit_seconds=learning,
         rank_seconds=ranking,
-        parameters=learned.parameters,
+        parameters=outcome.parameters,
         peak_bytes=peak_memory(measured),
-        epoch=learned.trained.epoch,
+        epoch=outcome.trained.epoch,
         version=__version__,
     )
     return trial, evaluation

@@ -28,7 +28,7 @@ class Job:
     name
         Of the model.
     dataset, config
-        What it learns from, and how.
+        What it is trained on, and how.
     preset
         Where the settings came from, for the record.
     device, precision

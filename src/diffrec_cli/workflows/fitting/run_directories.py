@@ -35,7 +35,7 @@ def open_run(job: Job, resume: bool, listener: Listener, stack: ExitStack) -> Pa
     resume
         Take the newest interrupted run of the same job instead of a new one.
     listener
-        Hears of an interrupted run that nobody resumes.
+        Is told of an interrupted run that is not resumed.
     stack
         Holds the directory's lock.
 

@@ -1,4 +1,4 @@
-"""From a job to what a model has learned: by epochs, or in closed form."""
+"""From a job to a trained model: by epochs, or in closed form."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EPOCHS_WITHOUT_VALIDATION = 50
 
 
 @dataclass(frozen=True)
-class Learned:
+class TrainedModel:
     """What came of a job.
 
     Parameters
@@ -54,14 +54,14 @@ class Learned:
     interruption: BaseException | None = None
 
 
-def learn(
+def train_model(
     job: Job,
     *,
     run: Path | None = None,
     resume: bool = False,
     max_seconds: float | None = None,
     listener: Listener = silent,
-) -> Learned:
+) -> TrainedModel:
     """Train a model, or fit one that has no epochs.
 
     Parameters
@@ -75,7 +75,7 @@ def learn(
     max_seconds
         Stop choosing an epoch after this time and keep the best; a refit comes on top.
     listener
-        Hears of progress.
+        Is told of progress.
     """
     if not job.config.trains:
         return _in_closed_form(job, listener)
@@ -84,7 +84,7 @@ def learn(
     model = build_model(job.config, n_items, of_item, job.dataset.train)
     trained = _select(job, model, run, resume, max_seconds, listener)
     if trained.epoch == 0:
-        return Learned(trained, {}, interruption=trained.interruption)
+        return TrainedModel(trained, {}, interruption=trained.interruption)
     _tell_why_it_stopped(trained, listener)
     weights, interruption = trained.weights, trained.interruption
     refitted = False
@@ -97,10 +97,10 @@ def learn(
             model, weights = fresh, again.weights
     model.load_state_dict(weights)
     arrays = stored_weights(model.scoring_weights())
-    return Learned(trained, arrays, parameter_count(model), refitted, interruption)
+    return TrainedModel(trained, arrays, parameter_count(model), refitted, interruption)
 
 
-def _in_closed_form(job: Job, listener: Listener) -> Learned:
+def _in_closed_form(job: Job, listener: Listener) -> TrainedModel:
     """Fit a model that has no epochs, and measure it on the valid part."""
     config, dataset = job.config, job.dataset
     started = time.perf_counter()
@@ -117,7 +117,7 @@ def _in_closed_form(job: Job, listener: Listener) -> Learned:
         listener(Note("fitting again on every interaction"))
         arrays = fit_closed_form(config, input_rows(dataset.known, None), dataset.n_items)
     trained = Trained({}, 0, 0, valid, "closed form", seconds)
-    return Learned(trained, arrays, array_size(arrays), refitted=job.refit)
+    return TrainedModel(trained, arrays, array_size(arrays), refitted=job.refit)
 
 
 def _tell_why_it_stopped(trained: Trained, listener: Listener) -> None:

@@ -25,7 +25,7 @@ class ItemFilters:
     Parameters
     ----------
     excluded
-        (|I|,) items that nobody may get; ``None``: none.
+        (|I|,) items that no user may get; ``None``: none.
     users
         Users with blocks of their own.
     blocked
@@ -62,7 +62,7 @@ def item_filters(
         ``allow``, ``block``, ``where`` (see :mod:`diffrec_cli.data.conditions`) and ``block_for``;
         it is told if fewer than ``k`` items are left.
     disliked
-        Indices of items that nobody may get.
+        Indices of items that no user may get.
     listener
         Is told of ids that are not known.
 

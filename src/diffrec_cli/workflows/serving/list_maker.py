@@ -40,7 +40,7 @@ class ListMaker:
     Parameters
     ----------
     artifact, dataset
-        The model, and what it learned from.
+        The model, and what it was trained on.
     options
         What was asked for.
     limits
@@ -71,7 +71,7 @@ class ListMaker:
     def serve(self, request: Request) -> Iterator[pa.Table]:
         """Yield the lists of some users, a table for a batch of them."""
         options, engine = self.options, self._engine_for(self.served + len(request))
-        if len(request) == 0:  # whoever reads the table still learns its columns
+        if len(request) == 0:  # the table still has its columns
             nobody = Ranked(0, np.zeros((0, 1), np.int64), np.zeros((0, 1), np.float32))
             yield list_table(
                 request, nobody, self.dataset, options.titles, [] if options.why else None

@@ -63,7 +63,7 @@ def list_table(
     titles
         Whether there is a column ``title``.
     reasons
-        For every user those of every item of his list, as the column ``because``; or ``None``.
+        For every user those of every item of their list, as the column ``because``; or ``None``.
     """
     row, place = np.nonzero(lists.items >= 0)
     items = lists.items[row, place]

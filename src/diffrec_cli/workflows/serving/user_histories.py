@@ -42,7 +42,7 @@ class Request:
     labels
         Arrow string array of what to call them.
     users
-        (B,) who they are in the data that the model learned from, -1 for unseen users.
+        (B,) who they are in the data that the model was trained on, -1 for unseen users.
     histories
         What the model reads of each, B rows.
     unknown
@@ -102,7 +102,7 @@ class UserHistories:
     Parameters
     ----------
     dataset
-        What the model learned from.
+        What the model was trained on.
     events
         What came since.
     """
@@ -116,8 +116,8 @@ class UserHistories:
         histories = Sequences.concatenate(
             self.dataset.known_of(users), self.events.of_known.take(users)
         )
-        # Whoever came with an update is in the data, but the model has not learned from him; and
-        # what it has learned about a user is out of date when there is news of him.
+        # A user who came with an update is in the data, but the model was not trained on them; and
+        # a trained user vector is out of date when there are new events of the user.
         fresh = self.events.of_known.take(users).lengths
         if self.dataset.fresh is not None:
             fresh = fresh + self.dataset.fresh.take(users).lengths
