@@ -74,7 +74,9 @@ def report(
         Makes the table for people, and for pages.
     """
     if form == "json":
-        document = {"schema_version": SCHEMA_VERSION, **payload}
+        # A stored record has a version of its own, which is not that of this document.
+        document = {"schema_version": SCHEMA_VERSION} | dict(payload)
+        document["schema_version"] = SCHEMA_VERSION
         print(json.dumps(document, indent=2, ensure_ascii=False))
     elif form == "jsonl":
         for row in rows:
