@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from diffrec_cli.catalogue import PRESETS, write_own
+from diffrec_cli.catalogue import PRESETS, VARIANTS, write_own
 from diffrec_cli.cli import _completion
 from diffrec_cli.cli.app import run
 from diffrec_cli.evaluation.metrics import METRICS
@@ -116,6 +116,8 @@ def test_a_dataset_does_not_hide_the_files_that_begin_so(
 
 def test_names_are_those_that_the_program_takes() -> None:
     assert _completion.METRICS == METRICS
+    assert _completion.PRESETS == PRESETS
+    assert _completion.diffrec_variants() == list(VARIANTS)
 
 
 @pytest.mark.parametrize("what", ["absent", "a file", "of nobody", "full of junk"])

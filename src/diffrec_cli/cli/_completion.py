@@ -11,8 +11,6 @@ from pathlib import Path
 
 import typer
 
-from diffrec_cli.catalogue import PRESETS, VARIANTS, closed_forms, preset
-from diffrec_cli.catalogue import names as variant_names
 from diffrec_cli.errors import DiffrecError
 from diffrec_cli.paths import datasets_dir, is_name, presets_dir
 
@@ -20,6 +18,8 @@ Names = Callable[[], list[str]]
 
 #: What ``--metrics`` takes; written out, because where they are computed NumPy is imported.
 METRICS = ("recall", "ndcg", "precision", "mrr", "hit", "novelty", "coverage")
+#: What ``--preset`` takes besides the user's own; written out, because the catalogue takes a while.
+PRESETS = ("auto", "paper-ml-1m", "paper-ml-1m-noisy", "paper-yelp", "paper-amazon-book")
 #: What ``--device`` and ``--precision`` take, whatever this machine has.
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -59,11 +59,15 @@ def presets() -> list[str]:
 
 def variants() -> list[str]:
     """Return the name of every model that can be fitted."""
-    return variant_names()
+    from diffrec_cli.catalogue import names
+
+    return names()
 
 
 def baselines() -> list[str]:
     """Return the name of every model that is fitted at once, without epochs."""
+    from diffrec_cli.catalogue import closed_forms
+
     return closed_forms()
 
 
@@ -96,15 +100,17 @@ def minima() -> list[str]:
 
 def settings(context: typer.Context) -> list[str]:
     """Return how ``KEY=VALUE`` may begin, for the models that the command line names."""
+    from diffrec_cli.catalogue import names, preset
+
     given = context.params.get("variant") or context.params.get("models") or "base"
-    named = set(given.split(",")).intersection(variant_names())
+    named = set(given.split(",")).intersection(names())
     return sorted({f"{key}=" for name in named for key in preset("auto", name, users=1).values()})
 
 
 device, precision = one_of(*DEVICES), one_of(*PRECISIONS)
 metrics = several(one_of(*METRICS))
 variant_list, baseline_list = several(variants), several(baselines)
-diffrec_variants = one_of(*VARIANTS)
+diffrec_variants = one_of("base", "l", "t", "lt")
 
 
 def _model_keys() -> list[tuple[str, int]]:

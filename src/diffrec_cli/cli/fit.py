@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from diffrec_cli.catalogue import PRESETS
 from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._charts import ASCII, BLOCKS, sparkline
@@ -62,7 +61,7 @@ def fit(
         typer.Option(
             "--preset",
             metavar="NAME",
-            help=f"Named settings: {', '.join(PRESETS)}.",
+            help=f"Named settings: {', '.join(completion.PRESETS)}.",
             rich_help_panel=o.TRAINING,
             autocompletion=completion.presets,
         ),
