@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffrec_cli.reporting.charts import Bars, Line, bar_chart, line_chart
-from diffrec_cli.workflows.report_model import setting_text
+from diffrec_cli.workflows.report_model import CUTOFFS, METRICS, setting_text
 
 if TYPE_CHECKING:
     from diffrec_cli.evaluation.segments import Group
@@ -23,25 +23,10 @@ if TYPE_CHECKING:
     from diffrec_cli.workflows.report_model import Catalogue, Report
 
 _VARIANTS = {"base": "DiffRec", "l": "L-DiffRec", "t": "T-DiffRec", "lt": "LT-DiffRec"}
-_METRICS = {
-    "recall": "Recall",
-    "ndcg": "NDCG",
-    "precision": "Precision",
-    "mrr": "MRR",
-    "hit": "Hit rate",
-    "coverage": "Coverage",
-    "novelty": "Novelty",
-}
+_METRICS = {"ndcg": "NDCG", "mrr": "MRR", "hit": "Hit rate"}  # others begin with a capital
 _HEADLINES = ("recall@20", "ndcg@20")
 _GROUPS = {"users": "By the activity of the user", "items": "By the popularity of the item"}
-_GROUP_NAMES = {
-    "few": "Few interactions",
-    "some": "Some",
-    "many": "Many",
-    "popular": "Popular items",
-    "middle": "Middle",
-    "rare": "Rare items",
-}
+_GROUP_NAMES = {"few": "Few interactions", "popular": "Popular items", "rare": "Rare items"}
 _ENDINGS = {
     "epochs": "the last epoch",
     "patience": "patience",
@@ -83,45 +68,31 @@ def page(report: Report) -> str:
 
 def _view(report: Report) -> dict[str, Any]:
     record, measured = report.record, report.evaluated
+    facts, made, kept = record.training, record.dataset, ("setting", "train", "valid", "test")
     variant = _VARIANTS.get(record.variant, record.variant)
     return {
         "report": report,
         "record": record,
-        "about": f"{variant} on {record.dataset['dataset']}, {_date(record.created)}",
-        "facts": _facts(report),
+        "about": f"{variant} on {made['dataset']}, {_date(record.created)}",
+        "ending": _ENDINGS.get(facts.stopped, facts.stopped),
+        "duration": _duration(facts.seconds),
         "training": _training(report),
         "accuracy": _accuracy(measured) if measured else None,
         "groups": _groups(measured) if measured else None,
         "reach": _reach(report.catalogue),
         "settings": [
             (
-                setting.group,
-                setting.key,
-                setting_text(setting.value),
-                "" if setting.value == setting.auto else setting_text(setting.auto),
+                s.group,
+                s.key,
+                setting_text(s.value),
+                "" if s.value == s.auto else setting_text(s.auto),
             )
-            for setting in report.settings
+            for s in report.settings
         ],
         "commands": "\n".join(map(_on_lines, report.recipe.commands)),
-        "dataset": _dataset(record.dataset) | _source(report.source),
-    }
-
-
-def _facts(report: Report) -> dict[str, str]:
-    facts, counts = report.record.training, report.record.dataset
-    epochs = f"{facts.epoch} of {facts.epochs}" if report.epochs else "none: a closed form"
-    ended = {"Training ended by": _ENDINGS.get(facts.stopped, facts.stopped)}
-    return {
-        "Epoch chosen": epochs,
-        **(ended if report.epochs else {}),
-        "Time to fit": _duration(facts.seconds),
-        "Device": facts.device,
-        "Parameters": f"{report.record.parameters:,}",
-        **{
-            name.capitalize(): f"{counts[name]:,}"
-            for name in ("users", "items", "interactions")
-            if name in counts
-        },
+        "dataset": {"content hash": made["content_hash"]}
+        | {key: made[key] for key in kept if key in made}
+        | _source(report.source),
     }
 
 
@@ -166,13 +137,14 @@ def _change(name: str, points: _Points, epoch: int) -> str:
 
 def _accuracy(evaluated: Evaluated) -> dict[str, Any]:
     mine, popular = evaluated.results
-    metrics = sorted(mine.evaluation.means, key=_metric_order)
+    metrics = [f"{name}@{k}" for name in METRICS for k in CUTOFFS]
     rows = {m: (_metric_name(m), *_measured(mine, m), *_measured(popular, m)) for m in metrics}
     return {
         "cards": [rows[metric] for metric in _HEADLINES],
         "rows": list(rows.values()),
         "users": len(mine.evaluation.users),
-        "difference": _difference(evaluated.compared, popular),
+        "compared": _metric_name(evaluated.compared or ""),
+        "difference": popular.difference,
     }
 
 
@@ -183,18 +155,6 @@ def _measured(result: Result, metric: str) -> tuple[str, str]:
     return f"{result.evaluation.means[metric]:.4f}", interval
 
 
-def _difference(metric: str | None, popular: Result) -> str:
-    """Return in a sentence how sure it is that the model beats popularity."""
-    paired = popular.difference
-    if metric is None or paired is None:
-        return ""
-    return (
-        f"On {_metric_name(metric)} the model differs from popularity"
-        f" by {paired.difference:+.4f} (95% interval {paired.low:+.4f} to {paired.high:+.4f};"
-        f" p = {paired.p_value:.4f}, paired randomisation test)."
-    )
-
-
 def _groups(evaluated: Evaluated) -> dict[str, Any]:
     mine, popular = (result.evaluation.groups for result in evaluated.results)
     pairs = list(zip(mine, popular, strict=True))  # both were measured on the same users
@@ -202,7 +162,7 @@ def _groups(evaluated: Evaluated) -> dict[str, Any]:
         "figures": [_group_figure(pairs, of, name) for of, name in _GROUPS.items()],
         "rows": [
             (
-                _GROUP_NAMES[group.name],
+                _group_name(group),
                 _span(group),
                 f"{group.users:,}",
                 *(f"{one.metrics[m]:.4f}" for m in _HEADLINES for one in (group, other)),
@@ -215,7 +175,7 @@ def _groups(evaluated: Evaluated) -> dict[str, Any]:
 def _group_figure(pairs: list[tuple[Group, Group]], of: str, name: str) -> _Figure:
     bars = [
         Bars(
-            f"{_GROUP_NAMES[group.name]} ({_span(group)})",
+            f"{_group_name(group)} ({_span(group)})",
             (("a", group.metrics["recall@20"]), ("c", other.metrics["recall@20"])),
         )
         for group, other in pairs
@@ -274,12 +234,11 @@ def _source(source: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 def _metric_name(metric: str) -> str:
     name, _, k = metric.partition("@")
-    return f"{_METRICS.get(name, name)}@{k}"
+    return f"{_METRICS.get(name, name.capitalize())}@{k}"
 
 
-def _metric_order(metric: str) -> tuple[int, int]:
-    name, _, k = metric.partition("@")
-    return list(_METRICS).index(name), int(k)
+def _group_name(group: Group) -> str:
+    return _GROUP_NAMES.get(group.name, group.name.capitalize())
 
 
 def _span(group: Group) -> str:
