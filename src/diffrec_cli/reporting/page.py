@@ -41,13 +41,12 @@ _Points = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True)
 class _Figure:
-    """A chart, with a legend of (colour, name), or why there is none."""
+    """A chart, with a legend of (colour, name); without a chart, the caption says why."""
 
     name: str
     chart: str = ""
     caption: str = ""
     legend: tuple[tuple[str, str], ...] = ()
-    missing: str = ""
 
 
 def page(report: Report) -> str:
@@ -107,7 +106,7 @@ def _by_epoch(report: Report, title: str, names: Mapping[str, str]) -> _Figure:
     """Return a chart of one or two keys of the epoch log, with their names."""
     curves = {key: _curve(report, key) for key in names}
     if not all(curves.values()):
-        return _Figure(title, missing="not measured, there was nothing to measure it on.")
+        return _Figure(title, caption="not measured, there was nothing to measure it on.")
     epoch = report.record.training.epoch
     lines = [Line(colour, points) for colour, points in zip("ab", curves.values(), strict=False)]
     chart = line_chart(
