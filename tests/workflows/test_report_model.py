@@ -142,3 +142,28 @@ def test_the_curve_of_a_fit_has_a_value_for_each_epoch_measured(checkerboard: Da
     assert fitted.training is not None
     assert max(fitted.curve) == fitted.training.valid["recall@20"]
     assert "curve" not in fitted.to_dict()
+
+
+def test_a_page_is_written_under_the_name_of_the_model(
+    fitted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = workflows.write_report(render=lambda gathered: gathered.record.name, device="cpu")
+    assert path == Path("checkerboard-t-1.html")
+    assert path.read_text() == "checkerboard-t"
+    assert [child.name for child in tmp_path.glob("*.html")] == [path.name]
+
+
+@pytest.mark.parametrize("out", [".", "no/such/page.html", "mine.html"])
+def test_a_page_that_cannot_be_written_is_refused_before_the_work(
+    fitted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.html").write_text("mine")
+    told: list[object] = []
+    with pytest.raises(UsageError):
+        workflows.write_report(fitted, out, render=str, listener=told.append)
+    assert told == []
+    assert Path("mine.html").read_text() == "mine"
+    workflows.write_report(fitted, "mine.html", render=lambda _: "new", overwrite=True)
+    assert Path("mine.html").read_text() == "new"

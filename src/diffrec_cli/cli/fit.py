@@ -9,9 +9,9 @@ import typer
 
 from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
-from diffrec_cli.cli._charts import ASCII, BLOCKS, sparkline
 from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, filled, flat, make_table, report, screen
+from diffrec_cli.reporting.charts import ASCII, BLOCKS, sparkline
 
 EXAMPLES = examples(
     "diffrec fit ratings.csv --items movies.csv --variant lt",

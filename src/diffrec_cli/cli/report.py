@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import screen
-from diffrec_cli.errors import UsageError
 
 EXAMPLES = examples(
     "diffrec report",
@@ -48,33 +47,16 @@ def report(
     One HTML file that needs nothing else: send it, print it, keep it. Prints its path.
     """
     from diffrec_cli import workflows
-    from diffrec_cli.cli._report_page import page
-    from diffrec_cli.files import storage_errors, write_atomically
-    from diffrec_cli.registry.versions import resolve
+    from diffrec_cli.reporting.page import page
 
-    record = resolve(model).record
-    target = _target(out or Path(f"{record.name}-{record.version}.html"), overwrite)
-    gathered = workflows.report(
-        record.reference, users=user or [], split=split, device=device, listener=screen
+    asked: dict[str, Any] = {"users": user or [], "split": split, "device": device}
+    if out == Path("-"):
+        gathered = workflows.report(model, **asked, listener=screen)
+        screen.close()
+        sys.stdout.buffer.write(page(gathered).encode())
+        return
+    path = workflows.write_report(
+        model, out, render=page, **asked, overwrite=overwrite, listener=screen
     )
     screen.close()
-    content = page(gathered).encode()
-    if target is None:
-        sys.stdout.buffer.write(content)
-        return
-    with storage_errors(target):
-        write_atomically(target, content)
-    print(target)
-
-
-def _target(out: Path, overwrite: bool) -> Path | None:
-    """Return the file to write, None for stdout; refuse, before the work, what cannot be."""
-    if str(out) == "-":
-        return None
-    if out.is_dir():
-        raise UsageError(f"{out} is a directory", f"give a file, such as {out / 'report.html'}")
-    if out.exists() and not overwrite:
-        raise UsageError(f"{out} exists", "give another path, or --overwrite to replace it")
-    if not out.absolute().parent.is_dir():
-        raise UsageError(f"{out}: there is no such directory", "make it, or give another path")
-    return out
+    print(path)

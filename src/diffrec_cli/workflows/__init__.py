@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from diffrec_cli.workflows.quickstart_tour import quickstart as quickstart
     from diffrec_cli.workflows.recommend_lists import recommend as recommend
     from diffrec_cli.workflows.report_model import report as report
+    from diffrec_cli.workflows.report_model import write_report as write_report
     from diffrec_cli.workflows.similar_items import export_vectors as export_vectors
     from diffrec_cli.workflows.similar_items import similar as similar
     from diffrec_cli.workflows.tune_settings import tune as tune
@@ -73,6 +74,7 @@ _HOMES = {
     "tune": "tune_settings",
     "update": "update_model",
     "verify_model": "manage_models",
+    "write_report": "report_model",
 }
 __all__ = list(_HOMES)
 

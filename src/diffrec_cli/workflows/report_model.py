@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from diffrec_cli.catalogue import preset
 from diffrec_cli.config import FitConfig, ReadOptions, SplitOptions
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import UsageError
+from diffrec_cli.files import storage_errors, write_atomically
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.registry.artifact import Artifact
 from diffrec_cli.registry.record import ModelRecord
@@ -73,18 +75,18 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Example:
-    """A user and his list.
+    """A user and their list.
 
     Parameters
     ----------
     user
-        His id.
+        Their id.
     interactions
-        How many items he has.
+        How many items they have.
     latest
-        The last of them, the newest first: titles, or ids where there are none.
+        The last of these items, the newest first: titles, or ids where there are none.
     recommended
-        His list, best first, in the same words.
+        Their list, best first, with titles or ids as well.
     """
 
     user: str
@@ -179,7 +181,7 @@ def report(
     device
         Where to compute.
     listener
-        Hears of progress.
+        Called with progress.
 
     Raises
     ------
@@ -212,6 +214,64 @@ def report(
         settings=settings,
         recipe=_recipe(artifact.record, config, dataset, settings),
     )
+
+
+def write_report(
+    model: str | None = None,
+    out: str | Path | None = None,
+    *,
+    render: Callable[[Report], str],
+    users: Sequence[str] = (),
+    split: str = "test",
+    overwrite: bool = False,
+    device: str = "auto",
+    listener: Listener = silent,
+) -> Path:
+    """Write a page about a stored model, whole or not at all.
+
+    Parameters
+    ----------
+    out
+        The file; ``None`` is ``NAME-VERSION.html`` in the current directory.
+    render
+        Makes the page, such as :func:`diffrec_cli.reporting.page.page`.
+    overwrite
+        Whether a file that exists is replaced.
+    model, users, split, device, listener
+        As in :func:`report`.
+
+    Returns
+    -------
+    Path
+        The file that was written.
+
+    Raises
+    ------
+    UsageError
+        The file exists, its directory does not, or there is no such split.
+    NotFoundError
+        The model or a user is unknown.
+    StorageError
+        The file cannot be written.
+    """
+    record = registry.resolve(model).record
+    target = Path(f"{record.name}-{record.version}.html" if out is None else out)
+    _check_target(target, overwrite)
+    gathered = report(record.reference, users=users, split=split, device=device, listener=listener)
+    content = render(gathered).encode()
+    with storage_errors(target):
+        write_atomically(target, content)
+    return target
+
+
+def _check_target(out: Path, overwrite: bool) -> None:
+    """Raise, before the work, if the file cannot be written."""
+    if out.is_dir():
+        raise UsageError(f"{out} is a directory", f"give a file, such as {out / 'report.html'}")
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out} exists", "give another path, or --overwrite to replace it")
+    if not out.absolute().parent.is_dir():
+        raise UsageError(f"{out}: there is no such directory", "make it, or give another path")
 
 
 def _why_unmeasured(artifact: Artifact, dataset: Dataset, split: str) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import re
 import xml.etree.ElementTree as ET
 from fractions import Fraction
 
 import pytest
 
-from diffrec_cli import workflows
-from diffrec_cli.cli._charts import (
+from diffrec_cli.reporting.charts import (
     ASCII,
     BLOCKS,
     Bars,
@@ -20,8 +18,6 @@ from diffrec_cli.cli._charts import (
     sparkline,
     ticks,
 )
-from diffrec_cli.cli.fit import show_fitted
-from tests.cli.conftest import Cli
 
 
 def texts(svg: str) -> list[str]:
@@ -111,29 +107,3 @@ def test_a_long_sparkline_is_cut_to_its_width_and_keeps_its_ends() -> None:
 def test_a_sparkline_can_do_without_blocks() -> None:
     assert len(ASCII) == len(BLOCKS)
     assert sparkline([0, 7], blocks=ASCII).isascii()
-
-
-FIT = ["fit", "ratings", "--set", "dims=8", "--device", "cpu", "--format", "table"]
-
-
-@pytest.mark.usefixtures("fitted")
-def test_a_fit_ends_with_its_curve(cli: Cli) -> None:
-    (line,) = (s for s in cli(*FIT, "--epochs", "5").out.splitlines() if "(epoch" in s)
-    assert re.fullmatch(
-        rf" curve +[{BLOCKS}]{{5}}  \.\d{{4}} to \.\d{{4}} \(epoch \d of 5\) *", line
-    )
-
-
-@pytest.mark.usefixtures("fitted")
-def test_a_fit_of_one_epoch_has_no_curve(cli: Cli) -> None:
-    assert "curve" not in cli(*FIT, "--epochs", "1").out
-
-
-@pytest.mark.usefixtures("fitted")
-def test_a_curve_is_ascii_where_blocks_cannot_be_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    result = workflows.fit("ratings", values={"dims": (8,), "epochs": 3}, device="cpu")
-    written = io.BytesIO()
-    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, "ascii", write_through=True))
-    show_fitted(result, "table")
-    (line,) = (s for s in written.getvalue().decode("ascii").splitlines() if "(epoch" in s)
-    assert any(f"{a}" in line for a in ASCII)

@@ -152,7 +152,7 @@ def sparkline(values: Sequence[float], *, width: int = 30, blocks: str = BLOCKS)
     values
         Finite numbers, from left to right.
     width
-        Characters at the most; of more values some are left out, the last never.
+        Characters at most; of more values some are left out, the last never.
     blocks
         The characters, from the lowest.
 
@@ -242,7 +242,9 @@ def _mark(axes: _Axes, lines: Sequence[Line], x: float, name: str) -> str:
 
 
 def _svg(title: str, height: int, parts: Sequence[str]) -> str:
-    return (
+    from markupsafe import Markup  # tells a template that everything in it is escaped
+
+    return Markup(
         f'<svg class="chart" role="img" aria-label="{escape(title)}" width="100%"'
         f' height="{height}"><title>{escape(title)}</title>{"".join(parts)}</svg>'
     )
