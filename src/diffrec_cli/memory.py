@@ -30,7 +30,7 @@ def require_memory(model: str, needed: int, n_items: int) -> None:
         raise DeviceError(
             f"{model} on {n_items:,} items needs {needed / 1e9:.1f} GB of memory, "
             f"{available / 1e9:.1f} GB are available",
-            "leave it out (itemknn needs far less), or drop rare items with "
+            "use another model (itemknn needs far less), or drop rare items with "
             "--min-item-interactions",
         )
 

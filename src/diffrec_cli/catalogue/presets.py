@@ -119,7 +119,7 @@ def preset(name: str, variant: str, *, users: int, interactions: int | None = No
         return auto(meant, users, interactions)
     if meant.model is not None or meant.corruption != GAUSSIAN:
         raise UsageError(
-            f"--preset {name}: of DiffRec's variants, not of {variant}", "leave --preset out"
+            f"--preset {name} is for DiffRec's variants, not for {variant}", "leave --preset out"
         )
     return _released(_CHANGES[name], meant)
 
@@ -141,7 +141,7 @@ def own_preset(
     record = read_record(path, kind=_KIND, schema_version=_SCHEMA_VERSION)
     if record.get("variant") != str(meant):
         raise UsageError(
-            f"--preset {name}: of {record.get('variant')}, not of {variant}",
+            f"--preset {name} is for {record.get('variant')}, not for {variant}",
             f"fit --variant {record.get('variant')} --preset {name}",
         )
     return auto(meant, users, interactions).with_values(record.get("values", {}))
@@ -151,7 +151,7 @@ def check_own_name(name: str) -> None:
     """Raise UsageError if a user's own preset cannot have this name."""
     check_name(name, "preset")
     if name in PRESETS:
-        raise UsageError(f"{name!r} is a preset of diffrec's", "choose another name")
+        raise UsageError(f"{name!r} is one of diffrec's own presets", "choose another name")
 
 
 def write_own(name: str, variant: str, values: Values) -> None:

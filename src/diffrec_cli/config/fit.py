@@ -179,7 +179,7 @@ class FitConfig:
 
     def _known_keys(self) -> str:
         keys = self.keys()
-        return f"one of: {', '.join(keys)}" if keys else "it has no settings at all"
+        return f"one of: {', '.join(keys)}" if keys else "leave --set out: it has no settings"
 
     def keys(self) -> list[str]:
         """Return the names that :meth:`with_values` accepts for this variant."""
@@ -196,7 +196,7 @@ class FitConfig:
 
 def _comparator(model: Any) -> type[Comparator]:
     if model not in COMPARATORS:
-        raise ConfigError(f"model {model!r} is unknown", "the record is of another version")
+        raise ConfigError(f"model {model!r} is unknown", "use the version that wrote the record")
     return COMPARATORS[model]
 
 
@@ -232,5 +232,5 @@ def _from_plain(group: type[Any], values: Mapping[str, Any]) -> Any:
         return group(**fields)
     except TypeError as error:
         raise ConfigError(
-            f"{group.__name__}: {error}", "the record is of another version"
+            f"{group.__name__}: {error}", "use the version that wrote the record"
         ) from error

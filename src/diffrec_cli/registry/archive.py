@@ -118,7 +118,7 @@ def _blaming(path: Path, directory: Path) -> Iterator[None]:
         yield
     except StorageError as error:
         what = error.what.replace(inside, "")
-        raise type(error)(f"{path}: not a sound export of a model: {what}", fix) from error
+        raise type(error)(f"{path}: not a valid export of a model: {what}", fix) from error
     except _MALFORMED as error:
         what = str(error).replace(inside, "")
         raise CorruptError(f"{path}: not an export of a model ({what})", fix) from error

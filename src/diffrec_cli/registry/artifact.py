@@ -152,4 +152,4 @@ def _reading(path: Path) -> Iterator[None]:
     except (SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise CorruptError(f"{path}: damaged ({error})", fix) from error
     except ConfigError as error:
-        raise CorruptError(f"{path}: {error.what}", "use the diffrec that wrote it") from error
+        raise CorruptError(f"{path}: {error.what}", "use the version that wrote it") from error

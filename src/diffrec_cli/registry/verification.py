@@ -86,7 +86,7 @@ def _content_problem(artifact: Artifact, path: str) -> str | None:
     if not file.is_file():
         return "missing"
     if (size := file.stat().st_size) != entry.bytes:
-        return f"{size:,} bytes where {entry.bytes:,} were written"
+        return f"{size:,} bytes instead of {entry.bytes:,}"
     return None if sha256_file(file) == entry.sha256 else "its content has changed"
 
 

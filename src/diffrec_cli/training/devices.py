@@ -81,7 +81,7 @@ def fast_bf16(device: str) -> bool:
 
 
 def device_name(device: str) -> str:
-    """Return a readable name of the device, for the record."""
+    """Return a readable name of the device."""
     import platform
 
     import torch

@@ -203,9 +203,8 @@ def train(
         chosen = state.best.get()
     if chosen is None and interruption is None:
         raise TrainingError(
-            f"training ended ({stopped}) in its warm-up, after epoch {state.epoch}: there is no"
-            " model to keep",
-            "give it more time, or fewer --set warmup_epochs",
+            f"training ended ({stopped}) in the warm-up (epoch {state.epoch}): there is no model",
+            "give it more time, or use a smaller --set warmup_epochs",
         )
     return Trained(
         weights=chosen.weights if chosen else {},
