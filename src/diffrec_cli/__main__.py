@@ -6,9 +6,8 @@ import sys
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    # Threads of torch that wait should spin briefly, then sleep: beside other busy processes GNU
-    # OpenMP's long spinning makes training 1.5 to 3 times slower, and this costs an idle machine
-    # some 2%. It must be said before torch is loaded.
+    # Let waiting threads of torch sleep soon, and set it before torch is loaded. GNU OpenMP's long
+    # spinning makes training 1.5 to 3 times slower on a busy machine; this costs an idle one 2%.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     from diffrec_cli.cli.app import run
 

@@ -39,7 +39,7 @@ class ConfigError(UsageError):
 
 
 class MissingExtraError(UsageError):
-    """A package that is no dependency is needed, and not installed."""
+    """An optional package is needed but not installed."""
 
     def __init__(self, feature: str, package: str, extra: str) -> None:
         super().__init__(
@@ -49,7 +49,7 @@ class MissingExtraError(UsageError):
 
 
 class TrainingError(UsageError):
-    """Training could not go on with these settings (the loss is not finite)."""
+    """Training failed with these settings (for example, the loss is not finite)."""
 
 
 class DataError(DiffrecError):
@@ -59,7 +59,7 @@ class DataError(DiffrecError):
 
 
 class DownloadError(DataError):
-    """A file cannot be fetched, or is not what is published under its address."""
+    """A file cannot be downloaded, or its content is not the published one."""
 
 
 class NotFoundError(DiffrecError):
@@ -81,7 +81,7 @@ class StorageError(DiffrecError):
 
 
 class LockedError(StorageError):
-    """Another process holds the registry."""
+    """Another process has locked the registry."""
 
 
 class CorruptError(StorageError):

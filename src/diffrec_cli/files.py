@@ -1,9 +1,7 @@
-"""Files that are either wholly there or not there: atomic writes, JSON records, hashes.
+"""Atomic writes of files and directories, JSON records, hashes.
 
-Everything diffrec stores goes through :func:`atomic_file` (one file) or
-:func:`publish_directory` (a directory), so that a crash, a full disk or a
-SIGKILL never leaves half of anything under a final name. What a kill leaves
-under a temporary name is removed by :func:`sweep_incoming`.
+Everything is stored through :func:`atomic_file` or :func:`publish_directory`: a crash, a full disk
+or a SIGKILL never leaves half of it under its final name. :func:`sweep_incoming` removes the rest.
 """
 
 from __future__ import annotations
@@ -24,14 +22,14 @@ from typing import Any, BinaryIO
 from diffrec_cli.errors import CorruptError, LockedError, NewerSchemaError, StorageError
 
 INCOMING_PREFIX = ".incoming-"
-#: What a write fails with when there is no room left for it.
+#: Error numbers of a write to a full disk.
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 _STALE_SECONDS = 24 * 3600.0
 
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusal to write below `path` into a :class:`StorageError`."""
+    """Turn an :class:`OSError` from writing below `path` into a :class:`StorageError`."""
     try:
         yield
     except OSError as error:
@@ -54,19 +52,19 @@ def system_error(error: Exception) -> OSError:
 
 @contextmanager
 def locked(directory: Path, timeout: float) -> Iterator[None]:
-    """Keep other processes from changing the names in a directory, which is made if needed.
+    """Hold the lock of a directory, which is made if needed.
 
     Parameters
     ----------
     directory
-        Where the lock lies.
+        Where the lock file is.
     timeout
-        Seconds to wait for it.
+        Seconds to wait for the lock.
 
     Raises
     ------
     LockedError
-        Another process holds it for longer.
+        Another process held it for longer.
     """
     from filelock import FileLock, Timeout
 
@@ -87,9 +85,9 @@ def locked(directory: Path, timeout: float) -> Iterator[None]:
 
 @contextmanager
 def publish_directory(parent: Path) -> Iterator[Path]:
-    """Give an empty directory in `parent`; when the block ends, it is removed or has its name.
+    """Give an empty directory in `parent`; it is removed at the end unless it was put in place.
 
-    Whoever fills it calls :func:`sync_tree` and then :func:`put_in_place`.
+    The caller fills it, then calls :func:`sync_tree` and :func:`put_in_place`.
     """
     directory = _new_directory(parent)
     try:
@@ -106,14 +104,14 @@ def put_in_place(directory: Path, final: Path) -> None:
 
 
 def delete_directory(directory: Path, within: Path) -> None:
-    """Take a directory out of sight in one step, then delete it.
+    """Move a directory away in one step, then delete it: no one sees it half-deleted.
 
     Parameters
     ----------
     directory
-        What nobody may see half-deleted.
+        What to delete.
     within
-        Where a kill may leave a part of it: a directory that is swept by :func:`sweep_incoming`.
+        Where it is moved to; :func:`sweep_incoming` removes there what a kill leaves.
     """
     grave = _new_directory(within)
     try:
@@ -124,7 +122,7 @@ def delete_directory(directory: Path, within: Path) -> None:
 
 
 def sweep_incoming(parent: Path, older_than: float = _STALE_SECONDS) -> None:
-    """Remove what a killed process left in `parent` so many seconds ago."""
+    """Remove what killed processes left in `parent`, if it is older than so many seconds."""
     for path in parent.glob(f"{INCOMING_PREFIX}*"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime >= older_than:
@@ -138,12 +136,12 @@ def _new_directory(parent: Path) -> Path:
 
 
 def _temporary(parent: Path) -> Path:
-    """Return a name of its own: two processes may write the same file, and the last one wins."""
+    """Return a unique name: two processes may write the same file, and the last one wins."""
     return parent / f"{INCOMING_PREFIX}{secrets.token_hex(6)}"
 
 
 def sync(path: Path) -> None:
-    """Flush a file or directory to the disk, where the platform can."""
+    """Flush a file to the disk, or a directory where the platform can."""
     if os.name == "nt" and path.is_dir():
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -162,14 +160,14 @@ def sync_tree(directory: Path) -> None:
 
 @contextmanager
 def atomic_path(path: Path, *, synced: bool = True) -> Iterator[Path]:
-    """Give another name to write a file to; it becomes `path` when the block ends well.
+    """Give a temporary path to write to; it is renamed to `path` if the block succeeds.
 
     Parameters
     ----------
     path
-        The final name: it has the old content or the new one, never a mixture.
+        The final name.
     synced
-        Wait until the disk has it.
+        Whether to flush the file to the disk before the renaming.
     """
     temporary = _temporary(path.parent)
     try:
@@ -186,7 +184,7 @@ def atomic_path(path: Path, *, synced: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Give a stream whose content becomes the file `path` when the block ends well."""
+    """Give a stream whose content becomes the file `path` if the block succeeds."""
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         yield stream
 
@@ -203,12 +201,12 @@ def dump_json(value: Any) -> bytes:
 
 
 def read_record(path: Path, *, kind: str, schema_version: int) -> dict[str, Any]:
-    """Read a JSON record of ours and check its kind and schema version.
+    """Read a JSON record that diffrec wrote, and check its kind and schema version.
 
     Raises
     ------
     CorruptError
-        The file is missing, is not JSON, or is a record of something else.
+        The file is missing, is not JSON, or is a record of another kind.
     NewerSchemaError
         It was written by a newer diffrec.
     """

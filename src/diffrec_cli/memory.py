@@ -1,4 +1,4 @@
-"""How much memory a fit may take, and how much it took, as far as the platform tells."""
+"""How much memory is available, and how much was used, as far as the platform tells."""
 
 from __future__ import annotations
 
@@ -15,42 +15,40 @@ _STATUS = Path("/proc/self/status")
 
 
 def available_memory() -> int | None:
-    """Return the bytes that can be had without swapping, or None where that is not known.
+    """Return the bytes available without swapping, or None if unknown.
 
-    Linux tells what is available, and a container its limit; elsewhere it is the physical
-    memory, since what is free there excludes the caches that would be given up.
+    On Linux a container's limit counts too. Elsewhere it is the physical memory.
     """
     known = [size for size in (_meminfo(), _cgroup()) if size is not None]
     return min(known) if known else _physical()
 
 
 def require_memory(model: str, needed: int, n_items: int) -> None:
-    """Raise a :class:`DeviceError` if a model of so many items needs more bytes than there are."""
+    """Raise a :class:`DeviceError` if a model needs more bytes than are available."""
     available = available_memory()
     if available is not None and needed > available:
         raise DeviceError(
             f"{model} on {n_items:,} items needs {needed / 1e9:.1f} GB of memory, "
             f"{available / 1e9:.1f} GB are available",
-            "leave it out (itemknn needs far less), or drop rare items with "
+            "use another model (itemknn needs far less), or drop rare items with "
             "--min-item-interactions",
         )
 
 
 def reset_peak_memory(device: str) -> None:
-    """Forget the peak of a CUDA device; that of a process lasts as long as the process."""
+    """Reset the peak of a CUDA device; the peak of a process cannot be reset."""
     if device.startswith("cuda"):
         import torch
 
-        # Before it is, torch refuses, and there is nothing to forget.
-        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch leaves it so
+        # Torch raises if CUDA is not initialised.
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch has no type for it
             torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_memory(device: str) -> int:
-    """Return the peak memory in bytes, 0 where the platform does not tell.
+    """Return the peak memory in bytes, 0 if unknown.
 
-    Of a CUDA device it is what tensors took there since :func:`reset_peak_memory`, elsewhere what
-    this process took of main memory since it began.
+    On CUDA it is that of tensors since :func:`reset_peak_memory`, elsewhere that of this process.
     """
     if device.startswith("cuda"):
         import torch

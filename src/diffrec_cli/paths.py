@@ -1,4 +1,4 @@
-"""Where diffrec keeps its state, and what may be the name of something there."""
+"""Where diffrec keeps its state, and which names are allowed there."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def runs_dir() -> Path:
 
 
 def comparisons_dir() -> Path:
-    """Return the directory of what comparisons have measured, a sub-directory a dataset."""
+    """Return the directory of results of ``compare``, one sub-directory a dataset."""
     return home() / "comparisons"
 
 
 def tuning_dir() -> Path:
-    """Return the directory of searches for settings, a journal each."""
+    """Return the directory of searches by ``tune``, one journal each."""
     return home() / "tuning"
 
 

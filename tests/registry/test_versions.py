@@ -422,7 +422,7 @@ class TestVerifying:
         (path / "data/extra").write_text("x")
         problems = {c.path: c.problem for c in registry.verify("ml").checks}
         assert problems["epochs.jsonl"] == "missing"
-        assert problems["weights.safetensors"].startswith("5 bytes where")
+        assert problems["weights.safetensors"].startswith("5 bytes instead of")
         assert problems["data/extra"] == "does not belong to the model"
 
     def test_the_verdict_is_plain_values_for_json(self):

@@ -140,7 +140,7 @@ def test_the_winner_can_be_kept_as_a_preset(data: str) -> None:
     assert {name: kept.values()[name] for name in tuned.values} == dict(tuned.values)
     fitted = workflows.fit(data, variant="itemknn", preset="mine", device="cpu")
     assert fitted.training.valid["recall@20"] == pytest.approx(tuned.value)
-    with pytest.raises(UsageError, match="of itemknn, not of ease"):
+    with pytest.raises(UsageError, match="for itemknn, not for ease"):
         own_preset("mine", "ease", users=60)
     with pytest.raises(UsageError, match="nothing") as caught:
         own_preset("nothing", "ease", users=60)

@@ -1,9 +1,8 @@
-"""Every model that can be fitted: one row each, and what follows from the rows.
+"""The catalogue of models: one row each, with its name, settings, search space and code.
 
-A row says what a model is called, which settings it has, how they are chosen and searched, and
-which code builds it and scores with it. Nothing else in the package lists models. To add a model
-other than DiffRec, write its code in ``models/`` and its settings and row in ``comparators.py`` or
-``simple_models.py``; a corruption goes into ``diffusion/``, ``models/`` and ``corruptions.py``.
+Nothing else in the package lists models. To add a model other than DiffRec, write its code in
+``models/``, and its settings and row in ``comparators.py`` or ``simple_models.py``. A corruption
+goes into ``diffusion/``, its denoiser into ``models/``, its row into ``corruptions.py``.
 :func:`register` adds a row from outside the package.
 """
 
@@ -68,7 +67,7 @@ __all__ = [
 
 
 def read_config(values: Mapping[str, Any]) -> FitConfig:
-    """Return stored settings, of any model of the catalogue.
+    """Return the stored settings of any model.
 
     Raises
     ------

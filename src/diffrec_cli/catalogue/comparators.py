@@ -1,7 +1,7 @@
 """The models that the paper compares DiffRec with (section 4.1.2): their settings and their rows.
 
-Search spaces are the paper's grids (section 4.1.3), less what changes no list (CODIGEM's
-autoencoders beyond the tenth). What ``auto`` changes was chosen on valid Recall@20 of MovieLens-1M
+Search spaces are the paper's grids (section 4.1.3), except CODIGEM's more than ten autoencoders.
+Values of ``auto`` were chosen on valid Recall@20 of MovieLens-1M
 (``examples/reproduce/comparators.csv`` has the trials).
 """
 
@@ -71,7 +71,7 @@ class LightGCNConfig(Comparator):
     decay: NonNegative = 1e-4
     """Weight of the L2 penalty on the embeddings of a batch."""
     dropout: Rate = 0.0
-    """Share of the graph's edges that a step leaves out."""
+    """Share of the graph's edges that an update drops."""
 
 
 register(
@@ -98,7 +98,7 @@ class CDAEConfig(Comparator):
     dropout: Rate = 0.5
     """Dropout on the history."""
     activation: Activation = "tanh"
-    """Of the hidden layer."""
+    """Activation of the hidden layer."""
     loss: Literal["logistic", "square", "multinomial"] = "logistic"
     """Reconstruction loss."""
 
@@ -121,7 +121,7 @@ class MultiDAEConfig(Comparator):
     groups: ClassVar[tuple[str, ...]] = ("training",)
 
     dims: Sizes = (200, 600)
-    """Hidden sizes from the middle outwards."""
+    """Hidden sizes, smallest layer first."""
     dropout: Rate = 0.5
     """Dropout on the normalised history."""
 
@@ -139,7 +139,7 @@ register(
 
 @dataclass(frozen=True)
 class MultiDAEPlusConfig(MultiDAEConfig):
-    """MultiDAE that recovers histories from DiffRec's noise in one step (paper, section 4.1.2)."""
+    """MultiDAE that denoises DiffRec's corrupted histories in one step (paper, section 4.1.2)."""
 
     model: ClassVar[str] = "multidae++"
     groups: ClassVar[tuple[str, ...]] = ("diffusion", "training")
@@ -165,7 +165,7 @@ class MultiVAEConfig(MultiDAEConfig):
     beta: NonNegative = 0.2
     """Cap of the KL weight."""
     beta_updates: Count = 1000
-    """Updates over which the KL weight rises to its cap; 0 is the cap from the start."""
+    """Updates over which the KL weight rises to its cap; with 0 it starts at the cap."""
 
 
 register(
@@ -181,7 +181,7 @@ register(
 
 @dataclass(frozen=True)
 class CodigemConfig(Comparator):
-    """A chain of autoencoders, one a step; the first predicts (Walker et al., KSEM 2022)."""
+    """A chain of autoencoders, one for each step (Walker et al., KSEM 2022)."""
 
     model: ClassVar[str] = "codigem"
     groups: ClassVar[tuple[str, ...]] = ("training",)
@@ -219,11 +219,11 @@ class ACVAEConfig(Comparator):
     dim: Size = 64
     """Size of an item's embedding, of the recurrent state and of z."""
     length: Size = 100
-    """Latest items of a history that are read."""
+    """Number of latest items of a history that are read."""
     dropout: Rate = 0.3
     """Dropout on the items' embeddings."""
     beta: NonNegative = 0.2
-    """Weight of the adversarial term, which stands for the KL divergence."""
+    """Weight of the adversarial term, in place of the KL divergence."""
     contrast: NonNegative = 0.1
     """Weight of the contrastive term between a user's items and z."""
 

@@ -21,7 +21,7 @@ from diffrec_cli.config import (
 from diffrec_cli.config.checks import NonNegative, Rate, Size, between, check
 from diffrec_cli.config.diffrec import Steps
 
-#: The paper's grid (section 4.1.3), less what its own findings rule out (T' above 0).
+#: The paper's grid (section 4.1.3), without T' above 0, which the paper finds to be worse.
 DIFFUSION_SPACE: Space = {
     "T": (2, 5, 10, 40, 50, 100),
     "s": (0.0, 1e-5, 1e-4, 5e-3, 1e-2, 1e-1),
@@ -31,7 +31,7 @@ DIFFUSION_SPACE: Space = {
 
 
 def _auto_gaussian(temporal: bool, users: int, interactions_each: float) -> FitConfig:
-    """Return what does well without tuning, see :func:`~.presets.auto`."""
+    """Return settings that do well without tuning, see :func:`~.presets.auto`."""
     large = users >= LARGE
     return FitConfig(
         diffusion=(
@@ -60,31 +60,31 @@ register(
 
 @dataclass(frozen=True)
 class SmoothingConfig(CorruptionConfig):
-    """Corruption by smoothing on the item graph, and the denoiser that goes with it."""
+    """Corruption by smoothing on the item graph, and its denoiser."""
 
     name: ClassVar[str] = "smoothing"
 
     T: Steps = 3
     """Steps."""
     a: NonNegative = 1.5
-    """How far x_T lies on the way to the smoothed history: 1 is there, above goes beyond."""
+    """Strength of smoothing at step T: with 1, x_T is the smoothed history."""
     rho: Annotated[float, between(0, 1)] = 0.5
-    """Share of what a step back keeps of x_t besides the prediction."""
+    """Share of the difference between x_t and its prediction that a step back keeps."""
     rank: Size = 128
-    """Eigenvectors of the graph that smoothing reads."""
+    """Number of the graph's eigenvectors that smoothing uses."""
     dim: Size = 200
     """Size of an item's embedding."""
     dropout: Rate = 0.5
     """Dropout on the history that the denoiser reads in training."""
     kept_weight: Annotated[float, between(0, 1)] = 0.5
-    """Weight of the errors where dropout left an interaction, 1 being that of all others: the less,
-    the less pays copying."""
+    """Weight of the loss at interactions that dropout kept; all others have 1. A lower weight
+    rewards copying the history less."""
     reads_z: bool = True
-    """Whether the denoiser reads x_t; without it, the history alone."""
+    """Whether the denoiser reads x_t as well as the history."""
     adds_smooth: bool = True
-    """Whether the smoothed history is added behind the item product."""
+    """Whether the smoothed history is added to the scores."""
     bias: bool = True
-    """Whether an item has a bias: what everybody is recommended, whatever the history."""
+    """Whether items have a bias."""
 
     def __post_init__(self) -> None:
         """Check every field and name the one that is wrong."""
@@ -93,7 +93,7 @@ class SmoothingConfig(CorruptionConfig):
         check(counts, "kept_weight", self.kept_weight, "above 0 without dropout")
 
 
-# What smoothing changes from DENSE on, without and with weights by order.
+# Changes from DENSE on, for models that are not temporal and that are.
 _SMOOTHING_DENSE: dict[bool, Values] = {
     False: {"kept_weight": 1.0, "bias": False},
     True: {"weight_decay": 0.5},
@@ -101,16 +101,14 @@ _SMOOTHING_DENSE: dict[bool, Values] = {
 
 
 def _auto_smoothing(temporal: bool, users: int, interactions_each: float) -> FitConfig:
-    """Return what does well without tuning.
+    """Return settings that do well without tuning.
 
-    Chosen on valid Recall@20 over MovieLens-1M (clean and noisy), MovieLens-100k and sample logs
-    (``examples/reproduce/smoothing.csv``), and where these agree with several, on the tail of
-    train of MovieLens-1M. The valid curve has a hump before its best, so patience is longer than
-    elsewhere.
+    Chosen on valid Recall@20 of MovieLens-1M (clean and noisy), MovieLens-100k and sample logs
+    (``examples/reproduce/smoothing.csv``), and among equals on the end of train of MovieLens-1M.
+    Patience is longer than elsewhere, since valid Recall@20 falls before it reaches its best.
 
-    The fewer interactions a user has, the better copying them fits and the worse it serves: so
-    those that the denoiser was shown count less. Where there are many, the embeddings of ``t``
-    go on growing after they serve best, and ``base`` needs no bias.
+    The fewer interactions users have, the more copying them is rewarded, so those that the denoiser
+    reads weigh less. With many, ``t`` needs weight decay, and ``base`` needs no bias.
     """
     config = FitConfig(
         training=TrainingConfig(

@@ -1,7 +1,7 @@
-"""Named hyper-parameters with their source.
+"""Presets: named hyper-parameters with their source.
 
-The ``paper-*`` presets are the settings of the checkpoints that the paper's authors released
-(their file names carry them), for their three datasets. ``auto`` is this project's own.
+The ``paper-*`` presets are those of the checkpoints that the paper's authors released (in the file
+names), for their three datasets. ``auto`` is this project's own.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from diffrec_cli.errors import UsageError
 from diffrec_cli.files import dump_json, read_record, storage_errors, write_atomically
 from diffrec_cli.paths import check_name, is_name, presets_dir
 
-# Shared by all released runs: the weighted loss, batches of 400, a validation every 5 epochs, and
-# beta_1 overwritten in DiffRec and T-DiffRec alone.
+# All released runs have weighted losses, batches of 400 and validation every 5 epochs. DiffRec and
+# T-DiffRec replace beta_1.
 _RELEASED_TRAINING = TrainingConfig(batch_size=400, patience=20, eval_every=5)
 _RELEASED_BASE = FitConfig(
     diffusion=DiffusionConfig(weighted_loss=True, first_beta=1e-5), training=_RELEASED_TRAINING
@@ -40,8 +40,8 @@ _RELEASED_LATENT = FitConfig(
     training=_RELEASED_TRAINING,
 )
 
-# What a variant of a preset changes. T- and LT-DiffRec start from DiffRec and L-DiffRec. The
-# authors released neither for MovieLens-1M: there they get the widest weights of the others.
+# Changes by preset and variant. T- and LT-DiffRec start from DiffRec and L-DiffRec. The authors
+# released neither for MovieLens-1M: there w_min is the smallest of the other datasets.
 _CHANGES: dict[str, dict[str, Values]] = {
     "paper-ml-1m": {
         "base": {"lr": 1e-3, "T": 40, "s": 0.005, "alpha_min": 0.005, "alpha_max": 0.01},
@@ -84,7 +84,7 @@ _CHANGES: dict[str, dict[str, Values]] = {
     },
 }
 PRESETS = ("auto", *_CHANGES)
-_KIND, _SCHEMA_VERSION = "preset", 1  # of a user's own
+_KIND, _SCHEMA_VERSION = "preset", 1  # records of users' own presets
 
 
 def preset(name: str, variant: str, *, users: int, interactions: int | None = None) -> FitConfig:
@@ -93,13 +93,13 @@ def preset(name: str, variant: str, *, users: int, interactions: int | None = No
     Parameters
     ----------
     name
-        One of :data:`PRESETS`; those of the paper are for its own variants of DiffRec.
+        One of :data:`PRESETS`; those of the paper are for its variants of DiffRec alone.
     variant
         Name of a model, see :func:`~diffrec_cli.catalogue.names`.
     users
-        Users of the dataset; ``auto`` sizes the batch by it.
+        Number of users of the dataset; ``auto`` sizes the batch by it.
     interactions
-        In its train part; ``auto`` reads how many a user has. ``None``: many.
+        Number of train interactions, which ``auto`` reads. ``None``: many.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def preset(name: str, variant: str, *, users: int, interactions: int | None = No
         return auto(meant, users, interactions)
     if meant.model is not None or meant.corruption != GAUSSIAN:
         raise UsageError(
-            f"--preset {name}: of DiffRec's variants, not of {variant}", "leave --preset out"
+            f"--preset {name} is for DiffRec's variants, not for {variant}", "leave --preset out"
         )
     return _released(_CHANGES[name], meant)
 
@@ -127,12 +127,12 @@ def preset(name: str, variant: str, *, users: int, interactions: int | None = No
 def own_preset(
     name: str, variant: str, *, users: int, interactions: int | None = None
 ) -> FitConfig:
-    """Return the settings of a preset, one of :data:`PRESETS` or of the user's own.
+    """Return the settings of a preset: one of :data:`PRESETS`, or the user's own.
 
     Raises
     ------
     UsageError
-        There is no such preset, or it is of another variant.
+        There is no such preset, or it is for another variant.
     """
     path = presets_dir() / f"{name}.json"
     if name in PRESETS or not is_name(name) or not path.is_file():
@@ -141,21 +141,21 @@ def own_preset(
     record = read_record(path, kind=_KIND, schema_version=_SCHEMA_VERSION)
     if record.get("variant") != str(meant):
         raise UsageError(
-            f"--preset {name}: of {record.get('variant')}, not of {variant}",
+            f"--preset {name} is for {record.get('variant')}, not for {variant}",
             f"fit --variant {record.get('variant')} --preset {name}",
         )
     return auto(meant, users, interactions).with_values(record.get("values", {}))
 
 
 def check_own_name(name: str) -> None:
-    """Raise UsageError if the user's own preset cannot have this name."""
+    """Raise UsageError if a user's own preset cannot have this name."""
     check_name(name, "preset")
     if name in PRESETS:
-        raise UsageError(f"{name!r} is a preset of diffrec's", "choose another name")
+        raise UsageError(f"{name!r} is one of diffrec's own presets", "choose another name")
 
 
 def write_own(name: str, variant: str, values: Values) -> None:
-    """Store settings under a name, replacing what has it."""
+    """Store a user's own preset, replacing one of the same name."""
     path = presets_dir() / f"{name}.json"
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -178,12 +178,11 @@ def _released(changes: Mapping[str, Values], variant: Variant) -> FitConfig:
 def auto(variant: Variant, users: int, interactions: int | None = None) -> FitConfig:
     """Return settings that do well without tuning.
 
-    DiffRec's were chosen on validation Recall@20 over MovieLens-1M (clean and noisy),
-    MovieLens-100k and two sample logs (40 and 10 interactions a user); ``examples/reproduce``
-    has every trial and the reasons. Over interactions the loss is unweighted, the learning rate
-    smaller than the released one and the noise far larger, the more so where there are many users
-    to learn from. In the latent space many users pay for a wider denoiser and for a log-variance
-    that is free; few are better served by the weighted loss.
+    DiffRec's were chosen on valid Recall@20 of MovieLens-1M (clean and noisy), MovieLens-100k and
+    two sample logs (40 and 10 interactions a user); ``examples/reproduce`` has all trials and the
+    reasons. Without a latent space the loss is unweighted, the learning rate lower than the
+    released one and the noise much larger, above all with many users. In the latent space a wider
+    denoiser and a free log-variance are better with many users, a weighted loss with few.
     """
     each = math.inf if interactions is None else interactions / max(1, users)
     if variant.model is not None:
@@ -196,7 +195,7 @@ def auto(variant: Variant, users: int, interactions: int | None = None) -> FitCo
 
 
 def hint(variant: Variant, users: int, interactions: int) -> str:
-    """Return what to tell a user who chose no corruption; nothing if there is nothing to tell."""
+    """Return a hint for a user who chose no corruption, or an empty text."""
     each = interactions / max(1, users)
     hints = [row.hint for row in CORRUPTIONS.values() if row.hint and each >= row.hint_from]
     undecided = variant.takes_corruptions and variant.corruption == GAUSSIAN
@@ -205,7 +204,7 @@ def hint(variant: Variant, users: int, interactions: int) -> str:
 
 def _latent(users: int) -> FitConfig:
     large = users >= LARGE
-    weight = 10.0 if large else 0.003  # of a loss without and with Eq. 11's weights
+    weight = 10.0 if large else 0.003  # unweighted losses are smaller than those weighted by Eq. 11
     return FitConfig(
         diffusion=DiffusionConfig(weighted_loss=not large),
         denoiser=DenoiserConfig(dims=(1000,) if large else (300,)),
@@ -221,6 +220,6 @@ def _latent(users: int) -> FitConfig:
 
 
 def _comparator(row: Model, users: int) -> FitConfig:
-    """Return the settings of a model that DiffRec is compared with."""
+    """Return settings of a model other than DiffRec."""
     training = TrainingConfig(lr=1e-3, batch_size=batch_size(users, updates=row.updates))
     return FitConfig(training=training, comparator=row.config()).with_values(row.auto)

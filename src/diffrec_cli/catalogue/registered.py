@@ -1,4 +1,4 @@
-"""All rows, and how one is added or found."""
+"""The rows of the catalogue, and functions that add and find them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CORRUPTIONS: dict[str, Corruption] = {}
 
 
 def register(row: Model | Corruption) -> None:
-    """Add a row: from then on its name works wherever the name of a model does."""
+    """Add a row; its name then works wherever a model's name does."""
     if row.config is not None:
         know(row.config)
     if isinstance(row, Model):
@@ -38,7 +38,7 @@ def closed_form(config: FitConfig) -> Model:
     Raises
     ------
     ConfigError
-        It has epochs.
+        The model has epochs.
     """
     row = model_of(config)
     if row is None or row.trains:

@@ -1,7 +1,6 @@
-"""The rows of the catalogue: what a model or a corruption is called, reads, and is made by.
+"""The classes of the catalogue's rows.
 
-A row names code by ``module:attribute``. It is imported when it is called, so that asking for a
-name never waits for torch.
+A row names code by ``module:attribute``, which is imported when called: names need no torch.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 from diffrec_cli.config import Comparator, CorruptionConfig, FitConfig
 
 Values = Mapping[str, Any]
-#: Values of each setting that a search tries.
+#: Values to search, for each setting.
 Space = Mapping[str, tuple[Any, ...]]
 
 
@@ -51,24 +50,24 @@ class Model:
     Parameters
     ----------
     config
-        Class of its settings; its name is the model's.
+        Class of its settings, which has the model's name.
     scorer
-        Code that scores: (:class:`FitConfig`, arrays by name, backend) -> scorer.
+        (:class:`FitConfig`, arrays by name, backend) -> scorer.
     build
-        Of a model that is trained: (:class:`FitConfig`, train sequences, |I|, generator) ->
+        For a model trained in epochs: (:class:`FitConfig`, train sequences, |I|, generator) ->
         :class:`~diffrec_cli.models.trainable.Trainable`.
     fit
-        Of a closed form: (its settings, train rows, |I|) -> arrays by name.
+        For a closed form: (its settings, train rows, |I|) -> arrays by name.
     space
-        What a search tries.
+        Values to search.
     auto
-        What the preset ``auto`` changes of the defaults.
+        Changes of the defaults in the preset ``auto``.
     updates
-        Updates of an epoch that ``auto`` sizes the batch for.
+        Updates in an epoch, by which ``auto`` sizes the batch.
     memory
-        Bytes that fitting takes besides the log: (|I|,) -> int. ``None``: little.
+        (|I|,) -> bytes that fitting needs besides the log. ``None``: few.
     reads_order
-        Whether it reads the order of a history, and not only what is in it.
+        Whether it reads the order of a history.
     short
         Another name for it.
     """
@@ -97,29 +96,28 @@ class Model:
 
 @dataclass(frozen=True)
 class Corruption:
-    """A way in which DiffRec corrupts histories: a row of the catalogue.
+    """A corruption of DiffRec: a row of the catalogue.
 
     Parameters
     ----------
     name
-        What follows the ``+`` in a variant's name.
+        The part after ``+`` in a variant's name.
     config
         Class of its settings; ``None``: those of the paper, the group ``diffusion``.
     corruption
-        Code of the corruption itself: (its settings,) ->
-        :class:`~diffrec_cli.diffusion.corruption.Corruption`.
+        (its settings,) -> :class:`~diffrec_cli.diffusion.corruption.Corruption`.
     denoiser
-        Code of its denoiser: (:class:`FitConfig`, train sequences, |I|, generator) ->
+        (:class:`FitConfig`, train sequences, |I|, generator) ->
         :class:`~diffrec_cli.models.diffrec.ItemDenoiser`.
     scorer
-        Code that scores: (:class:`FitConfig`, arrays by name, backend) -> scorer.
+        (:class:`FitConfig`, arrays by name, backend) -> scorer.
     auto
-        Settings of the preset ``auto``: (is temporal, users, interactions a user) ->
-        :class:`FitConfig` without the weights by order.
+        The preset ``auto``: (is temporal, users, interactions a user) -> :class:`FitConfig`
+        without the weights by order.
     space
-        What a search tries.
+        Values to search.
     hint, hint_from
-        What a user who chose no corruption is told, and from how many interactions a user.
+        Hint for a user who chose no corruption, and from how many interactions a user.
     """
 
     name: str

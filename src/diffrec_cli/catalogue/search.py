@@ -1,4 +1,4 @@
-"""What settings are searched among, model by model, and in which order they are tried."""
+"""The search space of each model, and the order in which its settings are tried."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TEMPORAL: Space = {"w_min": (0.1, 0.3, 0.5)}
 
 
 def space(variant: str) -> Space:
-    """Return the values of each setting of a variant that are searched among.
+    """Return the values to search for each setting of a variant.
 
     Examples
     --------
@@ -38,16 +38,14 @@ def space(variant: str) -> Space:
 
 
 def draws(config: FitConfig, seed: int) -> Iterator[dict[str, Any]]:
-    """Yield settings to try: none changed first, then distinct ones of the space at random.
-
-    Impossible ones are left out; it ends with the space.
+    """Yield changes to try: none first, then all valid points of the space in random order.
 
     Parameters
     ----------
     config
-        What the settings will be put into.
+        The settings to change.
     seed
-        Of the order.
+        Seed of the order.
     """
     import numpy as np
 
@@ -65,7 +63,7 @@ def draws(config: FitConfig, seed: int) -> Iterator[dict[str, Any]]:
 
 
 def _at(values: Space, place: int) -> dict[str, Any]:
-    """Return the grid's point of that number."""
+    """Return the point of the grid with this number."""
     point = {}
     for name, choices in values.items():
         place, index = divmod(place, len(choices))

@@ -1,6 +1,6 @@
-"""Simple models, which are fitted in closed form: their settings and their rows.
+"""Simple models, which have no epochs: their settings and their rows.
 
-Search spaces are the usual ranges of the literature.
+Search spaces are usual ranges of the literature.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class ItemKNNConfig(Comparator):
     model: ClassVar[str] = "itemknn"
 
     neighbours: Size = 100
-    """Nearest neighbours that an item keeps."""
+    """Number of nearest neighbours of an item."""
     shrink: NonNegative = 0.0
-    """Added to the cosine's denominator: what few users have in common counts less."""
+    """Added to the cosine's denominator: items with few users in common are less similar."""
 
 
 register(
@@ -64,9 +64,9 @@ class UserKNNConfig(Comparator):
     model: ClassVar[str] = "userknn"
 
     neighbours: Size = 100
-    """Nearest users that are asked."""
+    """Number of nearest users."""
     shrink: NonNegative = 0.0
-    """Added to the cosine's denominator: what few items are shared counts less."""
+    """Added to the cosine's denominator: users with few items in common are less similar."""
 
 
 register(
@@ -81,7 +81,7 @@ register(
 
 @dataclass(frozen=True)
 class EASEConfig(Comparator):
-    """The best linear item-to-item model that may not copy (Steck, WWW 2019)."""
+    """The best linear item-to-item model with a zero diagonal (Steck, WWW 2019)."""
 
     model: ClassVar[str] = "ease"
 
@@ -102,16 +102,16 @@ register(
 
 @dataclass(frozen=True)
 class RP3betaConfig(Comparator):
-    """Random walks of three steps, popular items held back (Paudel et al., TiiS 2017)."""
+    """Random walks of three steps, popular items down-weighted (Paudel et al., TiiS 2017)."""
 
     model: ClassVar[str] = "rp3beta"
 
     alpha: Positive = 1.0
     """Exponent of the transition probabilities."""
     popularity: NonNegative = 0.6
-    """Exponent beta of the popularity that a score is divided by."""
+    """Exponent beta of an item's popularity, by which its score is divided."""
     neighbours: Size = 200
-    """Most probable items that an item keeps."""
+    """Number of items of largest weight kept for an item."""
 
 
 register(
@@ -135,13 +135,13 @@ class SLIMConfig(Comparator):
     model: ClassVar[str] = "slim"
 
     l1: NonNegative = 1.0
-    """Weight of the absolute values."""
+    """Weight of the L1 penalty."""
     l2: Positive = 100.0
-    """Weight of the squares."""
+    """Weight of the L2 penalty."""
     iterations: Size = 50
-    """Alternations of the solver (ADMM)."""
+    """Iterations of the solver (ADMM)."""
     step: Positive = 1000.0
-    """Step size rho of the solver: how strongly it holds its two copies together."""
+    """Penalty rho of the solver."""
 
 
 register(
@@ -164,11 +164,11 @@ class IALSConfig(Comparator):
     dim: Size = 64
     """Size of a factor."""
     confidence: Positive = 10.0
-    """Weight of an interaction against that of none, which is 1."""
+    """Weight of an interaction; a missing one has weight 1."""
     regularization: Positive = 1.0
-    """Weight of the squared factors."""
+    """Weight of the L2 penalty."""
     iterations: Size = 15
-    """Alternations."""
+    """Number of iterations."""
     seed: Annotated[int, Range("0 to 2**31 - 1", lambda seed: 0 <= seed < 2**31)] = 1
     """Seed of the initial factors."""
 

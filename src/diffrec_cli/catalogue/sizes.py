@@ -1,17 +1,17 @@
-"""How ``auto`` reads the size of a log."""
+"""How the settings of ``auto`` depend on the size of a log."""
 
 from __future__ import annotations
 
-#: Train interactions of a user, on average, below and from which settings differ.
+#: Mean train interactions of a user at which settings change.
 SPARSE, DENSE = 3.0, 30.0
-#: Users from which ``auto`` uses what was best on MovieLens-1M instead of on smaller logs.
+#: Users from which ``auto`` uses the best settings on MovieLens-1M instead of on smaller logs.
 LARGE = 3000
 
 
 def batch_size(users: int, *, updates: int) -> int:
-    """Return the size that makes an epoch `updates` updates, between 100 users and the paper's 400.
+    """Return the batch size for so many updates an epoch: 100 to the paper's 400 users.
 
-    On small logs it is 100, or fewer so that an epoch has ten updates.
+    On small logs it is 50 to 100, for ten updates an epoch.
     """
     if users < 100 * updates:
         return max(50, min(100, users // 10))

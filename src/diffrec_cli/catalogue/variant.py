@@ -1,4 +1,4 @@
-"""What the name of a model means: ``lt``, ``t+smoothing``, ``ease-t``."""
+"""Parsing the names of models: ``lt``, ``t+smoothing``, ``ease-t``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VARIANTS = {"base": (False, False), "l": (True, False), "t": (False, True), "lt"
 
 @dataclass(frozen=True)
 class Variant:
-    """A parsed name.
+    """A parsed name of a model.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Variant:
 
     @staticmethod
     def parse(name: str, option: str = "--variant") -> Variant:
-        """Return what a name means; `option` is what messages call it.
+        """Parse a name; messages call it `option`.
 
         Raises
         ------
@@ -55,7 +55,7 @@ class Variant:
         return known[name]
 
     def __str__(self) -> str:
-        """Return the whole name: ``popularity``, not ``pop``."""
+        """Return the full name: ``popularity``, not ``pop``."""
         if self.model is not None:
             return self.model + (RECENT if self.temporal else "")
         name = next(n for n, meant in VARIANTS.items() if meant == (self.latent, self.temporal))
@@ -83,7 +83,7 @@ class Variant:
 
     @property
     def takes_corruptions(self) -> bool:
-        """Whether other corruptions than the paper's go with it: not in the latent space."""
+        """Whether it can have other corruptions than the paper's."""
         return self.model is None and not self.latent
 
 
@@ -93,7 +93,7 @@ def names() -> list[str]:
 
 
 def as_file_name(name: str) -> str:
-    """Return the name of a model as it may stand in the name of a file.
+    """Return the name of a model in a form for file names.
 
     Examples
     --------

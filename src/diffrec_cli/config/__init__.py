@@ -1,8 +1,4 @@
-"""All settings as frozen dataclasses, checked once, stored whole with the model.
-
-Field names are the keys of ``--set key=value`` and, where the paper has a
-symbol, the paper's symbols.
-"""
+"""All settings as frozen dataclasses, checked once, stored whole with the model."""
 
 from __future__ import annotations
 

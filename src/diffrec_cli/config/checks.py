@@ -1,4 +1,4 @@
-"""What the fields of settings may be, said beside each field and checked for all of them."""
+"""Ranges of settings, in the type of each field and checked for all."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from diffrec_cli.errors import ConfigError
 
 @dataclass(frozen=True)
 class Range:
-    """What a value may be.
+    """The allowed values of a setting.
 
     Parameters
     ----------
     words
-        In words, for messages.
+        The range in words, for messages.
     holds
-        Whether a value is so.
+        Whether a value is in the range.
     """
 
     words: str
@@ -55,7 +55,7 @@ class Settings:
     """A group of settings: each field is checked by its type's :class:`Range` or choices."""
 
     def __post_init__(self) -> None:
-        """Raise a :class:`ConfigError` that names the first field that is wrong."""
+        """Raise a :class:`ConfigError` that names the first invalid field."""
         for name, hint in _hints(type(self)).items():  # type: ignore[arg-type]  # a class is hashable
             value = getattr(self, name)
             if typing.get_origin(hint) is typing.Literal:
@@ -67,7 +67,7 @@ class Settings:
 
 @cache
 def _hints(kind: Any) -> dict[str, Any]:
-    """Return the types of a class's fields by name."""
+    """Return the types of a dataclass's fields by name."""
     hints = typing.get_type_hints(kind, include_extras=True)
     return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 

@@ -28,12 +28,12 @@ Steps = Annotated[int, between(1, MAX_STEPS)]
 
 @dataclass(frozen=True)
 class DiffusionConfig(Settings):
-    """The corruption and how its reversal is learned (paper, sections 3.1 to 3.4)."""
+    """The corruption and its reversal (paper, sections 3.1 to 3.4)."""
 
     T: Steps = 5
     """Diffusion steps."""
     T_prime: int = 0
-    """Forward steps at inference; 0 lets the history enter as it is."""
+    """Forward steps at inference; with 0 the history is not corrupted."""
     s: NonNegative = 0.005
     """Noise scale of Eq. 4; 0 is no noise."""
     alpha_min: Positive = 0.005
@@ -43,17 +43,16 @@ class DiffusionConfig(Settings):
     first_beta: Annotated[
         float | None, Range("above 0 and below 1, or none", lambda beta: 0 < beta < 1)
     ] = None
-    """If given, replaces beta_1 after Eq. 4, as the released DiffRec and T-DiffRec code does with
-    1e-5. By default Eq. 4 stands: on MovieLens-1M valid Recall@20 was .1127 without and .1137 with
-    it, .1131 and .1132 with weighted losses (seed 1; lr 5e-4, s 0.005): no more than seeds
-    differ."""
+    """If given, replaces beta_1 of Eq. 4, as in the released DiffRec and T-DiffRec code (1e-5). On
+    MovieLens-1M valid Recall@20 was .1127 without and .1137 with it, .1131 and .1132 with weighted
+    losses (seed 1; lr 5e-4, s 0.005): no more than seeds differ."""
     prediction: Literal["x0", "epsilon"] = "x0"
     """What the denoiser predicts (Table 5)."""
     step_sampling: Literal["importance", "uniform"] = "importance"
     """How t is drawn in training: Eq. 14 or Eq. 13."""
     weighted_loss: bool = False
-    """Weight the loss of t > 1 by SNR(t-1) - SNR(t) (Eq. 11, times two: the 1/2 is dropped, as the
-    released code does, a constant against t = 1)."""
+    """Weight the loss of t > 1 by SNR(t-1) - SNR(t) (Eq. 11 without its 1/2, as in the released
+    code)."""
 
     def __post_init__(self) -> None:
         """Check every field and name the one that is wrong."""
@@ -71,7 +70,7 @@ class DenoiserConfig(Settings):
     """The MLP that predicts x_0 (or epsilon) from x_t and t."""
 
     dims: Sizes = (200, 600)
-    """Hidden sizes from the middle outwards: [200, 600] is |I|-600-200-600-|I|."""
+    """Hidden sizes, smallest layer first: [200, 600] is |I|-600-200-600-|I|."""
     step_embedding: Annotated[
         int, Range("an even number, 2 or more", lambda size: size >= 2 and size % 2 == 0)
     ] = 10
@@ -91,20 +90,19 @@ class LatentConfig(Settings):
     z_dim: int = 300
     """Size of z_0 over all groups."""
     encoder_dims: tuple[int, ...] = ()
-    """Hidden sizes of the encoders, over all groups; none is a single layer."""
+    """Hidden sizes of the encoders, over all groups; without any they have a single layer."""
     decoder: Literal["joint", "separate"] = "separate"
-    """One linear decoder a group (section 3.5), or one for all items (released code). On
+    """One linear decoder for each group (section 3.5), or one for all items (released code). On
     MovieLens-1M valid Recall@20 was .1132 and .1104 (seed 1, batches of 396, else as ``auto``); on
-    smaller logs neither was always ahead."""
+    smaller logs neither was always better."""
     encoder_dropout: Rate = 0.1
     """Dropout on the history that the encoders read."""
     log_variance: Literal["bounded", "free"] = "bounded"
-    """Whether tanh follows the encoders' last layer for the log-variance as it does for the mean
-    (released code), or not: on MovieLens-1M valid Recall@20 was .1135 and .1144, with a wider
-    denoiser .1142 and .1149 (seed 1)."""
+    """Whether the log-variance has the tanh of the mean (released code): on MovieLens-1M valid
+    Recall@20 was .1135 with and .1144 without, with a wider denoiser .1142 and .1149 (seed 1)."""
     target: Literal["input", "history"] = "input"
-    """What the decoders reconstruct: what the encoders read, dropped and rescaled (released code),
-    or the whole history."""
+    """What the decoders reconstruct: the encoders' input after dropout (released code), or the
+    whole history."""
     gamma: NonNegative = 0.3
     """Cap of the KL weight in Eq. 15."""
     gamma_updates: Count = 200
@@ -121,7 +119,7 @@ class LatentConfig(Settings):
     warmup_epochs: Size = 30
     """Epochs of the VAE stage when ``warmup`` is ``vae``."""
     denoiser_lr: Annotated[float | None, Range("above 0, or none", lambda lr: lr > 0)] = None
-    """Learning rate of the denoiser; ``None`` is the same as ``lr``."""
+    """Learning rate of the denoiser; ``None`` means ``lr``."""
     item_embeddings: str = "svd"
     """What k-means clusters: ``svd``, ``lightgcn``, or a ``.npy`` file of shape (items, d)."""
 
@@ -156,16 +154,16 @@ class TrainingConfig(Settings):
     weight_decay: NonNegative = 0.0
     """Weight decay of AdamW."""
     ema_decay: Rate = 0.0
-    """Decay of an exponential moving average of the weights, which is what is validated and kept
-    (0: the weights themselves). Reached gradually: update n has (1 + n) / (10 + n) at most.
-    Over interactions worth 0 to 2 % of valid Recall@20 on four datasets."""
+    """Decay of an exponential moving average of the weights, which is validated and kept (0: no
+    average). Update n has at most (1 + n) / (10 + n). For ``base`` and ``t`` it was worth 0 to 2 %
+    of valid Recall@20 on four datasets."""
     batch_size: Size = 400
     """Users in a batch."""
     epochs: Size = 1000
-    """Epochs at most."""
+    """Largest number of epochs."""
     patience: Size = 20
-    """Stop at a validation that comes this many epochs after the best one, or more."""
+    """Stop after at least so many epochs without a better validation."""
     eval_every: Size = 1
-    """Epochs between two validations."""
+    """Epochs from one validation to the next."""
     seed: Annotated[int, SEED] = 1
     """Seed of initial weights, batches, noise and dropout."""

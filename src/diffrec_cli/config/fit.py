@@ -1,4 +1,4 @@
-"""Everything that decides what a fit computes."""
+"""All settings of a fit."""
 
 from __future__ import annotations
 
@@ -31,13 +31,11 @@ Own = TypeVar("Own", bound=Comparator | CorruptionConfig)
 
 @dataclass(frozen=True)
 class FitConfig:
-    """Everything that decides what a fit computes.
+    """All settings of a fit; the groups that the model does not read have no effect.
 
-    A variant is a composition: with :class:`LatentConfig` the diffusion runs in the
-    latent space, with :class:`TemporalConfig` the input is weighted by order, with a
-    :class:`CorruptionConfig` histories are corrupted in that way instead of by the paper's
-    noise. With a :class:`Comparator` it is that model instead of DiffRec. Only the groups
-    that the model reads mean anything.
+    With `latent` the diffusion runs in the latent space, with `temporal` the input is weighted by
+    order, with `corruption` histories are corrupted in that way instead of by the paper's noise,
+    and with `comparator` it is that model instead of DiffRec.
     """
 
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
@@ -49,18 +47,14 @@ class FitConfig:
     comparator: Comparator | None = None
 
     def __post_init__(self) -> None:
-        """Check what depends on several groups."""
+        """Check what depends on two groups."""
         if self.latent is not None and self.latent.warmup == "vae":
             warmup, epochs = self.latent.warmup_epochs, self.training.epochs
             check(warmup < epochs, "warmup_epochs", warmup, f"below epochs = {epochs}")
 
     @property
     def variant(self) -> str:
-        """Name of the variant, or of the model.
-
-        ``base``, ``l``, ``t`` or ``lt``, with ``+NAME`` after it for another corruption than
-        the paper's; other models end in ``-t`` if their input is weighted by order.
-        """
+        """Name of the model: for example ``lt``, ``t+smoothing`` or ``ease-t``."""
         temporal = self.temporal is not None
         if self.comparator is not None:
             return self.comparator.model + (RECENT if temporal else "")
@@ -70,7 +64,7 @@ class FitConfig:
         return variant if self.corruption is None else f"{variant}+{self.corruption.name}"
 
     def settings(self, kind: type[Own]) -> Own:
-        """Return the settings of the model, or of the corruption, that has this class of them."""
+        """Return the settings of this class, of the comparator or of the corruption."""
         given = self.comparator or self.corruption
         if not isinstance(given, kind):
             raise TypeError(f"{self.variant} has no {kind.__name__}")
@@ -78,31 +72,31 @@ class FitConfig:
 
     @property
     def of_corruption(self) -> Any:
-        """Settings of the corruption: the paper's, or another's."""
+        """Settings of the corruption."""
         return self.corruption or self.diffusion
 
     @property
     def newest_weight(self) -> float:
-        """What stands for the newest interaction in the input."""
+        """Value of the newest interaction in the input."""
         return 1.0 if self.temporal is None else self.temporal.w_max
 
     @property
     def trains(self) -> bool:
-        """Whether there are epochs: a closed form has none."""
+        """Whether the model has epochs: a closed form has none."""
         return "training" in self._groups()
 
     @property
     def seed(self) -> int:
-        """Seed of all that is drawn; of a model that draws nothing any number."""
+        """Seed of the fit; without effect on models without randomness."""
         return int(getattr(self.comparator, "seed", self.training.seed))
 
     @property
     def is_random(self) -> bool:
-        """Whether another seed gives another model."""
+        """Whether the fitted model depends on the seed."""
         return "seed" in self.keys()
 
     def _groups(self) -> dict[str, Any]:
-        """Return the groups of settings that mean something, by name."""
+        """Return the groups of settings that the model reads, by name."""
         if self.comparator is not None:
             names = [*self.comparator.groups, "temporal", "comparator"]
         elif self.corruption is not None:
@@ -113,9 +107,9 @@ class FitConfig:
         return {name: group for name, group in groups.items() if group is not None}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return nested plain values, for JSON: the groups that mean something.
+        """Return the groups that the model reads as nested plain values, for JSON.
 
-        The settings of a corruption stand under its name.
+        The settings of a corruption are under its name.
         """
         plain = {name: dataclasses.asdict(group) for name, group in self._groups().items()}
         if self.comparator is not None:
@@ -126,10 +120,9 @@ class FitConfig:
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> FitConfig:
-        """Rebuild what :meth:`to_dict` gave; unknown fields are an error.
+        """Read the result of :meth:`to_dict`; unknown fields are an error.
 
-        Models and corruptions are those of the catalogue
-        (:func:`diffrec_cli.catalogue.read_config`).
+        Use :func:`diffrec_cli.catalogue.read_config`, which knows all models.
         """
         groups: dict[str, Any] = {}
         for name, fields in values.items():
@@ -144,7 +137,7 @@ class FitConfig:
         return FitConfig(**groups)
 
     def with_values(self, values: Mapping[str, Any]) -> FitConfig:
-        """Return a copy with fields replaced by name, wherever they live.
+        """Return a copy with fields replaced by name, in any group.
 
         Parameters
         ----------
@@ -164,7 +157,7 @@ class FitConfig:
         changes: dict[str, dict[str, Any]] = {}
         for key, value in values.items():
             if key == "seed" and not self.is_random:
-                continue  # nothing is drawn: any seed will do
+                continue  # it has no effect
             group, name, kind = self._field(key)
             changes.setdefault(group, {})[name] = convert(key, value, kind)
         return dataclasses.replace(
@@ -186,14 +179,14 @@ class FitConfig:
 
     def _known_keys(self) -> str:
         keys = self.keys()
-        return f"one of: {', '.join(keys)}" if keys else "it has no settings at all"
+        return f"one of: {', '.join(keys)}" if keys else "leave --set out: it has no settings"
 
     def keys(self) -> list[str]:
-        """Return the names that :meth:`with_values` takes for this variant."""
+        """Return the names that :meth:`with_values` accepts for this variant."""
         return list(self.values())
 
     def values(self) -> dict[str, Any]:
-        """Return all settings of this variant by the names that :meth:`with_values` takes."""
+        """Return all settings of this variant by the names that :meth:`with_values` accepts."""
         return {
             field.name.rstrip("_"): getattr(group, field.name)
             for group in self._groups().values()
@@ -203,7 +196,7 @@ class FitConfig:
 
 def _comparator(model: Any) -> type[Comparator]:
     if model not in COMPARATORS:
-        raise ConfigError(f"model {model!r} is unknown", "the record is of another version")
+        raise ConfigError(f"model {model!r} is unknown", "use the version that wrote the record")
     return COMPARATORS[model]
 
 
@@ -219,7 +212,7 @@ _GROUP_VARIANTS = {"latent": "l or lt", "temporal": "t or lt"}
 
 
 def _variant_with(key: str) -> str | None:
-    """Return a variant of DiffRec that has a setting of this name, if there is one."""
+    """Return a variant of DiffRec that has a setting of this name, if any."""
     for name, kind in {**_GROUPS, **CORRUPTIONS}.items():
         if _has(kind, key):
             return f"base+{name}" if name in CORRUPTIONS else _GROUP_VARIANTS.get(name, "base")
@@ -227,7 +220,7 @@ def _variant_with(key: str) -> str | None:
 
 
 def _has(group: type[Any], key: str) -> str | None:
-    """Return the name of the group's field that a key means, if there is one."""
+    """Return the name of the group's field for a key, if any."""
     names = {field.name for field in dataclasses.fields(group)}
     # `lambda` is a keyword of Python: its field is lambda_.
     return next((name for name in (key, f"{key}_") if name in names), None)
@@ -239,5 +232,5 @@ def _from_plain(group: type[Any], values: Mapping[str, Any]) -> Any:
         return group(**fields)
     except TypeError as error:
         raise ConfigError(
-            f"{group.__name__}: {error}", "the record is of another version"
+            f"{group.__name__}: {error}", "use the version that wrote the record"
         ) from error

@@ -1,7 +1,4 @@
-"""What the settings of every model and of every corruption have in common, and which are known.
-
-The classes themselves stand in :mod:`diffrec_cli.catalogue`, beside the rows of their models.
-"""
+"""Base classes for the settings of models and corruptions of the catalogue."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from diffrec_cli.config.checks import Settings
 
 #: The paper's corruption.
 GAUSSIAN = "gaussian"
-#: Ends the name of a model that is not DiffRec when its input is weighted by order.
+#: End of the name of a model other than DiffRec if its input is weighted by order.
 RECENT = "-t"
 
 
@@ -23,14 +20,14 @@ class Comparator(Settings):
     model: ClassVar[str]
     """Name of the model."""
     groups: ClassVar[tuple[str, ...]] = ()
-    """Shared groups of settings that it reads: ``training`` if it is trained, and others."""
+    """Shared groups of settings that it reads: ``training`` if it has epochs, and others."""
     weighted: ClassVar[bool] = True
-    """Whether it reads values of the input, so that recency weights mean something to it."""
+    """Whether it reads values of the input, and so weights by order."""
 
 
 @dataclass(frozen=True)
 class CorruptionConfig(Settings):
-    """Settings of a corruption other than the paper's, and of the denoiser that goes with it."""
+    """Settings of a corruption other than the paper's, and of its denoiser."""
 
     name: ClassVar[str]
     """Name of the corruption."""
@@ -43,7 +40,7 @@ CORRUPTIONS: dict[str, type[CorruptionConfig]] = {}
 
 
 def know(kind: type[Comparator] | type[CorruptionConfig]) -> None:
-    """Take in a class of settings, so that stored ones of its model can be read."""
+    """Register a class of settings, so that stored ones can be read."""
     if issubclass(kind, Comparator):
         COMPARATORS[kind.model] = kind
     else:

@@ -1,4 +1,4 @@
-"""How a log is read and becomes a dataset."""
+"""Options for reading and splitting a log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from diffrec_cli.errors import ConfigError
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How a log file is read; ``None`` means: find out."""
+    """How a log file is read; ``None`` means to detect it."""
 
     user_col: str | None = None
     """Column of user ids: a name, or a position from 1 when there is no header."""
@@ -23,9 +23,9 @@ class ReadOptions:
     time_col: str | None = None
     """Column of timestamps."""
     sep: str | None = None
-    """Field separator, of one or more characters (``\\t`` may be written so)."""
+    """Field separator, of one or more characters (``\\t`` for a tab)."""
     header: bool | None = None
-    """Whether the first line holds column names."""
+    """Whether the first line has column names."""
     encoding: str = "utf-8"
     """Text encoding of the file."""
     time_format: str | None = None
@@ -37,21 +37,21 @@ class SplitOptions(Settings):
     """How a log becomes a dataset (paper, section 4.1.1)."""
 
     setting: Literal["clean", "noisy", "temporal"] = "clean"
-    """Clean keeps ratings at or above the threshold; noisy mixes others into train and valid;
-    temporal is clean and insists on timestamps."""
+    """Clean keeps ratings at or above the threshold; noisy adds others to train and valid;
+    temporal is clean and requires timestamps."""
     min_rating: Annotated[float | None, FINITE] = None
-    """Threshold of a positive rating; ``None`` is 4 on scales up to 5, an error on others."""
+    """Lowest positive rating; ``None`` is 4 on scales up to 5, an error on others."""
     ratios: tuple[float, float, float] = (7, 1, 2)
     """Shares of train, valid and test."""
     split_by: Literal["user", "time"] = "user"
-    """Cut each user's sequence, or the whole log at two moments."""
+    """Whether to cut each user's sequence, or the whole log at two times."""
     noise: Literal["natural", "random"] = "natural"
     """Source of noise in the noisy setting: low ratings, or items drawn at random."""
     noise_ratio: float | None = None
     """Random noise: items added per clean item."""
     min_user_interactions: Size = 1
-    """Users with fewer interactions are dropped, together with ``min_item_interactions`` until
-    both hold (k-core)."""
+    """Users with fewer interactions are dropped, and items below ``min_item_interactions``, until
+    there are none (k-core)."""
     min_item_interactions: Size = 1
     """Items with fewer interactions are dropped."""
     seed: Annotated[int, SEED] = 1
@@ -68,7 +68,7 @@ class SplitOptions(Settings):
         self._check_noise()
 
     def _check_noise(self) -> None:
-        """Refuse noise that would silently have no effect."""
+        """Raise a :class:`ConfigError` if options of noise have no effect."""
         ratio, random = self.noise_ratio, self.noise == "random"
         for name, given in (("noise_ratio", ratio is not None), ("noise", random)):
             option = "--noise-ratio" if name == "noise_ratio" else "--noise random"

@@ -1,4 +1,4 @@
-"""Values of settings, converted from Python or the text of ``--set key=value``."""
+"""Conversion of settings from Python values or the text of ``--set key=value``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from diffrec_cli.errors import ConfigError
 def convert(key: str, value: Any, kind: Any) -> Any:
     """Return a value as the type of a field.
 
-    Text is read as ``--set`` has it. Of Python's own values a whole float may stand for an int, and
-    one size or a list of them for a tuple; a bool is no number.
+    Text is parsed. A whole float is accepted as an int, and a number or a list as a tuple; a bool
+    is not a number.
 
     Raises
     ------
@@ -38,7 +38,7 @@ _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, 
 
 
 def _parse(text: str, kind: Any) -> Any:
-    """Return the value of a text; raise ValueError if it is none of that kind."""
+    """Parse a text; raise ValueError if it is not of this kind."""
     if kind is bool:
         if text.lower() not in _BOOLEANS:
             raise ValueError(text)
@@ -52,7 +52,7 @@ def _parse(text: str, kind: Any) -> Any:
 
 
 def _typed(value: Any, kind: Any) -> Any:
-    """Return a value that is no text as one of a kind; raise ValueError if it is none."""
+    """Convert a value that is no text; raise ValueError if it is not of this kind."""
     if typing.get_origin(kind) is tuple:
         parts = value if isinstance(value, list | tuple) else [value]
         return tuple(_typed(part, typing.get_args(kind)[0]) for part in parts)

@@ -1,1 +1,1 @@
-"""The mathematics of corruption and its reversal: no data, no files."""
+"""The mathematics of corruptions and their reversal, without data or files."""

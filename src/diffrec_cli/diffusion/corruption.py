@@ -1,7 +1,6 @@
-"""What every corruption of histories is: a few numbers for each step, and what is done with them.
+"""The base of all corruptions of histories: x_t = s_t x_0 + m_t y, with coefficients for each step.
 
-Gaussian noise and smoothing differ in what they mix into a history, x_t = s_t x_0 + m_t y: noise
-that is drawn, or what the item graph makes of x_0. Nothing outside this package makes the tables.
+They differ in y: Gaussian noise is random, smoothing takes the history smoothed on the item graph.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ Table = NDArray[np.float64]
 class Corruption:
     """A corruption, its reversal and the weights of its losses.
 
-    All it does is linear, so what holds of histories holds of their products with a matrix too.
+    All is linear, so it can also be applied to products of histories with a matrix.
 
     Parameters
     ----------
@@ -32,13 +31,13 @@ class Corruption:
         (T + 1, 2): x_t = forward[t, 0] x_0 + forward[t, 1] y.
     back
         (T + 1, 2 or 3): x_{t-1} = back[t, 0] p + back[t, 1] x_t + back[t, 2] y(p) for the
-        prediction p; entry 0 unused. Without a third column y plays no part.
+        prediction p; entry 0 unused. Without a third column the last term is 0.
     weights
         (T + 1,) weight of the loss at step t; entry 0 unused.
     T_prime
-        Steps that corrupt the history where the reversal starts.
+        Steps that corrupt the history at inference.
     by_importance
-        Whether steps are drawn by Eq. 14 in training, else by Eq. 13.
+        Whether training draws steps by Eq. 14, else by Eq. 13.
     """
 
     def __init__(
@@ -55,16 +54,16 @@ class Corruption:
         self._tables: dict[tuple[str, device, dtype], Tensor] = {}
 
     def mixed_in(self, x_0: Tensor, generator: Generator) -> Tensor:
-        """Return y, (B, D): what is mixed into dense histories in training."""
+        """Return the y, (B, D), of dense histories in training."""
         raise NotImplementedError
 
     def corrupt(self, x_0: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        """Return x_t, each row at a step of its own.
+        """Return x_t, (B, D), with a step for each row.
 
         Parameters
         ----------
         x_0, y
-            (B, D), the history and what is mixed in.
+            (B, D).
         t
             (B,) steps, 1 to T.
         """
@@ -77,7 +76,7 @@ class Corruption:
         return signal * x_0 + mixed * y
 
     def step_back(self, prediction: Array, x_t: Array, t: int, y: Array | None = None) -> Array:
-        """Return x_{t-1}, (B, D), of x_t and what the denoiser made of it.
+        """Return x_{t-1}, (B, D), from x_t and the denoiser's prediction.
 
         Parameters
         ----------
@@ -86,35 +85,29 @@ class Corruption:
         t
             The step, 1 to T.
         y
-            (B, D), what would be mixed into the prediction, where the corruption asks for it.
+            (B, D), the y of the prediction, where `back` has three columns.
         """
         out, keep, *of_y = self.back[t].tolist()
         x = out * prediction + keep * x_t
         return x if y is None else x + of_y[0] * y
 
     def target(self, x_0: Tensor, y: Tensor) -> Tensor:
-        """Return what the denoiser is to predict, (B, D): x_0 itself."""
+        """Return what the denoiser should predict, (B, D): x_0 itself."""
         return x_0
 
     def predicted_x0(self, prediction: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        """Return the x_0 that a prediction of the denoiser at step t means, (B, D)."""
+        """Return x_0, (B, D), as a prediction at step t implies it."""
         return prediction
 
     def losses(self, prediction: Tensor, target: Tensor, t: Tensor) -> Tensor:
-        """Return the weighted loss L_t of each sample, (B,): the mean over D, where Eq. 9 sums.
-
-        It is computed in the precision of the target, whatever that of the prediction.
-        """
-        from torch.nn.functional import mse_loss  # one pass each way, where operators take three
+        """Return the weighted loss L_t of each sample, (B,): the mean over D, where Eq. 9 sums."""
+        from torch.nn.functional import mse_loss  # faster than operators: one pass, not three
 
         error = mse_loss(prediction.to(target.dtype), target, reduction="none").mean(dim=1)  # (B,)
         return error * self._at("weights", t, error)
 
     def _at(self, table: str, t: Tensor, like: Tensor) -> Tensor:
-        """Look up rows of a table at steps t, in the precision of the tensor that they meet.
-
-        A table is brought to a device once, in that precision (not all devices have float64).
-        """
+        """Return a table's rows at steps t in the type of `like`: not all devices have float64."""
         import torch
 
         key = (table, t.device, like.dtype)
@@ -125,7 +118,7 @@ class Corruption:
 
 
 def corruption_of(config: FitConfig) -> Corruption:
-    """Return the corruption that a variant of DiffRec is trained with."""
+    """Return the corruption of a variant of DiffRec."""
     row = catalogue.corruption_of(config)
     corruption: Corruption = row.corruption(config.of_corruption)
     return corruption

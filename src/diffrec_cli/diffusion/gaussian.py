@@ -15,10 +15,9 @@ if TYPE_CHECKING:
 
 
 class Gaussian(Corruption):
-    """Gaussian noise; what it mixes into x_0 is eps (Eq. 3), which the step back no longer needs.
+    """Gaussian noise: y is eps (Eq. 3), and the step back (Eq. 10) does not need it.
 
-    The weights (Eq. 9 to 12) are of the squared error of the *predicted quantity*, x_0 or eps; so
-    is what the step back (Eq. 10) takes as the prediction.
+    The loss weights (Eq. 9 to 12) and the step back are for the predicted quantity, x_0 or eps.
 
     Parameters
     ----------
@@ -38,10 +37,10 @@ class Gaussian(Corruption):
         super().__init__(forward, back, weights, config.T_prime, by_importance=by_importance)
 
     def _loss_weights(self, weighted: bool) -> Table:
-        """Eq. 11 (times two) for t > 1 and Eq. 12 for t = 1.
+        """Return the weights of Eq. 11 (times two) for t > 1 and of Eq. 12 for t = 1.
 
-        A prediction of eps implies one of x_0 whose squared error is 1/SNR(t) times that of
-        eps, so its weights are those of x_0 divided by SNR(t).
+        The squared error of x_0 is 1/SNR(t) times that of eps, so weights for eps are divided by
+        SNR(t).
         """
         weights = np.ones_like(self.schedule.noise)
         if not weighted or self.schedule.noise[-1] == 0:
@@ -65,11 +64,11 @@ class Gaussian(Corruption):
         return normal_like(x_0, generator)
 
     def target(self, x_0: Tensor, y: Tensor) -> Tensor:
-        """Return what the denoiser is to predict, (B, D): x_0 or eps."""
+        """Return what the denoiser should predict, (B, D): x_0 or eps."""
         return x_0 if self.predicts_x0 else y
 
     def predicted_x0(self, prediction: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        """Return the x_0 that a prediction of the denoiser at step t means, (B, D)."""
+        """Return x_0, (B, D), as a prediction at step t implies it."""
         if self.predicts_x0:
             return prediction
         scale = self._at("forward", t, x_t)

@@ -5,26 +5,25 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-HISTORY = 10  # losses that are remembered for each step ("collecting ten L_t values")
-UNIFORM_SHARE = 0.001  # mixed in, so that no step is ever forgotten
+HISTORY = 10  # losses kept for each step ("collecting ten L_t values")
+UNIFORM_SHARE = 0.001  # mixed in, so that every step is still drawn
 
 
 class StepSampler(nn.Module):
-    """Draws steps and, by importance, learns from the losses it is told.
+    """Draws steps uniformly, or by the last ten losses of each: ``p_t ∝ sqrt(mean(L_t^2))``.
 
-    The last ten losses of each step are kept first in, first out. Until every
-    step has ten, sampling is uniform; then ``p_t ∝ sqrt(mean(L_t^2))``.
+    Until every step has ten losses, sampling is uniform.
 
     Parameters
     ----------
     T
         Number of steps.
     by_importance
-        Eq. 14 instead of Eq. 13.
+        Whether to use Eq. 14 instead of Eq. 13.
     """
 
-    losses: Tensor  # (T + 2, 10); row 0 is unused, row T + 1 takes what is not read
-    seen: Tensor  # (T + 1,) losses ever told, by step
+    losses: Tensor  # (T + 2, 10); row 0 is unused, row T + 1 takes what is dropped
+    seen: Tensor  # (T + 1,) number of losses so far, by step
 
     def __init__(self, T: int, *, by_importance: bool) -> None:
         super().__init__()
@@ -41,7 +40,7 @@ class StepSampler(nn.Module):
         size = self.losses[1 : self.T + 1].square().mean(dim=1).sqrt()  # (T,)
         p = size / size.sum().clamp_min(torch.finfo(size.dtype).tiny)
         p = (1.0 - UNIFORM_SHARE) * p + UNIFORM_SHARE / self.T
-        # A tensor decides, not Python: the host never waits for the device.
+        # Decided on the device, so that the host need not wait for it.
         ready = (self.seen[1:] >= HISTORY).all() & (size.sum() > 0) & size.sum().isfinite()
         return torch.where(ready, p, uniform)
 
@@ -61,7 +60,7 @@ class StepSampler(nn.Module):
 
     @torch.no_grad()
     def tell(self, t: Tensor, losses: Tensor) -> None:
-        """Remember the weighted loss of each sample (before it is divided by p_t).
+        """Record the weighted loss of each sample, before the division by p_t.
 
         Parameters
         ----------
@@ -75,7 +74,7 @@ class StepSampler(nn.Module):
         mine = nn.functional.one_hot(t, self.T + 1)  # (B, T + 1)
         told = mine.sum(dim=0)  # (T + 1,)
         place = mine.cumsum(dim=0).gather(1, t[:, None])[:, 0] - 1  # among samples of the same step
-        kept = place >= told[t] - HISTORY  # only the last ten of a batch can survive it
+        kept = place >= told[t] - HISTORY  # the last ten of a batch
         row = torch.where(kept, t, self.T + 1)
         slot = (self.seen[t] + place) % HISTORY
         self.losses[row, slot] = losses.detach().to(self.losses.dtype)

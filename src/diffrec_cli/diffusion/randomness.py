@@ -1,7 +1,7 @@
-"""Noise and dropout of training, from explicit generators, as fast as a CPU can draw them.
+"""Noise and dropout for training, from explicit generators.
 
-torch fills a tensor on the CPU with one thread and one draw a number. On wide catalogues that took
-as long as a third of a step's matrix products.
+On a CPU torch draws with one thread, which took a third of the time of a step's matrix products on
+wide catalogues; here large tensors are drawn by several.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch import Generator, Tensor
 
 from diffrec_cli.data.sequences import Rows
 
-_STREAMS = 2  # a constant: what is drawn must not depend on the machine
-_LARGE = 2**20  # draws, from where on streams pay
+_STREAMS = 2  # a constant, so that draws do not depend on the machine
+_LARGE = 2**20  # numbers from which several streams are faster
 
 
 def sparse_dropout(rows: Rows, rate: float, generator: np.random.Generator) -> Rows:
@@ -45,7 +45,7 @@ def dropout(x: Tensor, rate: float, generator: Generator) -> Tensor:
 def kept(shape: torch.Size, rate: float, generator: Generator) -> Tensor:
     """Draw which numbers dropout keeps, a bool tensor on the generator's device.
 
-    On a CPU four decisions come of one draw; `rate` is then rounded to 1 / 65536.
+    On a CPU one draw gives four decisions, and `rate` is rounded to 1 / 65536.
     """
     device, size = generator.device, shape.numel()
     if device.type != "cpu":
@@ -56,7 +56,7 @@ def kept(shape: torch.Size, rate: float, generator: Generator) -> Tensor:
 
 
 def _fill(x: Tensor, draw: Callable[[Tensor, Generator], object], generator: Generator) -> Tensor:
-    """Let `draw` fill x; on a CPU, if x is large, in parts with a generator and a thread each."""
+    """Fill x by `draw`; a large x on a CPU in parts, each with its own generator and thread."""
     if x.device.type != "cpu" or x.numel() < _LARGE:
         draw(x, generator)
         return x

@@ -1,10 +1,9 @@
 """The reverse process x_T -> x_0 without variance (Algorithm 2), for NumPy and for torch.
 
-Between the last layer of one step and the first of the next the process is
-linear, so it need not pass through the wide space at every step. Every x_t is a
-combination ``x_t = g_t V^T + gamma_t b + delta_t x_T`` with a hidden-size g_t; its image
-under the first layer is ``g_t (V^T W) + gamma_t (b W) + delta_t (x_T W)``, all hidden-size
-once ``V^T W`` is known. T steps then cost T hidden-size products and one wide one.
+From the last layer of one step to the first of the next the process is linear. Every x_t is
+``g_t V^T + gamma_t b + delta_t x_T`` with a hidden-size g_t, and its product with the first layer
+is ``g_t (V^T W) + gamma_t (b W) + delta_t (x_T W)``. With ``V^T W`` computed before, T steps cost T
+hidden-size products and one as wide as the catalogue.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from numpy.typing import NDArray
 
 from diffrec_cli.diffusion.corruption import Corruption
 
-Array = Any  # np.ndarray or torch.Tensor: only operators are used, so the lines serve both
+Array = Any  # np.ndarray or torch.Tensor: only operators are used
 
 
 def shares(back: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what x_t, before each step t, holds of the output bias and of x_T.
+    """Return the weights of the output bias and of x_T in x_t.
 
     Parameters
     ----------
@@ -30,8 +29,7 @@ def shares(back: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Returns
     -------
-    (T + 1, 2): gamma and delta of ``x_t = g_t V^T + gamma_t b + delta_t x_T``. Row 0 is that of
-    x_0, the result: (1, 0) when the denoiser predicts x_0.
+    (T + 1, 2): gamma_t and delta_t in row t. Row 0 is (1, 0) when the denoiser predicts x_0.
     """
     T = len(back) - 1
     table = np.zeros((T + 1, 2))
@@ -63,12 +61,12 @@ def collapsed_reverse(
 
     Returns
     -------
-    g_0, (B, H): the weights of the output layer in x_0; :func:`shares` has those of the rest.
+    g_0, (B, H): the weights of V in x_0; :func:`shares` gives those of the bias and of x_T.
     """
     share = shares(back).tolist()
     g = None
     a_t = a_T
-    for t in range(len(back) - 1, 0, -1):  # in place: the products are small, so passes count
+    for t in range(len(back) - 1, 0, -1):  # in place, to save passes over memory
         out, keep = back[t].tolist()
         h = hidden(a_t, t)  # (B, H)
         h *= out
@@ -88,14 +86,14 @@ def stepwise_reverse(
     x_T: Array,
     predict: Callable[[Array, int], Array],
 ) -> Array:
-    """Run t = T, ..., 1 in the wide space, for a denoiser that is not linear at its ends.
+    """Run t = T, ..., 1 over all items, for a denoiser that normalises its input.
 
     Parameters
     ----------
     corruption
-        What is reversed; one whose step back needs no more than prediction and x_t.
+        One whose step back needs only the prediction and x_t.
     x_T
-        (B, D) start.
+        (B, D).
     predict
         The denoiser's prediction, (B, D), t -> (B, D).
     """

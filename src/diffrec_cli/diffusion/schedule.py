@@ -1,8 +1,6 @@
-"""The linear noise schedule of Eq. 4 and everything that follows from it.
+"""The linear noise schedule of Eq. 4 and the coefficients that follow from it.
 
-Arrays have length T + 1 and are indexed by t itself: entry 0 is the clean x_0,
-entries 1..T are the paper's steps. All are float64 on the host; they take
-a tensor's precision only where they meet it.
+Arrays are float64 of length T + 1, indexed by t: entry 0 is the clean x_0.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ class Schedule:
     beta
         (T + 1,) beta_t, with beta_0 = 0.
     noise
-        (T + 1,) 1 - alpha_bar_t, kept as such because it is far smaller than alpha_bar_t.
+        (T + 1,) 1 - alpha_bar_t, stored because alpha_bar_t near 1 would lose its digits.
     """
 
     beta: Array
@@ -50,8 +48,7 @@ class Schedule:
     def posterior(self) -> tuple[Array, Array]:
         """Coefficients (c_1, c_2), (T + 1,) each, of mu = c_1 x_0 + c_2 x_t (Eq. 8 and 10).
 
-        At t = 1 they are exactly (1, 0). Without noise (s = 0) every step is
-        (1, 0): x_{t-1} is then the prediction itself.
+        They are (1, 0) at t = 1, and at every t without noise (s = 0).
         """
         c_1, c_2 = np.ones(self.T + 1), np.zeros(self.T + 1)
         noisy = np.flatnonzero(self.noise > 0)
@@ -68,18 +65,17 @@ def linear_schedule(
     alpha_max: float,
     first_beta: float | None = None,
 ) -> Schedule:
-    """Return the schedule of Eq. 4.
+    """Return the schedule of Eq. 4; a single step (T = 1) has ``alpha_min``.
 
-    ``1 - alpha_bar_t = s [alpha_min + (t-1)/(T-1) (alpha_max - alpha_min)]``; a
-    single step (T = 1) has ``alpha_min``.
+    ``1 - alpha_bar_t = s [alpha_min + (t-1)/(T-1) (alpha_max - alpha_min)]``
 
     Parameters
     ----------
     T, s, alpha_min, alpha_max
         As in the paper; :class:`~diffrec_cli.config.DiffusionConfig` checks their ranges.
     first_beta
-        If given, beta_1 is replaced by it and alpha_bar follows from the betas, as in the
-        released DiffRec and T-DiffRec code (1e-5 there). Eq. 4 then no longer holds.
+        If given, replaces beta_1, and alpha_bar follows from the betas, not from Eq. 4. The
+        released DiffRec and T-DiffRec code does so with 1e-5.
 
     Examples
     --------

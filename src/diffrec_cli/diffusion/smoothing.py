@@ -1,6 +1,5 @@
-"""Corruption by smoothing on the item graph: a heat equation, forwards and backwards.
+"""Corruption by smoothing on the item graph, without randomness.
 
-Nothing is drawn: x_t lies on the way from a history to what its neighbourhood says of it,
 ``x_t = F(x, t) = x + a (t / T) (A x - x)`` for the graph's matrix A (Zhu et al., "Graph Signal
 Diffusion Model for Collaborative Filtering", SIGIR 2024).
 """
@@ -14,10 +13,10 @@ from diffrec_cli.diffusion.corruption import Corruption
 
 
 class Smoothing(Corruption):
-    """Smoothing; what it mixes into x is ``A x``.
+    """Smoothing: y is ``A x``.
 
     The step back is ``x_{t-1} = F(p, t - 1) + rho (x_t - F(p, t))`` for the predicted x_0 p, and
-    the last one ends in p itself. All steps weigh the same.
+    ``x_0 = p``. The loss weighs all steps equally.
 
     Parameters
     ----------

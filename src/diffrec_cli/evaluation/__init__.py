@@ -1,1 +1,1 @@
-"""Ranking, metrics and their comparison."""
+"""Metrics of top-K lists, groups of users and items, and significance."""

@@ -27,13 +27,13 @@ class Evaluation:
     Parameters
     ----------
     users
-        (U,) indices of the evaluated users: those with a non-empty truth.
+        (U,) indices of the evaluated users: those with interactions in the split.
     values
-        For each metric (``recall@20``, ...), its value for each of these users, (U,).
+        (U,) values for each metric (``recall@20``, ...).
     coverage
-        For each cutoff (``coverage@20``), the share of the catalogue that stands in any list.
+        For each cut-off (``coverage@20``), the share of items that are in any list.
     groups
-        The same for users by activity and items by popularity, if asked for.
+        Results by groups of users and of items, if asked for.
     """
 
     users: NDArray[np.int64]
@@ -43,7 +43,7 @@ class Evaluation:
 
     @property
     def means(self) -> dict[str, float]:
-        """Mean of every metric over the evaluated users, and the coverage; never rounded."""
+        """Mean of every metric over the evaluated users, and the coverage; unrounded."""
         return {name: float(v.mean()) for name, v in self.values.items()} | self.coverage
 
 
@@ -60,7 +60,7 @@ def evaluate(
     grouped: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
-    """Rank all items that a user has not interacted with, and compare with what came next.
+    """Rank all items that are new to each user, and compare with their items in `split`.
 
     Parameters
     ----------
@@ -69,22 +69,22 @@ def evaluate(
     dataset, split
         ``valid`` masks train; ``test`` masks train and valid (paper, section 4.1.2).
     ks, metrics
-        Cutoffs and names of metrics; ``coverage`` is one of them.
+        Cut-offs, and some of :data:`~.metrics.METRICS`.
     history
         Input of the model: ``train`` (the paper's protocol), or ``train+valid``.
     temporal
         Weights of the input, for the temporal variants.
     precision
-        As in :func:`~.ranking.rank`.
+        As in :func:`~diffrec_cli.ranking.batches.rank`.
     grouped
-        Also measure by groups of users and of items.
+        Whether to measure by groups of users and of items too.
     on_progress
-        Told how many users are done, and of how many.
+        Called with the users done and all users.
 
     Raises
     ------
     DataError
-        No user has anything in this split.
+        No user has interactions in this split.
     """
     truth = dataset.part(split)
     users = np.flatnonzero(truth.lengths > 0)
@@ -97,7 +97,7 @@ def evaluate(
     known = input_history(dataset, split, history)
     names = [name for name in metrics if name in PER_USER]
     values: dict[str, list[NDArray[np.float64]]] = {}
-    longest = min(max(ks), scorer.n_items)  # places beyond the catalogue stay empty
+    longest = min(max(ks), scorer.n_items)
     shown = {k: np.zeros(scorer.n_items, np.int64) for k in ks}
     popularity = np.bincount(dataset.train.items, minlength=scorer.n_items)
     thirds = item_thirds(dataset.train, scorer.n_items)
@@ -161,7 +161,7 @@ def _by_items(
     for number, name in enumerate(POPULARITY):
         mine = thirds == number
         values = figures[number]
-        relevant = np.isfinite(next(iter(values.values()), np.empty(0)))  # users with something
+        relevant = np.isfinite(next(iter(values.values()), np.empty(0)))  # users with such items
         if mine.any() and relevant.any():
             means = {metric: float(value[relevant].mean()) for metric, value in values.items()}
             yield _group("items", name, counts[mine], int(relevant.sum()), means)
@@ -175,5 +175,5 @@ def _group(
 
 
 def input_history(dataset: Dataset, split: str, history: str) -> Sequences:
-    """Return what a model reads of each user when it is evaluated on `split`."""
+    """Return the history of each user that a model reads when evaluated on `split`."""
     return dataset.train if history == "train" or split == "valid" else dataset.train_and_valid

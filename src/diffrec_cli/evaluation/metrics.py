@@ -1,7 +1,6 @@
-"""Ranking metrics of top-K lists, one value a user, without a loop over users.
+"""Metrics of top-K lists, with binary relevance.
 
-All metrics are binary (an item is relevant or it is not) and follow the
-paper's protocol: NDCG divides by the ideal DCG over ``min(K, relevant items)``,
+They follow the paper's protocol: NDCG divides by the ideal DCG over ``min(K, relevant items)``,
 Recall by the number of all relevant items.
 """
 
@@ -31,8 +30,7 @@ def per_user(
     Parameters
     ----------
     lists
-        (B, K) recommended item indices, best first, without repetition; -1 is an empty
-        place. Places beyond K count as empty.
+        (B, K) distinct item indices, best first; -1 is an empty place. Places beyond K are empty.
     truth
         B rows: the distinct relevant items of each user, in any order.
     ks
@@ -42,13 +40,12 @@ def per_user(
 
     Returns
     -------
-    ``"recall@10"`` and so on to (B,) float64; NaN for a user without relevant items, whom
-    the caller leaves out of the mean.
+    ``"recall@10"`` and so on to (B,) float64; NaN for users without relevant items.
 
     Raises
     ------
     UsageError
-        A name or a cut-off is impossible.
+        A name or a cut-off is invalid.
 
     Examples
     --------
@@ -71,7 +68,7 @@ def parse_metric(text: str) -> tuple[str, int]:
     Raises
     ------
     UsageError
-        It is not the name of a metric, ``@`` and a whole number from 1.
+        It is not the name of a metric, ``@`` and a whole number of at least 1.
 
     Examples
     --------
@@ -93,7 +90,7 @@ def coverage(counts: IntArray) -> float:
     Parameters
     ----------
     counts
-        (items,) how many lists hold each item.
+        (items,) number of lists with each item.
 
     Examples
     --------
@@ -111,7 +108,7 @@ def novelty(lists: IntArray, counts: IntArray, users: int) -> Floats:
     lists
         (B, K) item indices; -1 is an empty place. An empty list has 0.
     counts
-        (items,) how many users have each item; one that nobody has counts as if one had.
+        (items,) number of users who have each item; 0 counts as 1.
     users
         Number of users.
 
@@ -127,21 +124,20 @@ def novelty(lists: IntArray, counts: IntArray, users: int) -> Floats:
 
 
 def _hits(lists: IntArray, truth: Sequences) -> Bools:
-    """Return (B, K) whether each place holds a relevant item."""
+    """Return whether each place has a relevant item, (B, K)."""
     if not truth.size or not lists.size:
         return np.zeros(lists.shape, np.bool_)
-    # One sorted key per (user, item) pair turns membership into a binary search.
+    # A binary search among sorted keys, one for each pair of user and item.
     n = max(int(truth.items.max()), int(lists.max())) + 1
     relevant = np.sort(truth.row_index * n + truth.items)  # (size,)
     keys = np.arange(len(lists))[:, None] * n + lists  # (B, K)
     place = np.minimum(np.searchsorted(relevant, keys), len(relevant) - 1)
-    # An empty place (-1) would otherwise read as the last item of the user before.
+    # The key of an empty place (-1) may be that of the previous user's last item.
     found: Bools = (relevant[place] == keys) & (lists >= 0)
     return found
 
 
-# Each takes hits (B, <= k), the number of relevant items (B,) and k; where a user has none,
-# per_user overwrites whatever comes out.
+# Each takes hits (B, <= k), numbers of relevant items (B,), and k. Values for 0 are not used.
 
 
 def _recall(hits: Bools, relevant: IntArray, k: int) -> Floats:
@@ -163,7 +159,7 @@ def _mrr(hits: Bools, relevant: IntArray, k: int) -> Floats:
 
 
 def _ndcg(hits: Bools, relevant: IntArray, k: int) -> Floats:
-    places = min(k, max(hits.shape[1], int(relevant.max(initial=1))))  # k may be anything
+    places = min(k, max(hits.shape[1], int(relevant.max(initial=1))))  # k may be huge
     gains = 1 / np.log2(np.arange(2, places + 2))  # (places,)
     ideal = np.cumsum(gains)[np.clip(relevant, 1, k) - 1]  # (B,)
     dcg: Floats = hits @ gains[: hits.shape[1]]
@@ -178,7 +174,7 @@ _FUNCTIONS: dict[str, Callable[[Bools, IntArray, int], Floats]] = {
     "hit": _hit,
 }
 
-#: Metrics of a user's list, given the items that are relevant to the user.
+#: Metrics of a user's list and their relevant items.
 PER_USER: tuple[str, ...] = tuple(_FUNCTIONS)
-#: All metrics; :func:`novelty` is of a list alone, :func:`coverage` of all lists together.
+#: All metrics; :func:`novelty` needs only the list, :func:`coverage` needs all lists.
 METRICS: tuple[str, ...] = (*PER_USER, "novelty", "coverage")

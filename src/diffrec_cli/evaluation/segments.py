@@ -15,22 +15,22 @@ POPULARITY = ("popular", "middle", "rare")
 
 @dataclass(frozen=True)
 class Group:
-    """Some users or some items, and what a model achieved there.
+    """A group of users or of items, and a model's metrics for it.
 
     Parameters
     ----------
     of
         ``users`` or ``items``.
     name
-        Of :data:`ACTIVITY` or :data:`POPULARITY`.
+        One of :data:`ACTIVITY` or :data:`POPULARITY`.
     size
-        How many they are.
+        Number of users or items in the group.
     least, most
-        Train interactions of one of them.
+        Fewest and most train interactions of one of them.
     users
-        Evaluated users with something relevant there.
+        Number of evaluated users with relevant items in the group.
     metrics
-        Means over these users; of items, only relevant ones of the group count.
+        Means over these users; in a group of items only its items are relevant.
     """
 
     of: str
@@ -43,9 +43,9 @@ class Group:
 
 
 def user_thirds(train: Sequences, users: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return 0, 1 or 2 for each of the users, (U,): thirds by their number of train interactions.
+    """Return each user's third by number of train interactions, 0, 1 or 2, (U,).
 
-    Users of equal activity stay together, so the thirds are of about one size.
+    Users of equal activity are in the same third, so sizes may differ.
 
     Examples
     --------
@@ -59,9 +59,7 @@ def user_thirds(train: Sequences, users: NDArray[np.int64]) -> NDArray[np.int64]
 
 
 def item_thirds(train: Sequences, n_items: int) -> NDArray[np.int64]:
-    """Return 0, 1 or 2 for each item, (|I|,): each holds a third of the train interactions.
-
-    The first third are the few most popular items, the last the many rare ones.
+    """Return each item's third of the train interactions, 0 (most popular), 1 or 2, (|I|,).
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Is one model better than another? A paired test and an interval, user by user."""
+"""A paired test of two models on the same users, and intervals of means."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from diffrec_cli.errors import UsageError
 
 Floats = NDArray[np.float64]
 
-#: More users than this are dealt at random into this many groups, which are then the units.
+#: More users than this are divided at random into this many groups.
 MAX_UNITS = 8192
-_BLOCK_CELLS = 2**22  # cells of a block of rounds: 32 MiB of float64
+_BLOCK_CELLS = 2**22  # numbers in a block of rounds: 32 MiB of float64
 
 
 @dataclass(frozen=True)
 class Paired:
-    """How much two models differ on the same users.
+    """The difference of two models on the same users.
 
     Parameters
     ----------
@@ -42,29 +42,27 @@ def paired_randomisation(
 ) -> Paired:
     """Compare two models by their values for the same users.
 
-    If the models did not differ, each user's difference would be as likely with the other
-    sign. The p-value is the share of `rounds` random assignments of signs whose mean is at
-    least as far from zero as the observed one, the observed one counted in:
-    ``(1 + count) / (1 + rounds)`` (Phipson and Smyth 2010). The interval is the percentile
-    bootstrap over users.
+    If the models did not differ, each user's difference would be as likely with the other sign.
+    The p-value is ``(1 + count) / (1 + rounds)`` (Phipson and Smyth 2010), where `count` random
+    assignments of signs have a mean at least as far from zero as the observed one. The interval is
+    the percentile bootstrap over users.
 
-    Beyond :data:`MAX_UNITS` users, users are dealt at random into that many groups, and whole
-    groups change sign or are drawn. The test stays exact (the signs of a group are as
-    exchangeable as those of a user), and time and memory no longer grow with the users.
+    More than :data:`MAX_UNITS` users are divided at random into that many groups, and whole groups
+    change sign or are drawn. The test stays exact, and its time no longer depends on the users.
 
     Parameters
     ----------
     a, b
         (users,) finite values of a metric, user by user.
     rounds
-        Random assignments, and bootstrap samples.
+        Number of random assignments, and of bootstrap samples.
     seed
         Seed of both.
 
     Raises
     ------
     UsageError
-        The values cannot be paired: other lengths, no user at all, or a NaN.
+        The lengths differ, there is no user, or a value is not finite.
 
     Examples
     --------
@@ -87,10 +85,9 @@ def interval(values: ArrayLike, *, rounds: int = 10_000, seed: int = 1) -> tuple
     Parameters
     ----------
     values
-        (users,) finite values of a metric, user by user; beyond :data:`MAX_UNITS` users groups of
-        them are drawn.
+        (users,) finite values of a metric; more than :data:`MAX_UNITS` are drawn in groups.
     rounds, seed
-        Bootstrap samples, and their seed.
+        Number of bootstrap samples, and their seed.
 
     Examples
     --------
@@ -105,8 +102,8 @@ def interval(values: ArrayLike, *, rounds: int = 10_000, seed: int = 1) -> tuple
 def _percentiles(
     mean: float, sums: Floats, sizes: NDArray[np.int64], rounds: int, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """Return the 95% bootstrap interval of a mean, from the sums of its units."""
-    # Centred sums: drawing groups of slightly different sizes must not shift the mean.
+    """Return the 95% bootstrap interval of a mean, from the sums and sizes of groups."""
+    # Centred, as groups of different sizes would shift the mean.
     shifts = _bootstrap(sums - sizes * mean, rounds, rng) / sizes.sum()  # (rounds,)
     low, high = np.quantile(shifts, (0.025, 0.975))
     return mean + float(low), mean + float(high)
@@ -128,7 +125,7 @@ def _differences(a: ArrayLike, b: ArrayLike) -> Floats:
 
 
 def _fold(differences: Floats, rng: np.random.Generator) -> tuple[Floats, NDArray[np.int64]]:
-    """Return the sum and the number of users of each unit; a unit is one user if they are few."""
+    """Return the sum and the number of users of each group; few users are a group each."""
     n = len(differences)
     if n <= MAX_UNITS:
         return differences, np.ones(n, np.int64)
@@ -137,9 +134,9 @@ def _fold(differences: Floats, rng: np.random.Generator) -> tuple[Floats, NDArra
 
 
 def _count_as_extreme(sums: Floats, rounds: int, rng: np.random.Generator) -> int:
-    """Count the random assignments of signs whose total is at least as large as the observed."""
+    """Count random assignments of signs whose total is at least as large as the observed one."""
     total = sums.sum()
-    # Equal totals differ in their last bits by the order of the additions; they count as equal.
+    # The order of additions changes the last bits of equal totals.
     bound = abs(total) - 1e-12 * np.abs(sums).sum()
     count = 0
     for block in _blocks(rounds, len(sums)):
@@ -161,7 +158,7 @@ def _bootstrap(values: Floats, rounds: int, rng: np.random.Generator) -> Floats:
 
 
 def _blocks(rounds: int, units: int) -> Iterator[int]:
-    """Cut `rounds` into blocks of bounded memory."""
+    """Yield the sizes of blocks of rounds that fit into memory."""
     size = max(1, _BLOCK_CELLS // units)
     for start in range(0, rounds, size):
         yield min(size, rounds - start)

@@ -1,1 +1,1 @@
-"""Models: what learns, what scores. They know arrays and nothing of files."""
+"""Models, in training and at inference. They work on arrays and know no files."""

@@ -1,7 +1,6 @@
-"""The two array namespaces that inference runs on, behind the few operations that differ.
+"""NumPy and torch behind one interface, so that inference is written once.
 
-NumPy serves small requests without importing torch; torch serves many users
-and accelerators. Everything else in the inference path is written once.
+NumPy serves small requests without importing torch; torch serves many users and accelerators.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from diffrec_cli.data.sequences import Rows
 
 Array = Any  # np.ndarray or torch.Tensor
 
-_CACHED_COLUMNS = 2048  # of scores computed at a time on a CPU
-_GATHERED_ROWS = 64  # whose candidates' weights are copied at a time
-_CHUNK = 64  # scores of which one maximum is taken
-_CHUNKED_FROM = 4 * _CHUNK  # scores a place of the list, from where on chunks pay
+_CACHED_COLUMNS = 2048  # columns of scores computed at a time on a CPU
+_GATHERED_ROWS = 64  # rows whose candidates' weights are copied at a time
+_CHUNK = 64  # scores in a chunk of `largest`
+_CHUNKED_FROM = 4 * _CHUNK  # chunks are faster from this many scores for each place of the list
 
 
 class Backend(Protocol):
@@ -45,7 +44,7 @@ class Backend(Protocol):
         """Return h V^T + b, (B, D), for h (B, H), V (D, H) and b (D,); in `out` if given."""
 
     def transposed(self, W: Array) -> Array:
-        """Return W^T as the V that affine multiplies fastest."""
+        """Return W^T in the memory order that is fastest as the V of `affine`."""
 
     def affine_at(self, h: Array, V: Array, b: Array, columns: Array) -> Array:
         """Return some columns of h V^T + b, (B, C), for columns (B, C)."""
@@ -54,13 +53,13 @@ class Backend(Protocol):
         """Return an array in bfloat16; only where `has_bf16`."""
 
     def scratch(self, size: int, like: Array) -> Array:
-        """Return (size,) uninitialised numbers of the type of `like`, for `out` of affine."""
+        """Return (size,) uninitialised numbers of the type of `like`, for `out` of `affine`."""
 
     def largest(self, scores: Array, k: int) -> tuple[Array, Array]:
         """Return the k largest scores of each row and their columns, in any order."""
 
     def host(self, array: Array) -> NDArray[Any]:
-        """Bring an array to the host, as NumPy's; what NumPy has no type for becomes float32."""
+        """Return an array on the host as a NumPy array; bfloat16 becomes float32."""
 
 
 class NumpyBackend:
@@ -74,7 +73,7 @@ class NumpyBackend:
         return array
 
     def sparse_product(self, rows: Rows, W: Array) -> Array:
-        """Return x W. A loop: this backend serves few users, and it needs no scipy."""
+        """Return x W, in a loop: there are few users, and no scipy is needed."""
         out = np.zeros((len(rows), W.shape[1]), W.dtype)
         for row, (start, stop) in enumerate(
             zip(rows.indptr[:-1].tolist(), rows.indptr[1:].tolist(), strict=True)
@@ -95,7 +94,7 @@ class NumpyBackend:
         return scores
 
     def transposed(self, W: Array) -> Array:
-        """Return a view: the library reads either order."""
+        """Return a view: NumPy's product is fast in either order."""
         return W.T
 
     def affine_at(self, h: Array, V: Array, b: Array, columns: Array) -> Array:
@@ -124,9 +123,8 @@ class NumpyBackend:
 def onednn_linear() -> Callable[[Array, Array, Array], Array] | None:
     """Return oneDNN's float32 product x W^T + b for inference, if this torch has it.
 
-    torch itself asks MKL, which uses half of the vector units of processors by other makers: this
-    product was twice as fast on one. The operator is the one that torch's compiler emits, but not
-    a promised interface, so it is tried before it is trusted.
+    Torch itself calls MKL, which was half as fast on a processor that is not Intel's. The operator
+    is not a public interface, so its result is checked first.
     """
     import torch
 
@@ -157,7 +155,7 @@ class TorchBackend:
         self.device = torch.device(device)
 
     def asarray(self, array: Any) -> Array:
-        """Bring an array to the device; from pinned memory where that lets the copy overlap."""
+        """Return an array on the device, copied from pinned memory where the copy can overlap."""
         tensor = self.xp.as_tensor(array)
         if self.device.type == "cuda" and tensor.device.type == "cpu":
             return tensor.pin_memory().to(self.device, non_blocking=True)
@@ -183,7 +181,7 @@ class TorchBackend:
         return x.view(len(rows), width)
 
     def affine(self, h: Array, V: Array, b: Array, out: Array | None = None) -> Array:
-        """Return h V^T + b; on a CPU so many columns at a time that they stay in its cache."""
+        """Return h V^T + b; on a CPU by blocks of columns that fit its cache."""
         product = self._product(h)
         if out is None:
             return product(h, V, b)
@@ -204,7 +202,7 @@ class TorchBackend:
         return W.T.contiguous()
 
     def affine_at(self, h: Array, V: Array, b: Array, columns: Array) -> Array:
-        """Return some columns of h V^T + b, a few rows at a time: their weights are copied."""
+        """Return some columns of h V^T + b, a few rows at a time to bound the copies of V."""
         parts = []
         for rows in range(0, len(h), _GATHERED_ROWS):
             some = columns[rows : rows + _GATHERED_ROWS]
@@ -219,14 +217,14 @@ class TorchBackend:
         return array.to(self.xp.bfloat16)
 
     def scratch(self, size: int, like: Array) -> Array:
-        """Return uninitialised numbers; reusing them spares the system new pages every time."""
+        """Return uninitialised numbers."""
         return self.xp.empty(size, dtype=like.dtype, device=self.device)
 
     def largest(self, scores: Array, k: int) -> tuple[Array, Array]:
         """Return the k largest scores of each row and their columns.
 
-        On a CPU the row is cut into chunks first: the k largest scores lie in the k chunks with
-        the largest maxima, and finding those is one pass that the processor does in parallel.
+        On a CPU each row is cut into chunks first, since the k largest scores lie in the k chunks
+        with the largest maxima.
         """
         n = scores.shape[1]
         if self.device.type != "cpu" or n < _CHUNKED_FROM * k:

@@ -1,4 +1,4 @@
-"""From settings to a model to train, and from a trained model to stored arrays."""
+"""Building a model from settings, and the arrays to store of a trained one."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def build_model(
     n_items
         |I|.
     of_item
-        (|I|,) group of each item; only and always for the latent variants.
+        (|I|,) group of each item; the latent variants need it.
     train
-        The interactions: for the models that have a graph or a vector for each user.
+        The interactions; models with a graph or a vector for each user need them.
     """
     generator = torch.Generator().manual_seed(config.training.seed)
     row = model_of(config)
@@ -53,8 +53,7 @@ def build_model(
 def stored_weights(weights: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     """Return NumPy arrays to store: the weights, and the products that inference needs.
 
-    ``VW`` and ``bW`` (hidden x hidden, see :mod:`diffrec_cli.diffusion.reverse`) are computed once
-    here instead of at every start.
+    They are ``VW`` (hidden x hidden) and ``bW``, see :mod:`diffrec_cli.diffusion.reverse`.
     """
     arrays = {
         name: w.detach().cpu().numpy() if isinstance(w, torch.Tensor) else np.asarray(w)
@@ -69,7 +68,7 @@ def stored_weights(weights: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
 
 
 def array_size(weights: Mapping[str, Any]) -> int:
-    """Return how many numbers the arrays of a closed form hold."""
+    """Return the number of entries of a closed form's arrays."""
     return sum(int(np.asarray(array).size) for array in weights.values())
 
 

@@ -1,8 +1,6 @@
 """The denoising MLP of DiffRec: x_t and t in, a prediction of x_0 (or epsilon) out.
 
-It is written twice on purpose: :class:`Denoiser` trains (torch, dense batches, dropout),
-:class:`~.denoiser_inference.CollapsedDenoiser` infers (NumPy or torch, hidden-size steps).
-Both read the same weights under the same names.
+This one trains; :class:`~.denoiser_inference.CollapsedDenoiser` infers with the same weights.
 """
 
 from __future__ import annotations
@@ -24,10 +22,7 @@ from diffrec_cli.models.trainable import Draws
 
 
 def sinusoidal_embedding(T: int, size: int) -> NDArray[np.float32]:
-    """Return cosines and sines of t = 0..T at geometric frequencies, (T + 1, size).
-
-    The usual position encoding: frequencies 10000^(-k / (size / 2)).
-    """
+    """Return cosines and sines of t = 0..T, (T + 1, size), of frequencies 10000^(-2 k / size)."""
     half = size // 2
     angle = np.arange(T + 1)[:, None] * np.exp(-math.log(10000.0) * np.arange(half) / half)
     return np.concatenate([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
@@ -44,21 +39,20 @@ def small(size: int, generator: torch.Generator) -> nn.Parameter:
 
 
 class Denoiser(nn.Module):
-    """MLP |D| - dims reversed - dims - |D| with tanh between, and the step beside its input.
+    """MLP |D| - dims reversed - dims - |D| with tanh between; the step is a further input.
 
-    The first and the last matrix are stored with one row a coordinate of x, so that a sparse
-    product reads whole rows and the output of a few coordinates is a few rows.
+    The first and the last matrix have one row for each coordinate of x.
 
     Parameters
     ----------
     width
         D: number of items, or the size of the latent space.
     T
-        Steps that can be embedded.
+        Number of steps.
     config
         Sizes and dropout.
     generator
-        Source of the initial weights (on the CPU, so that they do not depend on the device).
+        Source of the initial weights, on the CPU.
     """
 
     embedding: Tensor
@@ -98,7 +92,7 @@ class Denoiser(nn.Module):
     def losses(
         self, corruption: Corruption, rows: Rows, t: Tensor, backend: TorchBackend, draws: Draws
     ) -> Tensor:
-        """Corrupt histories to their steps t (B,), predict, and return each one's loss, (B,)."""
+        """Corrupt histories to steps t (B,), predict, and return the loss of each, (B,)."""
         x_0 = backend.dense(rows, self.width)  # (B, D)
         y = corruption.mixed_in(x_0, draws.device)
         x_t = corruption.corrupt(x_0, t, y)
@@ -122,7 +116,7 @@ class Denoiser(nn.Module):
         t
             (B,) steps, 1 to T.
         generator
-            Source of the dropout, on x_t's device.
+            Source of the dropout, on the device of x_t.
 
         Returns
         -------

@@ -1,7 +1,4 @@
-"""The denoiser at inference, on NumPy or torch, through the collapsed reverse process.
-
-This module imports neither: a single user's list needs no torch.
-"""
+"""The denoiser at inference, on NumPy or torch, through the collapsed reverse process."""
 
 from __future__ import annotations
 
@@ -26,8 +23,8 @@ class CollapsedDenoiser:
     backend
         Where to compute.
     weights
-        The denoiser's parameters by name, under `prefix`; also ``VW`` and ``bW`` if they were
-        computed before (they are stored with a published model).
+        The denoiser's parameters by name, under `prefix`; published models also store ``VW`` and
+        ``bW``.
     prefix
         What the names begin with.
     """
@@ -51,7 +48,7 @@ class CollapsedDenoiser:
         self.WV = backend.transposed(VW)  # (H_1, H)
 
     def hidden(self, a: Array, t: int) -> Array:
-        """Map the first layer's product at step t to the last hidden layer, (B, H_1) -> (B, H)."""
+        """Return the last hidden layer from the first layer's product, (B, H_1) -> (B, H)."""
         h = a + self.step_bias[t]
         self.xp.tanh(h, out=h)
         for W, b in self.hidden_layers:
@@ -60,10 +57,7 @@ class CollapsedDenoiser:
         return h
 
     def reverse(self, back: NDArray[np.float64], a_T: Array) -> Array:
-        """Run the reverse process from the first layer's product x_T W_in, (B, H_1) -> (B, H).
-
-        The result weighs the output layer V in x_0, see :func:`~.reverse.collapsed_reverse`.
-        """
+        """Run :func:`collapsed_reverse` from x_T W_in, (B, H_1) -> (B, H)."""
         return collapsed_reverse(back, a_T, self.hidden, self._image)
 
     def _image(self, g: Array, gamma: float) -> Array:

@@ -1,4 +1,4 @@
-"""DiffRec and T-DiffRec while they are trained: diffusion over the interactions themselves."""
+"""DiffRec and T-DiffRec in training: diffusion over the interactions themselves."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from diffrec_cli.models.trainable import Draws, Trainable
 
 
 class ItemDenoiser(Protocol):
-    """What DiffRec asks of a denoiser of histories, a torch module."""
+    """The interface of a denoiser of histories, a torch module."""
 
     def losses(
         self, corruption: Corruption, rows: Rows, t: Tensor, backend: TorchBackend, draws: Draws
     ) -> Tensor:
-        """Corrupt histories to their steps t (B,), predict, and return each one's loss, (B,)."""
+        """Corrupt histories to steps t (B,), predict, and return the loss of each, (B,)."""
 
     def scoring_weights(self) -> dict[str, Tensor]:
         """Return the live arrays that the row's scorer reads."""
 
 
 class DiffRec(Trainable):
-    """DiffRec (paper, sections 3.1 and 3.2), whatever corrupts histories and whatever denoises.
+    """DiffRec (paper, sections 3.1 and 3.2) with any corruption and denoiser.
 
     Parameters
     ----------
     corruption
         How histories are corrupted.
     denoiser
-        What predicts them; a torch module.
+        An :class:`ItemDenoiser`.
     n_items
         |I|.
     """

@@ -22,7 +22,7 @@ Array = Any  # np.ndarray or torch.Tensor
 
 
 class DiffusionScorer:
-    """What the scorers in either space share.
+    """Base of the scorers of both spaces.
 
     Parameters
     ----------
@@ -36,8 +36,7 @@ class DiffusionScorer:
     Attributes
     ----------
     output
-        The layer that makes scores of what ``hidden(rows)`` returns; ``None`` where ``scores`` has
-        another way.
+        The layer from ``hidden(rows)`` to scores; ``None`` where they do not depend on it alone.
     """
 
     n_items: int
@@ -49,7 +48,7 @@ class DiffusionScorer:
         self.seed = config.training.seed
         self.normalized = config.denoiser.normalize_input
         self.denoiser = CollapsedDenoiser(backend, weights, "denoiser.")
-        # What x_0 holds of the output bias and of x_T.
+        # Weights of the output bias and of x_T in x_0.
         self.gamma, self.delta = shares(self.corruption.back)[0].tolist()
 
     def noised(self, x_0: Array, rows: Rows) -> Array:
@@ -68,14 +67,14 @@ class DiffRecScorer(DiffusionScorer):
         V, bias = self.denoiser.V, self.gamma * self.denoiser.b_out
         self.n_items = int(V.shape[0])
         self._expansion = Output(backend, [OutputLayer(V, bias, slice(None))])
-        # Elsewhere x_T is dense, and would have to lie in memory beside a block of the scores.
+        # Otherwise the scores depend on x_T too, which is as wide as the catalogue.
         sparse = not (self.normalized or self.delta or self.corruption.T_prime)
         self.output = self._expansion if sparse else None
 
     def hidden(self, rows: Rows) -> Array:
         """Return the weights of the output layer in x_0, (B, H)."""
         W_in = self.denoiser.W_in
-        if self.corruption.T_prime == 0:  # x_T is the sparse history: only its rows of W are read
+        if self.corruption.T_prime == 0:  # x_T is the sparse history
             return self.denoiser.reverse(
                 self.corruption.back, self.backend.sparse_product(rows, W_in)
             )
@@ -117,10 +116,9 @@ class LatentScorer(DiffusionScorer):
 
 
 def user_noise(rows: Rows, width: int, seed: int) -> NDArray[np.float32]:
-    """Return standard normal noise, (B, width), drawn for each user from their items and the seed.
+    """Return standard normal noise, (B, width), seeded for each user by their items and the seed.
 
-    The draw depends on the history alone, so a known user and the same history
-    given by hand get the same list, in any batch and on any device.
+    So equal histories get equal lists, in any batch and on any device.
     """
     noise = np.empty((len(rows), width), np.float32)
     for row, (start, stop) in enumerate(zip(rows.indptr[:-1], rows.indptr[1:], strict=True)):

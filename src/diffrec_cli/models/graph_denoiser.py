@@ -1,14 +1,13 @@
-"""The denoiser that goes with smoothing on the item graph, while it is trained.
+"""The denoiser for smoothing on the item graph, in training.
 
-It reads what is left of the history under dropout, c, and the smoothed x_t, and predicts
+It reads the history after dropout, c, and the smoothed x_t, and predicts
 
     h = w_z E^T x_t / kappa + w_c E^T c / |c|_1
     x_0 = E h + w_smooth A c + b
 
-with weights of each step t, item embeddings E and, where it helps, a bias b. The source has
-networks of a few units in the places of these weights, and c itself beside A c, which can stall in
-copying the history. Here no term copies it, and what the denoiser was shown can count less in the
-loss than what dropout hid.
+with weights w for each step t, item embeddings E and an optional bias b. The source has small
+networks in place of the weights, and adds c beside A c, which can lead to copying the history.
+Here no term copies it, and the loss can give less weight to the interactions in c.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from diffrec_cli.models.trainable import Draws
 
 #: Columns of the weights of a step.
 W_Z, W_C, W_SMOOTH = range(3)
-#: Where they start. A w_z of 3 instead of 1 took valid Recall@20 from .0827 to .0845 on noisy
+#: Their initial values. A w_z of 3 instead of 1 took valid Recall@20 from .0827 to .0845 on noisy
 #: MovieLens-1M, and from .1277 to .1294 with weights by order (seed 1).
 INITIAL = (3.0, 1.0, 1.0)
 
@@ -101,8 +100,8 @@ class GraphDenoiser(nn.Module):
     ) -> Tensor:
         """Return the squared error of each predicted history, (B,), averaged over items.
 
-        Where dropout left an interaction, the error weighs less. What is corrupted is E^T x: the
-        corruption is linear, and the prediction reads no more of x_t.
+        Errors at interactions in c weigh less. As the corruption is linear and the prediction reads
+        only E^T x_t, E^T x is corrupted instead of x.
         """
         Q, values = self.basis
         w = (self.mix * self.reads)[t]  # (B, 3)
@@ -114,7 +113,7 @@ class GraphDenoiser(nn.Module):
         h = w[:, [W_Z]] * z / self.kappa + w[:, [W_C]] * history
         seen = w[:, [W_SMOOTH]] * backend.sparse_product(c, Q) * values
         predicted = torch.cat([h, seen], 1) @ torch.cat([self.E, Q], 1).T + self.b  # (B, |I|)
-        kept = replace(c, values=c.values * (1.0 - self.config.dropout))  # as in the history
+        kept = replace(c, values=c.values * (1.0 - self.config.dropout))  # values of the history
         less = (1.0 - self.config.kept_weight) * squares_at(predicted, kept, backend)
         return (squares(predicted, rows, backend) - less) / self.n_items
 

@@ -1,8 +1,7 @@
 """DiffRec with smoothing at inference, on NumPy or torch.
 
-Everything between the history and the last step is linear, and a step reads no more of x_t than
-E^T x_t. So the reverse process runs in as many numbers as E and the graph's eigenvectors have
-columns, and only its end is as wide as the catalogue.
+All steps are linear and read only E^T x_t, so the reverse process runs on d + r numbers a user
+(columns of E and of the graph's eigenvectors). Only the last product is as wide as the catalogue.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ Array = Any  # np.ndarray or torch.Tensor
 
 
 class GraphDenoiserScorer:
-    """Scores: x_0 at the end of the reverse process.
+    """Scores items by the x_0 at the end of the reverse process.
 
     Parameters
     ----------
@@ -51,7 +50,7 @@ class GraphDenoiserScorer:
         self.n_items = self.output.n_items
 
     def hidden(self, rows: Rows) -> Array:
-        """Return what V weighs in the scores, (B, d + r)."""
+        """Return the weights of V in the scores, (B, d + r)."""
         x = self.backend.sparse_product(rows, self.V)  # V^T x, (B, d + r)
         history = x[:, : self.d] / self.backend.asarray(lengths(rows))
         low = x[:, self.d :] * self.values  # Q^T A x, (B, r)

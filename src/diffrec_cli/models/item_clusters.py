@@ -1,4 +1,4 @@
-"""Item embeddings and the item groups that L-DiffRec makes of them (section 3.5)."""
+"""Item embeddings, and L-DiffRec's item groups by clustering them (section 3.5)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ SVD_DIM = 64
 def svd_embeddings(train: Sequences, n_items: int, seed: int) -> NDArray[np.float32]:
     """Return item embeddings from a truncated SVD of the train matrix, (|I|, up to 64).
 
-    Users count less the more they interact (the matrix is divided by the square roots of
-    both degrees), so that the embedding is of taste rather than of activity.
+    The matrix is divided by the square roots of both degrees, so that active users count less.
     """
     from scipy.sparse import csr_matrix
     from sklearn.decomposition import TruncatedSVD
@@ -46,7 +45,7 @@ def kmeans_groups(embeddings: NDArray[np.float32], C: int, seed: int) -> NDArray
         return np.zeros(len(embeddings), np.int64)
     from sklearn.cluster import KMeans
 
-    with warnings.catch_warnings():  # fewer distinct items than groups: fewer groups then
+    with warnings.catch_warnings():  # fewer distinct items than groups give fewer groups
         warnings.simplefilter("ignore")
         labels = KMeans(C, n_init=10, random_state=seed % 2**32).fit_predict(embeddings)
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)

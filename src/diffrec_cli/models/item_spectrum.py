@@ -1,4 +1,4 @@
-"""The smoothest signals on the item graph: leading eigenvectors of its matrix."""
+"""The leading eigenvectors of the item graph: its smoothest signals."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from diffrec_cli.data.sequences import Sequences
 class Spectrum:
     """The graph's matrix by its leading eigenvectors, ``A = Q diag(values) Q^T``.
 
-    With ``R = D_u^(-1/4) X D_i^(-1/2)`` of the interactions X, ``A = R^T R / lambda_max``: two
-    items are near if people who have few items have both, and its spectrum lies in [0, 1]. It is
-    never made: a product with it is two products with Q.
+    ``A = R^T R / lambda_max`` with ``R = D_u^(-1/4) X D_i^(-1/2)`` for the interactions X, so its
+    eigenvalues lie in [0, 1]. Items are near if the same users have both, active users counting
+    less. A is never computed: a product with it is two products with Q.
 
     Parameters
     ----------
@@ -33,17 +33,16 @@ class Spectrum:
 def item_spectrum(train: Sequences, n_items: int, rank: int) -> Spectrum:
     """Return the leading part of the spectrum of the item graph.
 
-    It takes a few sparse products with `rank` vectors; memory grows with the interactions and with
-    |I| x rank.
+    It takes a few sparse products with `rank` vectors, and memory for them and the interactions.
 
     Parameters
     ----------
     train
-        The interactions; they all count as one.
+        The interactions, each of weight 1.
     n_items
         |I|.
     rank
-        Eigenvectors at most; there are no more than users or items.
+        Number of eigenvectors, at most that of users or items.
     """
     from scipy.sparse import csr_array
     from sklearn.utils.extmath import randomized_svd
@@ -54,7 +53,7 @@ def item_spectrum(train: Sequences, n_items: int, rank: int) -> Spectrum:
     shape = (len(train), n_items)
     R = csr_array((values.astype(np.float32), train.items, train.indptr), shape=shape)
     r = max(1, min(rank, *shape))
-    # Power iterations suffice: what is between neighbouring eigenvalues changes nothing.
+    # Power iterations suffice: errors among close eigenvalues change little.
     _, singular, vectors = randomized_svd(R, r, n_iter=7, random_state=0)
     largest = max(float(singular[0]), 1e-12)
     return Spectrum(

@@ -57,7 +57,7 @@ class LatentDiffRec(Trainable):
         self._view: GroupVAE | None = None
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
-        """Return Eq. 15 plus lambda times the latent diffusion loss, or the stage's part of it."""
+        """Return the negative of Eq. 15 plus lambda times the latent diffusion loss."""
         history, rows = rows, sparse_dropout(rows, self.config.encoder_dropout, draws.host)
         target = rows if self.config.target == "input" else history
         vae = self._on(backend)
@@ -70,7 +70,7 @@ class LatentDiffRec(Trainable):
         return self._vae_loss(vae, z_hat, mean, log_variance, target) + self._lambda() * diffusion
 
     def _stage_loss(self, vae: GroupVAE, rows: Rows, target: Rows, draws: Draws) -> Tensor:
-        """First the VAEs alone, then the diffusion between frozen VAEs."""
+        """Return the loss of the VAEs in the warm-up, then that of the diffusion alone."""
         if not self.selectable:
             mean, log_variance = self._encode(vae, rows)
             z_0 = sample(mean, log_variance, draws.device)
@@ -81,7 +81,7 @@ class LatentDiffRec(Trainable):
         return diffusion
 
     def _encode(self, vae: GroupVAE, rows: Rows) -> tuple[Tensor, Tensor]:
-        """Return mean and log-variance of z_0, as precise as the KL term needs them."""
+        """Return mean and log-variance of z_0, in float32 for the KL term."""
         mean, log_variance = vae.encode(rows)
         if self.config.log_variance == "bounded":
             log_variance = torch.tanh(log_variance)
@@ -100,27 +100,24 @@ class LatentDiffRec(Trainable):
     def _vae_loss(
         self, vae: GroupVAE, z: Tensor, mean: Tensor, log_variance: Tensor, rows: Rows
     ) -> Tensor:
-        """Return the negative of Eq. 15, averaged over users.
-
-        One softmax runs over all items, so that the scores of different groups compare.
-        """
+        """Return the negative of Eq. 15, averaged over users, with one softmax over all groups."""
         columns = replace(rows, items=vae.column[rows.items].astype(np.int32))
         return multinomial(vae.decode(z), columns, vae.backend) + self._gamma() * divergence(
             mean, log_variance
         )
 
     def _gamma(self) -> Tensor:
-        """Weight of the KL term: rises by the update to its cap."""
+        """Return the weight of the KL term, which rises with each update up to its cap."""
         self.updates += 1
         return self.config.gamma * (self.updates / max(1, self.config.gamma_updates)).clamp(max=1.0)
 
     def _lambda(self) -> float:
-        """Weight of the diffusion loss: falls by the epoch."""
+        """Return the weight of the diffusion loss, which falls with each epoch."""
         share = min(1.0, (self.epoch - 1) / self.config.lambda_epochs)
         return self.config.lambda_ + share * (self.config.lambda_min - self.config.lambda_)
 
     def _on(self, backend: TorchBackend) -> GroupVAE:
-        """Return the VAEs over this model's parameters; they are views, made once."""
+        """Return the VAEs, as cached views of this model's parameters."""
         if self._view is None or self._view.backend is not backend:
             weights = {name: p for name, p in self.named_parameters() if name.startswith(PREFIX)}
             self._view = GroupVAE(backend, self.of_item, weights)
@@ -143,7 +140,7 @@ class LatentDiffRec(Trainable):
 
     @property
     def selectable(self) -> bool:
-        """Whether the denoiser has begun to learn."""
+        """Whether the warm-up of the VAEs is over."""
         return self.config.warmup == "none" or self.epoch > self.config.warmup_epochs
 
 
@@ -176,7 +173,7 @@ def _vae_parameters(
 
 
 class _Layer(nn.Module):
-    """A matrix with one row an input, and a bias."""
+    """A matrix with one row for each input, and a bias."""
 
     def __init__(self, fan_in: int, fan_out: int, generator: torch.Generator) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The terms of autoencoders' losses: likelihoods of sparse histories, and those of a code."""
+"""The terms of autoencoders' losses: reconstruction of sparse histories, and the KL divergence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from diffrec_cli.models.backend import Backend
 
 
 def wide(x: Tensor) -> Tensor:
-    """Widen what autocast made bfloat16 to float32; leave float32 and float64 as they are."""
+    """Return bfloat16 as float32, and float32 and float64 as they are."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
@@ -22,7 +22,7 @@ def multinomial(logits: Tensor, rows: Rows, backend: Backend) -> Tensor:
 
 
 def logistic(logits: Tensor, rows: Rows, backend: Backend) -> Tensor:
-    """Return the cross-entropy of every item's own Bernoulli, summed, averaged over users."""
+    """Return the binary cross-entropy, summed over items and averaged over users."""
     logits = wide(logits)
     normaliser: Tensor = softplus(logits).sum() / len(logits)
     return normaliser - _at(logits, rows, backend)
@@ -41,7 +41,7 @@ def squares(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
 
 
 def squares_at(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
-    """Return ``sum_i (x_i - scores_i)^2`` of each user over the entries of x alone, (B,)."""
+    """Return ``sum_i (x_i - scores_i)^2`` of each user over the items of their row, (B,)."""
     errors = wide(scores.view(-1)[_places(scores, rows, backend)]) - backend.asarray(rows.values)
     return _by_user(errors.square(), rows, backend)
 
@@ -70,6 +70,6 @@ def _by_user(entries: Tensor, rows: Rows, backend: Backend) -> Tensor:
 
 
 def _places(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
-    """Return where the entries of the rows are in the scores, read row by row, (nnz,)."""
+    """Return the positions of the rows' entries in the flattened scores, (nnz,)."""
     places: Tensor = backend.asarray(rows.row_index * scores.shape[1] + rows.items)
     return places

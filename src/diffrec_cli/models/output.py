@@ -1,8 +1,7 @@
-"""From hidden vectors to scores: output layers that are read a block of items at a time.
+"""Output layers, from hidden vectors to scores.
 
-Every scorer of this project ends in ``h V^T + b``, a product as wide as the catalogue. Apart from
-the rest it can be computed for some of the items, so that the scores of all of them never have to
-exist at once. Scores are only touched through a backend, so the lines serve NumPy and torch.
+Most scorers end in ``h V^T + b``, a product as wide as the catalogue. Ranking computes it for a
+block of items at a time, so the scores of all items are never in memory at once.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ Array = Any  # np.ndarray or torch.Tensor
 
 @dataclass(frozen=True, slots=True)
 class OutputLayer:
-    """The output layer of consecutive columns of the scores.
+    """A linear layer that gives some consecutive columns of the scores.
 
     Parameters
     ----------
     V
-        (D, H) one row a column.
+        (D, H) one row for each column.
     b
         (D,) bias.
     reads
@@ -45,9 +44,9 @@ class Block:
     Parameters
     ----------
     start, stop
-        Their places among all columns.
+        First column, and the one after the last.
     layer
-        Their weights alone.
+        The part of the layer for these columns.
     """
 
     start: int
@@ -56,16 +55,16 @@ class Block:
 
 
 class Output:
-    """Heads side by side: their rows, one after the other, are the columns of the scores.
+    """Layers side by side: their rows, in order, are the columns of the scores.
 
     Parameters
     ----------
     backend
-        Where the weights lie.
+        Where the weights are.
     layers
         One, or one for each group of items.
     items
-        (|I|,) the item of each column, ascending within a layer; ``None``: column i is item i.
+        (|I|,) item of each column, ascending within a layer; ``None`` if column i is item i.
     """
 
     def __init__(
@@ -100,7 +99,7 @@ class Output:
         return scores if self.columns is None else scores[:, self.backend.asarray(self.columns)]
 
     def scores_at(self, h: Array, columns: Array) -> Array:
-        """Return the scores of columns (B, C) of each row, (B, C); there must be one layer."""
+        """Return each row's scores of its columns, (B, C) -> (B, C); there must be one layer."""
         (layer,) = self.layers
         return self.backend.affine_at(h[:, layer.reads], layer.V, layer.b, columns)
 
@@ -118,7 +117,7 @@ class Output:
         return scores[:, self.backend.asarray(np.argsort(np.concatenate(order)))]
 
     def shifted(self, offset: NDArray[np.float32]) -> Output:
-        """Return a copy whose scores are higher by (|I|,) `offset`."""
+        """Return a copy that adds `offset`, (|I|,), to the scores."""
         of_columns = self.backend.asarray(offset[self.items_of(np.arange(self.n_items))])
         layers, first = [], 0
         for layer in self.layers:

@@ -1,8 +1,7 @@
-"""What ranking asks of a model: scores of all items for given histories.
+"""The interface between models and ranking: scores of all items for given histories.
 
-A scorer is anything with ``n_items`` and ``scores(rows) -> (B, |I|)``. Where scores are a linear
-function of a hidden vector it has ``hidden(rows)`` and ``output`` too, and ranking reads the
-catalogue block by block. This module needs no torch unless its backend is torch.
+A scorer whose scores are a linear function of a hidden vector also has ``hidden`` and ``output``;
+ranking then computes scores block by block. This module imports no torch.
 """
 
 from __future__ import annotations
@@ -21,25 +20,25 @@ Array = Any  # np.ndarray or torch.Tensor
 
 
 class Scorer(Protocol):
-    """What ranking needs of a model."""
+    """A model that scores items."""
 
     n_items: int
     """|I|."""
     backend: Backend
-    """Where its scores live."""
+    """Where its scores are."""
 
     def scores(self, rows: Rows) -> Array:
-        """Return the score of every item for every row, (B, |I|); seen items are not masked."""
+        """Return the scores of all items for each row, (B, |I|); seen items are not masked."""
 
 
 @runtime_checkable
 class LinearScorer(Protocol):
-    """What ranking also asks of a scorer whose scores are a linear layer over hidden vectors."""
+    """A scorer whose scores are a linear layer over hidden vectors."""
 
     output: Output | None
-    """That layer; ``None`` where these settings have scores of another kind."""
+    """That layer; ``None`` where the scores of these settings are not linear."""
     backend: Backend
-    """Where hidden vectors live."""
+    """Where hidden vectors are."""
 
     def hidden(self, rows: Rows) -> Array:
         """Return the hidden vector of every row, (B, H)."""

@@ -1,4 +1,4 @@
-"""What the training loop asks of a model."""
+"""The interface between models and the training loop."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _TRAINING_ONLY = ("sampler.", "updates")
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """The sources of randomness of an epoch, both seeded by (seed, epoch).
+    """The random generators of an epoch, both seeded by (seed, epoch).
 
     Parameters
     ----------
     device
         For noise, dropout and steps, on the device.
     host
-        For what is drawn over sparse rows, which are built on the host.
+        For sparse rows, which are built on the host.
     """
 
     device: torch.Generator
@@ -33,7 +33,7 @@ class Draws:
 
 
 class Trainable(nn.Module):
-    """A model that the one training loop can train."""
+    """A model that the training loop can train."""
 
     n_items: int
 
@@ -55,7 +55,7 @@ class Trainable(nn.Module):
     def scoring_weights(self) -> dict[str, Any]:
         """Return the live arrays that :func:`~diffrec_cli.models.scorer.build_scorer` reads.
 
-        They are views where they can be: build a new scorer after each change.
+        Some may be copies: build a new scorer after each update.
         """
         state = self.state_dict()
         return {name: t for name, t in state.items() if not name.startswith(_TRAINING_ONLY)}

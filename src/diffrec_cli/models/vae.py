@@ -1,7 +1,4 @@
-"""The group VAEs of L-DiffRec: sparse histories to z_0, z_0 to scores, on NumPy or torch.
-
-The same lines serve training (the arrays are parameters) and inference.
-"""
+"""The group VAEs of L-DiffRec, in training and at inference, on NumPy or torch."""
 
 from __future__ import annotations
 
@@ -44,7 +41,7 @@ class Groups:
 
     @property
     def items(self) -> NDArray[np.int64]:
-        """(|I|,) the items when the groups stand one after the other, ascending within each."""
+        """(|I|,) the items ordered by group, ascending within each."""
         return np.argsort(self.of_item, kind="stable")
 
     @property
@@ -53,7 +50,7 @@ class Groups:
         return np.argsort(self.items)
 
     def shares(self, total: int) -> list[int]:
-        """Divide `total` units among the groups by size: at least 1 each, the rest to the last.
+        """Divide `total` units among the groups by size, at least 1 each.
 
         Examples
         --------
@@ -105,8 +102,8 @@ class GroupVAE:
     def encode(self, rows: Rows) -> tuple[Array, Array]:
         """Return mean and log-variance of z_0, (B, z) each, groups side by side.
 
-        The activation follows the last layer too, as in the released code, so that the mean lies in
-        (-1, 1); the log-variance, which inference does not need, is without it.
+        As in the released code, tanh follows the last layer, so the mean lies in (-1, 1). Here the
+        log-variance has no tanh.
         """
         means, log_variances = [], []
         for c, layers in enumerate(self.encoders):
@@ -119,10 +116,9 @@ class GroupVAE:
         return self.xp.concatenate(means, 1), self.xp.concatenate(log_variances, 1)
 
     def decode(self, z: Array) -> Array:
-        """Return the logits of all items, (B, z) -> (B, |I|); `column` has the place of each.
+        """Return the logits of all items, (B, z) -> (B, |I|), item i in column ``column[i]``.
 
-        With one decoder a group the groups stand one after the other: bringing the logits into
-        the order of the items would copy them all.
+        With a decoder for each group the columns are ordered by group, which saves a copy.
         """
         parts = [z[:, layer.reads] @ layer.V.T for layer in self.output().layers]
         logits = parts[0] if len(parts) == 1 else self.xp.concatenate(parts, 1)
@@ -143,7 +139,7 @@ class GroupVAE:
         return self.bias if self._order is None else self.bias[self._order]
 
     def _of_group(self, rows: Rows, c: int) -> Rows:
-        """Return the part x^c of the rows that lies in group c, with the group's own columns."""
+        """Return x^c, the rows' items of group c, by their places within the group."""
         if len(self.encoders) == 1:
             return rows
         mine = rows.keep(self.groups.of_item[rows.items] == c)
@@ -153,7 +149,7 @@ class GroupVAE:
 def _numbered(
     backend: Backend, weights: Mapping[str, Array], prefix: str, suffix: str
 ) -> list[Array]:
-    """Return the arrays ``prefix.0suffix``, ``prefix.1suffix``, ... as far as they go."""
+    """Return the arrays ``prefix.0suffix``, ``prefix.1suffix``, and so on."""
     found: list[Array] = []
     while (name := f"{prefix}.{len(found)}{suffix}") in weights:
         found.append(backend.asarray(weights[name]))

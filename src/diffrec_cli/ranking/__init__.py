@@ -1,1 +1,1 @@
-"""From scores to top-K lists: blocks of the catalogue, reranking, guidance, reasons."""
+"""From scores to top-K lists: ranking in blocks, reranking, guidance, reasons."""

@@ -1,4 +1,4 @@
-"""Ranking of many users, in batches of users and blocks of items sized from memory."""
+"""Ranking for many users, in batches of users and blocks of items that fit into memory."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from diffrec_cli.ranking.top_k import Lists, Mask, from_blocks, from_candidates,
 
 #: Memory that the scores of a batch may take.
 BATCH_BYTES = 256 * 2**20
-_COPIES = 3  # of scores that a scorer makes of all items at once, on the way
+_COPIES = 3  # copies of the scores in memory when a scorer computes all items at once
 _MAX_BATCH = 2048
-_BLOCK_BATCH = 1024  # users at a time where the catalogue is cut to fit, not the batch
+_BLOCK_BATCH = 1024  # users in a batch when ranking goes by blocks of items
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class Ranked:
     Parameters
     ----------
     start
-        Place of the batch's first user in what was ranked.
+        Row of the batch's first user.
     items
-        (B, k) item indices, best first; -1 where fewer than k items remain.
+        (B, k) item indices, best first; -1 in places for which no item is left.
     scores
         (B, k) their scores; -inf there.
     """
@@ -64,23 +64,22 @@ def rank(
     scorer
         The model.
     history
-        What the model reads of each user.
+        The history of each user that the model reads.
     k
         Length of the lists.
     users
-        (users,) who they are in the data that the model was trained on, -1 for unseen users;
-        ``None``: all are unseen.
+        (users,) indices in the training data, -1 for unseen users; ``None``: all are unseen.
     seen
         Items of each user that may not be recommended; ``None`` masks nothing.
     temporal
         Weights of the input by order, for the temporal variants.
     excluded
-        (|I|,) items that may not be recommended to anyone.
+        (|I|,) whether an item may not be recommended to anyone.
     precision
-        ``bf16`` finds candidates in bfloat16 and scores them again where backend and
-        scorer can; the lists are those of ``fp32``, but for scores equal to six digits.
+        ``bf16`` finds candidates in bfloat16, where backend and scorer can, and scores them again.
+        The lists are those of ``fp32``, except for scores equal to six digits.
     users_per_batch, items_per_block
-        Override what memory allows. Scorers without an ``output`` know no blocks.
+        Override the sizes chosen by memory. Scorers without an ``output`` ignore blocks.
     """
     linear = isinstance(scorer, LinearScorer) and scorer.output is not None
     step = users_per_batch or (_BLOCK_BATCH if linear else batch_size(scorer.n_items))
@@ -95,7 +94,7 @@ def rank(
 
 
 def _lists_of(scorer: Scorer, k: int, width: int, precision: str) -> Callable[[Rows, Mask], Lists]:
-    """Return the function from a batch to its lists that suits a scorer."""
+    """Return the function from a batch to its lists for this scorer."""
     if not isinstance(scorer, LinearScorer) or scorer.output is None:
         return lambda rows, masked: from_scores(scorer.scores(rows), masked, k, scorer.backend)
     hidden, output = scorer.hidden, scorer.output

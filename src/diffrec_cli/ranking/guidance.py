@@ -1,4 +1,4 @@
-"""Scores that are moved towards chosen items and away from others, without training again."""
+"""Guidance: scores moved towards chosen items and away from others, without new training."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ def guided(
     most: float = np.inf,
     strength: float = 1.0,
 ) -> Scorer:
-    """Return a scorer that favours what goes with some items and holds back what goes with others.
+    """Return a scorer that raises items related to `towards` and lowers those related to `away`.
 
-    What someone who has these items alone would gain over someone of whom nothing is known is
-    added to every score, or taken from it, `strength` times. It is the same for all users, so
-    where scores are a linear layer its bias holds it.
+    To each score is added `strength` times the change from an empty history to one of the items of
+    `towards` alone, and the same for `away` is subtracted. This is the same for all users.
 
     Parameters
     ----------
@@ -36,12 +35,12 @@ def guided(
     towards, away
         (n,) and (m,) distinct items.
     weight
-        What stands for an interaction in the model's input.
+        Value of an interaction in the model's input.
     most
-        Interactions that either side counts for at most: of more items each weighs less, so
-        that the history of all of them resembles those that the model was trained on.
+        Largest total of interactions on either side: of more items each weighs less, so that the
+        history of all is like those in training.
     strength
-        How strongly; 0 changes nothing.
+        Factor of the change; 0 changes nothing.
     """
     both = np.concatenate([towards, away])
     rows = Rows(
@@ -59,13 +58,13 @@ def guided(
 
 
 def _shared(weight: float, most: float, items: Items) -> NDArray[np.float32]:
-    """Return the weight of each of these items, (n,)."""
+    """Return the weights of these items, (n,)."""
     each = weight * min(1.0, most / max(1, len(items)))
     return np.full(len(items), each, np.float32)
 
 
 class _Shifted:
-    """A scorer whose scores are higher by an offset, (|I|,)."""
+    """A scorer with an offset, (|I|,), added to its scores."""
 
     def __init__(self, scorer: Scorer, offset: NDArray[np.float32]) -> None:
         self.n_items, self.backend = scorer.n_items, scorer.backend
@@ -76,7 +75,7 @@ class _Shifted:
 
 
 class _ShiftedLinear(_Shifted):
-    """The same where scores are a linear layer: ranking still reads it block by block."""
+    """The same for a linear scorer: the offset is in the bias."""
 
     def __init__(self, scorer: Any, offset: NDArray[np.float32]) -> None:
         super().__init__(scorer, offset)

@@ -1,4 +1,4 @@
-"""What a model makes of single items: vectors by which items are alike."""
+"""Vectors of items from a model; similar items have similar vectors."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ _BATCH = 1024  # histories of one item that are read at a time
 
 
 class ItemVectors:
-    """Unit vectors of items, computed when they are first asked for.
+    """Unit vectors of items, computed at first use.
 
-    An item's vector is what it changes: the hidden vector of a history of this item alone, less
-    that of an empty history. On MovieLens-100k the ten items next to an item by this vector share
-    more genres with it than those next to it by its row of the output layer (Jaccard index .268
-    for .185 with ``base``, .310 for .296 with ``l``; any two items: .172).
+    An item's vector is the hidden vector of a history of this item alone, minus that of an empty
+    history. On MovieLens-100k the ten nearest items by this vector share more genres with an item
+    than those by rows of the output layer (Jaccard index .268 for .185 with ``base``, .310 for .296
+    with ``l``; any two items: .172).
 
     Parameters
     ----------
     scorer
-        A model with a layer of hidden vectors.
+        A model with hidden vectors.
     weight
-        What stands for an interaction in its input.
+        Value of an interaction in its input.
 
     Raises
     ------
     ValueError
-        The scorer has no such layer, see :func:`has_vectors`.
+        The scorer has no hidden vectors, see :func:`has_vectors`.
     """
 
     def __init__(self, scorer: Scorer, weight: float = 1.0) -> None:
@@ -53,7 +53,7 @@ class ItemVectors:
         return vectors
 
     def _hidden(self, items: NDArray[np.int64], length: int) -> NDArray[np.float32]:
-        """Return the hidden vectors of histories of one of these items each, or of none."""
+        """Return the hidden vector of each item's history, which has `length` items, 1 or 0."""
         size = len(items) * length
         rows = Rows(
             np.full(len(items), -1),
@@ -66,5 +66,5 @@ class ItemVectors:
 
 
 def has_vectors(scorer: Scorer) -> bool:
-    """Tell whether a model has hidden vectors that a linear layer makes scores of."""
+    """Tell whether a model's scores are a linear layer over hidden vectors."""
     return isinstance(scorer, LinearScorer) and scorer.output is not None

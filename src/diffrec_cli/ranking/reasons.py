@@ -1,4 +1,4 @@
-"""Why an item is recommended: exact leave-one-out over the history."""
+"""Why an item is recommended: by leaving each item out of the history."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ def gains(
 ) -> NDArray[np.float32]:
     """Return how much each item of a history raises the scores of some items.
 
-    An item's gain is the score less that of the user as if they had never had it: what is left of
-    the history is weighted anew by its order. Where scores are a linear layer over hidden vectors,
-    only the layer's rows of these items are read.
+    An item's gain is the score minus the score without this item in the history. The rest of the
+    history is weighted again by its order.
 
     Parameters
     ----------
@@ -38,7 +37,7 @@ def gains(
     temporal
         Weights of the input by order, for the temporal variants.
     user
-        Index of the user in the data that the model was trained on, -1 for an unseen user.
+        Index of the user in the training data, -1 for an unseen user.
 
     Returns
     -------
@@ -56,7 +55,7 @@ def gains(
 
 
 def without(history: NDArray[np.int32], places: NDArray[np.int64]) -> Sequences:
-    """Return a history (n,) without the item at each of these places, a row each.
+    """Return one row for each place: the history, (n,), without the item there.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Lists of items that are not all alike, by maximal marginal relevance."""
+"""Reranking for diversity, by maximal marginal relevance."""
 
 from __future__ import annotations
 
@@ -8,32 +8,31 @@ from numpy.typing import NDArray
 from diffrec_cli.ranking.item_vectors import ItemVectors
 from diffrec_cli.ranking.top_k import Lists
 
-_ROWS = 64  # users whose candidates' vectors are in memory at a time
+_ROWS = 64  # users at a time, to bound the memory for vectors of candidates
 
 
 def candidates(k: int, n_items: int) -> int:
-    """Return how many of the best items a diverse list of k is chosen from."""
+    """Return the number of best items from which a diverse list of k is chosen."""
     return min(n_items, max(5 * k, 100))
 
 
 def diversified(lists: Lists, vectors: ItemVectors, k: int, strength: float) -> Lists:
     """Choose k of the candidates of each user, one after the other.
 
-    Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): each place goes to the item
-    with the largest ``(1 - strength) relevance - strength likeness``, where relevance is the score,
-    0 to 1 over the user's candidates, and likeness the largest cosine to an item that is in the
-    list already.
+    Each place goes to the item with the largest ``(1 - strength) relevance - strength likeness``
+    (Carbonell and Goldstein, SIGIR 1998). Relevance is the score, scaled to 0 to 1 for each user;
+    likeness is the largest cosine to an item already in the list.
 
     Parameters
     ----------
     lists
-        Items and scores, (B, C) each, best first; -1 and -inf where fewer remain.
+        Items and scores, (B, C) each, best first; -1 and -inf in empty places.
     vectors
-        Of the items.
+        Vectors of items.
     k
         Length of the lists.
     strength
-        0 leaves the lists as they are, 1 looks at likeness alone.
+        0 leaves the lists as they are, 1 uses likeness alone.
 
     Returns
     -------
@@ -68,7 +67,7 @@ def _chosen(
         likeness = np.maximum(likeness, np.einsum("bch,bh->bc", v, v[rows, best]))
     order = np.stack(places, axis=1)  # (B, k)
     chosen = np.take_along_axis(items, order, axis=1)
-    # Where the candidates run out, places that were taken come again: they stay empty.
+    # Where the candidates run out, argmax repeats earlier ones: these places stay empty.
     taken = np.arange(order.shape[1]) >= present.sum(axis=1)[:, None]
     chosen = np.where(taken, -1, chosen)
     found = np.where(taken, -np.inf, np.take_along_axis(scores, order, axis=1))
@@ -76,7 +75,7 @@ def _chosen(
 
 
 def _relevance(scores: NDArray[np.float32], present: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return the scores of each row scaled to 0 to 1."""
+    """Return the scores, scaled to 0 to 1 in each row."""
     low = np.where(present, scores, np.inf).min(axis=1, keepdims=True)
     high = np.where(present, scores, -np.inf).max(axis=1, keepdims=True)
     with np.errstate(invalid="ignore"):  # a row without candidates

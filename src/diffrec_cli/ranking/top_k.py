@@ -1,4 +1,4 @@
-"""Top-K lists of a batch of users: from all scores, block by block, or by way of candidates."""
+"""Top-K lists of a batch of users: from all scores, block by block, or from candidates."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.models.backend import Array, Backend
 from diffrec_cli.models.output import Output
 
-#: (B, k) item indices, best first, -1 where fewer than k remain; and their scores, -inf there.
+#: (B, k) item indices, best first, -1 in empty places; and their scores, -inf there.
 Lists = tuple[NDArray[np.int64], NDArray[np.float32]]
 
-_MORE_CANDIDATES = 12  # besides two for every place of the list
+_MORE_CANDIDATES = 12  # in addition to two for each place of the list
 
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """What may not be recommended: pairs of a row and an item, and items to anyone.
+    """Items that may not be recommended.
 
     Parameters
     ----------
     rows, items
-        (n,) the pairs.
+        (n,) pairs of a row and an item that it may not get.
     excluded
-        (m,) the items.
+        (m,) items that no row may get.
     """
 
     rows: NDArray[np.int64]
@@ -36,7 +36,7 @@ class Mask:
 
     @staticmethod
     def of(seen: Sequences | None, excluded: NDArray[np.bool_] | None) -> Mask:
-        """Return the mask of what each row has seen, and of items (|I|,) that no one may get."""
+        """Return the mask of the items seen in each row, and of excluded items, (|I|,)."""
         nothing = np.empty(0, np.int64)
         return Mask(
             nothing if seen is None else seen.row_index,
@@ -45,37 +45,37 @@ class Mask:
         )
 
     def of_rows(self, rows: NDArray[np.int64]) -> Mask:
-        """Return what concerns these rows, which are ascending, counted from the first of them."""
+        """Return the mask of some rows in ascending order; the first of them becomes row 0."""
         place = np.searchsorted(rows, self.rows)
         mine = place < len(rows)
         mine[mine] = rows[place[mine]] == self.rows[mine]
         return Mask(place[mine], self.items[mine], self.excluded)
 
     def columns(self, output: Output) -> Mask:
-        """Return the same in terms of the columns of an output layer."""
+        """Return the mask with columns of an output layer instead of items."""
         return Mask(self.rows, output.columns_of(self.items), output.columns_of(self.excluded))
 
     def between(self, start: int, stop: int) -> Mask:
-        """Return what lies in these columns, counted from the first of them."""
+        """Return the mask of these columns; the first of them becomes column 0."""
         inside = (self.items >= start) & (self.items < stop)
         excluded = self.excluded[(self.excluded >= start) & (self.excluded < stop)]
         return Mask(self.rows[inside], self.items[inside] - start, excluded - start)
 
     def apply(self, scores: Array, backend: Backend) -> None:
-        """Set those scores to minus infinity, in place."""
+        """Set the masked scores to minus infinity, in place."""
         scores[backend.asarray(self.rows), backend.asarray(self.items)] = -np.inf
         if len(self.excluded):
             scores[:, backend.asarray(self.excluded)] = -np.inf
 
 
 def from_scores(scores: Array, masked: Mask, k: int, backend: Backend) -> Lists:
-    """Rank from the scores of all items at once."""
+    """Rank from the scores of all items."""
     masked.apply(scores, backend)
     return top_k(scores, k, backend)
 
 
 def from_blocks(output: Output, h: Array, masked: Mask, k: int, width: int) -> Lists:
-    """Rank from hidden vectors (B, H), with the scores of `width` items at a time in memory."""
+    """Rank from hidden vectors (B, H), `width` items at a time."""
     lists = []
     for start, scores in _masked_blocks(output, h, masked, width):
         columns, values = top_k(scores, k, output.backend)
@@ -101,11 +101,11 @@ def _masked_blocks(
 def from_candidates(
     output: Output, narrow: Output, h: Array, masked: Mask, k: int, width: int
 ) -> Lists:
-    """Rank from products in bfloat16 of hidden vectors (B, H); the best are computed again.
+    """Rank hidden vectors (B, H) by candidates, found in bfloat16 and then scored exactly.
 
-    An item that is no candidate has at most the least approximate score of the candidates. It
-    cannot be in the list if that score is below the k-th exact one by more than the errors of
-    the candidates, doubled; users for whom that does not hold are ranked in full precision.
+    The approximate score of any other item is at most the lowest of a candidate. If this is below
+    the k-th exact score by more than twice the largest error of a candidate, no other item can be
+    in the list. Users for whom this does not hold are ranked in full precision.
     """
     backend = output.backend
     count = min(2 * k + _MORE_CANDIDATES, output.n_items)
@@ -127,7 +127,7 @@ def from_candidates(
 def _candidates(
     narrow: Output, h: Array, masked: Mask, count: int, width: int
 ) -> tuple[Array, Array]:
-    """Return the columns of the `count` largest approximate scores and the scores, (B, count)."""
+    """Return the columns of the `count` largest approximate scores, and these, (B, count)."""
     backend = narrow.backend
     columns, values = [], []
     for start, scores in _masked_blocks(narrow, backend.narrow(h), masked, width):
@@ -141,13 +141,13 @@ def _candidates(
 
 
 def _merge(lists: Sequence[Lists], k: int) -> Lists:
-    """Return the k best of the lists of several parts of the catalogue."""
+    """Return the k best items of several lists of each user."""
     items = np.concatenate([items for items, _ in lists], axis=1)
     return _ordered(items, np.concatenate([values for _, values in lists], axis=1), k)
 
 
 def _ordered(items: NDArray[np.int64], values: NDArray[np.float32], k: int) -> Lists:
-    """Return the k best of each row, best first, ties by item index; -1 where there is none."""
+    """Return the k best of each row, best first, ties by item index; -1 in empty places."""
     order = np.lexsort((items, -values), axis=1)[:, :k]
     items = np.take_along_axis(items, order, axis=1)
     values = np.take_along_axis(values, order, axis=1)
@@ -162,8 +162,8 @@ def _ordered(items: NDArray[np.int64], values: NDArray[np.float32], k: int) -> L
 def top_k(scores: Array, k: int, backend: Backend) -> Lists:
     """Return the k best items of each row and their scores, best first, ties by item index.
 
-    The libraries' partial sorts promise nothing about ties, so one more score than needed is
-    taken: only where it equals the last one is the row looked at again.
+    Partial sorts of libraries break ties in any order, so k + 1 scores are taken. If the last two
+    are equal, the row is ranked again.
 
     Examples
     --------
@@ -184,7 +184,7 @@ def top_k(scores: Array, k: int, backend: Backend) -> Lists:
 def _break_ties(
     scores: NDArray[np.float32], items: NDArray[np.int64], values: NDArray[np.float32], k: int
 ) -> NDArray[np.int64]:
-    """Return the k best items of one row whose k-th score is shared by items left out."""
+    """Return the k best items of one row, ties by item index."""
     last = values[k - 1]
     above = items[:k][values[:k] > last]
     return np.concatenate([above, np.flatnonzero(scores == last)[: k - len(above)]])

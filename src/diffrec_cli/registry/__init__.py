@@ -1,4 +1,4 @@
-"""Trained models, stored under names with versions. This is the whole interface."""
+"""Trained models, stored under names with versions: the public functions of the registry."""
 
 from diffrec_cli.registry.artifact import Artifact
 from diffrec_cli.registry.record import FileEntry, ModelRecord, TrainingFacts, package_versions

@@ -1,9 +1,8 @@
 """Models as single files, to move between machines: an uncompressed tar.
 
-The archive holds ``model.json`` first and then exactly the files that it lists, with the
-sizes and hashes that it lists. An archive may come from anyone: only such members are ever
-written, below a fresh directory, and all of it is verified.
-Weights hardly compress, so compression would only cost time.
+The archive has ``model.json`` first, then exactly the files that it lists. An archive may come from
+anyone: only these files are written, below an empty directory, and all are verified. Compression
+would only cost time, as it makes weights hardly smaller.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from diffrec_cli.registry.verification import check
 _MAX_RECORD = 2**22  # bytes; real records have a few thousand
 _BUFFER = 2**20
 
-# What reading a hostile archive can raise; the last two if one name lies below another.
+# Errors from reading a hostile archive; the last two if one name is below another.
 _MALFORMED = (
     tarfile.TarError,
     EOFError,
@@ -39,23 +38,20 @@ _MALFORMED = (
 
 
 def pack(artifact: Artifact, path: Path) -> None:
-    """Write a model to a file that appears only when it is complete; replace one of that name.
-
-    The same model always gives the same bytes.
-    """
+    """Write a model to a file, atomically; the same model always gives the same bytes."""
     with atomic_file(path) as stream:
         _write(artifact, stream)
 
 
 def unpack(path: Path, directory: Path) -> ModelRecord:
-    """Write the files of an archive into an empty directory, and verify and load them.
+    """Write the files of an archive into an empty directory, verify and load them.
 
     Raises
     ------
     CorruptError
         The archive is damaged, or was not written by :func:`pack`.
     NewerSchemaError
-        A newer diffrec wrote it.
+        It was written by a newer diffrec.
     """
     with _blaming(path, directory):
         record = _unpack(path, directory)
@@ -73,14 +69,14 @@ def _write(artifact: Artifact, stream: BinaryIO) -> None:
 
 
 def _member(name: str, size: int) -> tarfile.TarInfo:
-    """Describe a file without its owner and time, which are nobody's business."""
+    """Describe a file, without its owner and time, which are private."""
     member = tarfile.TarInfo(name)
     member.size = size
     return member
 
 
 def _unpack(path: Path, directory: Path) -> ModelRecord:
-    """Write the files of an archive below `directory`; stop at the first that is not expected."""
+    """Write the files of an archive below `directory`; raise at the first unexpected one."""
     with tarfile.open(path, "r:") as tar:
         record = _unpack_record(tar, directory)
         waiting = dict(record.files)
@@ -103,8 +99,8 @@ def _unpack_record(tar: tarfile.TarFile, directory: Path) -> ModelRecord:
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, directory: Path) -> None:
-    """Copy a member to the place of its name, which is known to be harmless."""
-    # No links and devices; and no sparse files, which could be larger than the archive.
+    """Write a member below `directory`; its name was checked before."""
+    # No links, no devices, and no sparse files, which could be larger than the archive.
     if not member.isreg() or member.issparse() or (source := tar.extractfile(member)) is None:
         raise CorruptError(f"{member.name!r} is not a plain file", "")
     target = directory / member.name
@@ -115,14 +111,14 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, directory: Path) -> 
 
 @contextmanager
 def _blaming(path: Path, directory: Path) -> Iterator[None]:
-    """Let errors name the archive, not the directory into which it was unpacked."""
+    """Make errors name the archive instead of the directory."""
     fix = "export the model again where it came from"
     inside = f"{directory}{os.sep}"
     try:
         yield
     except StorageError as error:
         what = error.what.replace(inside, "")
-        raise type(error)(f"{path}: not a sound export of a model: {what}", fix) from error
+        raise type(error)(f"{path}: not a valid export of a model: {what}", fix) from error
     except _MALFORMED as error:
         what = str(error).replace(inside, "")
         raise CorruptError(f"{path}: not an export of a model ({what})", fix) from error

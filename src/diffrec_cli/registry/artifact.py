@@ -1,4 +1,4 @@
-"""A stored model: its record, and its files loaded when they are asked for."""
+"""A stored model: its record, and its files, which are loaded on demand."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Artifact:
     Parameters
     ----------
     record
-        What is known about it.
+        Its record.
     path
         Its directory.
     """
@@ -52,7 +52,7 @@ class Artifact:
         Raises
         ------
         CorruptError
-            There is none, or it is damaged or of something else.
+            There is no model, or its record is damaged.
         NewerSchemaError
             It was written by a newer diffrec.
         """
@@ -63,8 +63,7 @@ class Artifact:
     def weights(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of the model by name; raise :class:`CorruptError` if damaged.
 
-        They are views of the file: what is not used of them is never read, and changes to them
-        are not written.
+        They are views of the file: only what is used is read, and changes are not written.
         """
         with _reading(self.path / WEIGHTS):
             return _mapped(self.path / WEIGHTS)
@@ -76,12 +75,12 @@ class Artifact:
         return Dataset.load(self.path / DATA)
 
     def config(self) -> FitConfig:
-        """Return its settings; raise :class:`CorruptError` if this diffrec knows no such."""
+        """Return its settings; raise :class:`CorruptError` if this diffrec does not know them."""
         with _reading(self.path / RECORD):
             return read_config(self.record.config)
 
     def epoch_log(self) -> list[dict[str, Any]]:
-        """Return one entry an epoch, in order; raise :class:`CorruptError` if damaged."""
+        """Return one entry for each epoch; raise :class:`CorruptError` if damaged."""
         with _reading(self.path / EPOCHS):
             return [json.loads(line) for line in (self.path / EPOCHS).read_bytes().splitlines()]
 
@@ -92,7 +91,7 @@ def write_files(
     dataset: Dataset,
     epoch_log: Iterable[Mapping[str, Any]],
 ) -> dict[str, FileEntry]:
-    """Write all files of a model but its record into an empty directory; return their entries."""
+    """Write a model's files, except its record, into an empty directory; return their entries."""
     _save_weights(directory / WEIGHTS, weights)
     (directory / DATA).mkdir()
     dataset.save(directory / DATA)
@@ -106,12 +105,12 @@ def write_files(
 
 
 def _mapped(path: Path) -> dict[str, NDArray[Any]]:
-    """Map a safetensors file into memory (its library copies every array)."""
+    """Map a safetensors file into memory; the library would copy every array."""
     import numpy as np
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy"):
-        pass  # the library has checked that the header is sound and fits the file
+        pass  # the library checks the header
     with path.open("rb") as stream:
         content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
     start = 8 + int.from_bytes(content[:8], "little")
@@ -142,7 +141,7 @@ def _save_weights(path: Path, weights: Mapping[str, NDArray[Any]]) -> None:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turn what the readers raise on damaged files into a :class:`CorruptError`."""
+    """Turn errors from reading damaged files into a :class:`CorruptError`."""
     from safetensors import SafetensorError
 
     fix = "import the model again from an export, or fit it again"
@@ -153,4 +152,4 @@ def _reading(path: Path) -> Iterator[None]:
     except (SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise CorruptError(f"{path}: damaged ({error})", fix) from error
     except ConfigError as error:
-        raise CorruptError(f"{path}: {error.what}", "use the diffrec that wrote it") from error
+        raise CorruptError(f"{path}: {error.what}", "use the version that wrote it") from error

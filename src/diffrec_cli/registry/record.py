@@ -1,4 +1,4 @@
-"""What is known about a stored model: the typed view of its ``model.json``."""
+"""The record of a stored model, ``model.json``."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ KIND = "model"
 SCHEMA_VERSION = 1
 
 _PACKAGES = ("diffrec-cli", "torch", "numpy", "scipy", "scikit-learn", "safetensors")
-# Parts begin with a letter or digit, so no path is absolute, hidden or leads upwards.
+# Parts begin with a letter or digit: no path is absolute or hidden, or leads out of the directory.
 _PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){0,3}")
 
 
 @dataclass(frozen=True)
 class FileEntry:
-    """What a stored file must be."""
+    """Hash and size of a stored file."""
 
     sha256: str
     """Hash of its content, in hexadecimal."""
@@ -33,36 +33,35 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class TrainingFacts:
-    """How a model came to be."""
+    """How a model was trained."""
 
     seed: int
     """Seed of initial weights, batches, noise and dropout."""
     epoch: int
     """Epoch whose weights were kept, from 1."""
     epochs: int
-    """Epochs run."""
+    """Number of epochs run."""
     stopped: str
     """Why training ended: patience, epochs, time, diverged, interrupted or closed form."""
     seconds: float
     """Wall time."""
     device: str
-    """Where it ran."""
+    """Name of the device."""
     precision: str
     """``fp32`` or ``bf16``."""
     refit: bool = False
-    """Whether it was trained again on every interaction after selection."""
+    """Whether it was trained again on all interactions after selection."""
     complete: bool = True
     """False if training was interrupted."""
     valid: Mapping[str, float | None] = field(default_factory=dict)
-    """Valid metrics of the kept epoch, unrounded; None where no user could be evaluated."""
+    """Valid metrics of the kept epoch, unrounded; None if no user could be evaluated."""
 
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """Everything about a model but its arrays.
+    """All metadata of a model.
 
-    Publishing fills in ``version``, ``created``, ``dataset``, ``files`` and, where empty,
-    ``packages``; the fit gives the rest.
+    Publishing fills in ``version``, ``created``, ``dataset``, ``files``, and empty ``packages``.
     """
 
     name: str
@@ -70,21 +69,21 @@ class ModelRecord:
     variant: str
     """Name of the model, see :func:`~diffrec_cli.catalogue.names`."""
     config: Mapping[str, Any]
-    """What :meth:`diffrec_cli.config.FitConfig.to_dict` gave."""
+    """Settings, from :meth:`diffrec_cli.config.FitConfig.to_dict`."""
     training: TrainingFacts
     """How it was trained."""
     parameters: int
     """Number of trained parameters."""
     version: int = 0
-    """Version under its name, from 1; 0 is not published yet."""
+    """Version under its name, from 1; 0 before publication."""
     created: str = ""
     """Time of publication, UTC, ISO 8601."""
     dataset: Mapping[str, Any] = field(default_factory=dict)
     """Summary of the dataset, and its ``content_hash``."""
     packages: Mapping[str, str] = field(default_factory=dict)
-    """Versions of the packages that matter."""
+    """Versions of packages that the model depends on."""
     files: Mapping[str, FileEntry] = field(default_factory=dict)
-    """Every other file of the model, by its path relative to the record."""
+    """The other files of the model, by path relative to the record."""
 
     @property
     def reference(self) -> str:
@@ -92,14 +91,14 @@ class ModelRecord:
         return f"{self.name}@{self.version}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return nested plain values, for JSON; numbers that are not finite become None."""
+        """Return nested plain values for JSON; numbers that are not finite become None."""
         head = {"kind": KIND, "schema_version": SCHEMA_VERSION}
         plain: dict[str, Any] = finite({**head, **dataclasses.asdict(self)})
         return plain
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> ModelRecord:
-        """Rebuild what :meth:`to_dict` gave, trusting nothing; keys it does not know are dropped.
+        """Read and check the result of :meth:`to_dict`; unknown keys are dropped.
 
         Raises
         ------
@@ -116,8 +115,8 @@ class ModelRecord:
 
 
 def finite(value: Any) -> Any:
-    """Return `value` as JSON can hold it: NumPy scalars as plain ones, NaN and infinity as None."""
-    if type(value).__module__ == "numpy":  # a scalar; numpy itself need not be here
+    """Return `value` for JSON: NumPy scalars as plain numbers, NaN and infinity as None."""
+    if type(value).__module__ == "numpy":  # a scalar; this needs no import of numpy
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return None
@@ -129,7 +128,7 @@ def finite(value: Any) -> Any:
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of the packages that a model depends on, importing none of them."""
+    """Return the versions of the packages that a model depends on, without importing them."""
     versions = {}
     for package in _PACKAGES:
         try:
@@ -162,7 +161,7 @@ def _training(values: Mapping[str, Any]) -> TrainingFacts:
 
 
 def _dataset(summary: dict[str, Any]) -> dict[str, Any]:
-    for key in ("dataset", "content_hash"):  # what lists and verification rely on
+    for key in ("dataset", "content_hash"):  # lists and verification read them
         _typed(summary[key], str)
     return summary
 

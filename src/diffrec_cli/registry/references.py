@@ -1,6 +1,6 @@
-"""What references mean: ``NAME``, ``NAME@latest`` and ``NAME@3``, and where versions stand.
+"""References to models: ``NAME``, ``NAME@latest`` and ``NAME@3``, and their directories.
 
-Names and numbers come from the directories alone, so no damaged record is in the way.
+Names and versions are those of directories, so damaged records do not matter here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from diffrec_cli.errors import NotFoundError, StorageError, UsageError
 from diffrec_cli.paths import check_name, models_dir
 
 LATEST = "latest"
-DEFAULT = "default.json"  # beside the names, so no model may be called so
+DEFAULT = "default.json"  # beside the models, so no model may have this name
 
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
@@ -28,7 +28,7 @@ def check_model_name(name: str) -> str:
 
 
 def parse(reference: str) -> tuple[str, str | None]:
-    """Split a reference into the name and what follows ``@``, if anything."""
+    """Split a reference into the name and the part after ``@``, if any."""
     name, at, selector = reference.partition("@")
     if at and selector != LATEST and not _VERSION.fullmatch(selector):
         raise UsageError(
@@ -39,7 +39,7 @@ def parse(reference: str) -> tuple[str, str | None]:
 
 
 def locate(reference: str) -> Key:
-    """Return the one version that a reference means; it exists."""
+    """Return the existing version that a reference means."""
     name, selector = parse(reference)
     versions = require_versions(name)
     if selector is None or selector == LATEST:
@@ -53,7 +53,7 @@ def locate(reference: str) -> Key:
 
 
 def require_versions(name: str) -> list[int]:
-    """Return the versions of a model, of which there is at least one."""
+    """Return the versions of a model; raise :class:`NotFoundError` if there is none."""
     versions = versions_of(name)
     if versions:
         return versions
@@ -94,10 +94,10 @@ def _is_name(name: str) -> bool:
 
 
 def directory_of(key: Key) -> Path:
-    """Return where a version stands, or will."""
+    """Return the directory of a version, which need not exist."""
     return models_dir() / key[0] / str(key[1])
 
 
 def reference_to(key: Key) -> str:
-    """Return the reference that means exactly this version."""
+    """Return the reference of this version."""
     return f"{key[0]}@{key[1]}"

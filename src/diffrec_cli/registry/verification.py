@@ -1,4 +1,4 @@
-"""Whether a stored model is what its record says and can be loaded."""
+"""Checks that a stored model agrees with its record and can be loaded."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from diffrec_cli.registry.artifact import DATA, EPOCHS, RECORD, WEIGHTS, Artifac
 
 @dataclass(frozen=True)
 class FileCheck:
-    """The verdict on one file."""
+    """The result for one file."""
 
     path: str
     """Relative to the model's directory."""
     problem: str | None
-    """None if it is sound."""
+    """What is wrong; None if nothing is."""
 
 
 @dataclass(frozen=True)
 class Verification:
-    """The verdict on a model."""
+    """The result for a model."""
 
     reference: str
     """``NAME@VERSION``."""
     checks: tuple[FileCheck, ...]
-    """Every file that is there or should be."""
+    """All files that exist or should."""
 
     @property
     def sound(self) -> bool:
@@ -54,13 +54,13 @@ class Verification:
 
 
 def check_content(artifact: Artifact) -> Verification:
-    """Compare every file with its size and hash in the record, and look for others."""
+    """Compare all files with their sizes and hashes in the record, and look for others."""
     checks = [FileCheck(path, _content_problem(artifact, path)) for path in _paths(artifact)]
     return Verification(artifact.record.reference, tuple(checks))
 
 
 def check(artifact: Artifact) -> Verification:
-    """As :func:`check_content`, and if all is as it was written, load it."""
+    """Do as :func:`check_content`, and load the files if they are unchanged."""
     content = check_content(artifact)
     if not content.sound:
         return content
@@ -79,14 +79,14 @@ def _paths(artifact: Artifact) -> list[str]:
 
 def _content_problem(artifact: Artifact, path: str) -> str | None:
     if path == RECORD:
-        return None  # it was read to get here, and holds no hash of itself
+        return None  # it was already read, and has no hash
     entry, file = artifact.record.files.get(path), artifact.path / path
     if entry is None:
         return "does not belong to the model" if file.exists() else "missing"
     if not file.is_file():
         return "missing"
     if (size := file.stat().st_size) != entry.bytes:
-        return f"{size:,} bytes where {entry.bytes:,} were written"
+        return f"{size:,} bytes instead of {entry.bytes:,}"
     return None if sha256_file(file) == entry.sha256 else "its content has changed"
 
 
@@ -95,14 +95,14 @@ def _loading_problem(artifact: Artifact, path: str) -> str | None:
         _LOADERS.get(path, _nothing)(artifact)
     except DiffrecError as error:
         return error.what
-    # Whatever a parser raises on a file that someone else made is a problem of that file.
+    # A parser may raise anything on a file that someone else made.
     except Exception as error:
         return f"cannot be loaded ({error.__class__.__name__}: {error})"
     return None
 
 
 def _nothing(artifact: Artifact) -> None:
-    """Have no more to check."""
+    """Check nothing more."""
 
 
 def _dataset(artifact: Artifact) -> None:

@@ -1,14 +1,13 @@
-"""Models under their names, each with versions 1, 2, and so on.
+"""Models by name, each with versions 1, 2, and so on.
 
 On disk::
 
     models/NAME/VERSION/      model.json  weights.safetensors  epochs.jsonl  data/
-    models/default.json       which model is meant when none is named
+    models/default.json       the default model
     models/.lock              held while names or versions change
 
-A version is written beside its final place and renamed into it, so it is wholly there
-or not at all; readers need no lock. Its directory, not its record, says what a version
-is called, which makes renaming one step.
+A version is written to a temporary directory and then renamed, so readers need no lock. The name
+and version are those of the directory, not of the record, which makes renaming one step.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ if TYPE_CHECKING:
 
     from diffrec_cli.data.dataset import Dataset
 
-LOCK_TIMEOUT = 10.0  # seconds; the lock is never held for longer than a rename takes
+LOCK_TIMEOUT = 10.0  # seconds; the lock is held only during renames
 
 _DEFAULT_KIND = "default-model"
 _DEFAULT_SCHEMA = 1
@@ -77,9 +76,9 @@ class ListedModel:
     size: int
     """Bytes of all its files."""
     default: bool
-    """Whether it is meant when no model is named."""
+    """Whether it is the default."""
     record: ModelRecord | None
-    """What is known about it; None if that is damaged."""
+    """Its record; None if that is damaged."""
     error: str | None
     """What is wrong with the record, if anything."""
 
@@ -104,32 +103,32 @@ def publish(
     Parameters
     ----------
     record
-        What the fit knows (see :class:`ModelRecord`); the rest is filled in.
+        What the fit knows, see :class:`ModelRecord`.
     weights
         The arrays of the model.
     dataset
-        What it was fitted on; the model keeps its own copy.
+        The dataset that it was fitted on, of which the model keeps a copy.
     epoch_log
-        One entry an epoch.
+        One entry for each epoch.
     make_default
-        Whether it is meant from now on when no model is named.
+        Whether it becomes the default.
     after
-        The latest version that it was made with the knowledge of; ``None`` does not matter.
+        The version that must still be the latest; ``None`` checks nothing.
     timeout
         Seconds to wait for the lock.
 
     Returns
     -------
-    The stored model, its version in the record.
+    The stored model, with its version.
 
     Raises
     ------
     UsageError
-        The name cannot be one.
+        The name is not allowed.
     LockedError
-        Another process holds the registry, or has stored a version since `after`.
+        Another process has locked the registry, or has stored a version since `after`.
     StorageError
-        The registry cannot be written or the disk is full.
+        The registry cannot be written, or the disk is full.
     """
     check_model_name(record.name)
     with _staging() as directory:
@@ -150,7 +149,7 @@ def latest_version(name: str) -> int:
 
 
 def is_default(artifact: Artifact) -> bool:
-    """Tell whether a model is meant when none is named."""
+    """Tell whether a model is the default."""
     return _default() == (artifact.record.name, artifact.record.version)
 
 
@@ -165,11 +164,11 @@ def resolve(reference: str | None = None) -> Artifact:
     Raises
     ------
     UsageError
-        It is none of these.
+        It is not a reference.
     NotFoundError
-        There is no such model; the fix names those that look like it.
+        There is no such model; the fix suggests similar names.
     CorruptError, NewerSchemaError
-        There is, and its record cannot be used.
+        Its record cannot be used.
     """
     if reference is not None:
         return _open(locate(reference))
@@ -180,17 +179,14 @@ def resolve(reference: str | None = None) -> Artifact:
 
 
 def list_models() -> list[ListedModel]:
-    """Return every version of every model; a damaged one carries its error instead of a record."""
+    """Return all versions of all models; a damaged one has an error instead of a record."""
     default = _default()
     listed = [_listed(key, is_default=key == default) for key in all_keys()]
     return [model for model in listed if model is not None]
 
 
 def covered_by(reference: str) -> list[str]:
-    """Return the references of the versions that :func:`remove` would delete.
-
-    ``NAME`` covers every version, ``NAME@3`` and ``NAME@latest`` one.
-    """
+    """Return the versions that a reference covers: all of ``NAME``, one of ``NAME@3``."""
     name, selector = parse(reference)
     if selector is not None:
         return [reference_to(locate(reference))]
@@ -212,14 +208,14 @@ def remove(reference: str, *, timeout: float = LOCK_TIMEOUT) -> list[str]:
 
 
 def rename(old_name: str, new_name: str, *, timeout: float = LOCK_TIMEOUT) -> None:
-    """Give a model, with all its versions, another name.
+    """Rename a model with all its versions.
 
     Raises
     ------
     NotFoundError
         There is no model of the old name.
     UsageError
-        The new name is taken, or cannot be one.
+        The new name is taken or not allowed.
     """
     check_model_name(old_name)
     check_model_name(new_name)
@@ -232,7 +228,7 @@ def rename(old_name: str, new_name: str, *, timeout: float = LOCK_TIMEOUT) -> No
         pointed = _pointer()
         target = models_dir() / new_name
         with suppress(FileNotFoundError):
-            target.rmdir()  # an empty one may be left from a process that was killed
+            target.rmdir()  # a killed process may have left an empty one
         (models_dir() / old_name).replace(target)
         sync(models_dir())
         if pointed is not None and pointed[0] == old_name:
@@ -240,7 +236,7 @@ def rename(old_name: str, new_name: str, *, timeout: float = LOCK_TIMEOUT) -> No
 
 
 def set_default(reference: str, *, timeout: float = LOCK_TIMEOUT) -> Artifact:
-    """Make a model the one that is meant when none is named, and return it."""
+    """Make a model the default, and return it."""
     with _changing(timeout):
         artifact = resolve(reference)
         _point((artifact.record.name, artifact.record.version))
@@ -253,7 +249,7 @@ def verify(reference: str | None = None) -> Verification:
     Raises
     ------
     CorruptError
-        The record itself is damaged; what is wrong with other files is in the result.
+        The record is damaged; the result tells of problems with other files.
     """
     return check(resolve(reference))
 
@@ -266,7 +262,7 @@ def export(reference: str | None, out: Path, *, overwrite: bool = False) -> Path
     reference
         As for :func:`resolve`.
     out
-        The file, or an existing directory, in which it is named ``NAME-VERSION.tar``.
+        The file, or an existing directory for a file ``NAME-VERSION.tar``.
     overwrite
         Whether an existing file may be replaced.
 
@@ -297,14 +293,14 @@ def export(reference: str | None, out: Path, *, overwrite: bool = False) -> Path
 
 
 def import_(path: Path, name: str | None = None, *, timeout: float = LOCK_TIMEOUT) -> Artifact:
-    """Store the model of an export as the next version of its name.
+    """Store an exported model as the next version of its name.
 
     Parameters
     ----------
     path
-        What :func:`export` wrote.
+        A file that :func:`export` wrote.
     name
-        Another name for it.
+        Another name for the model.
     timeout
         Seconds to wait for the lock.
 
@@ -315,11 +311,11 @@ def import_(path: Path, name: str | None = None, *, timeout: float = LOCK_TIMEOU
     Raises
     ------
     UsageError
-        There is no such file, or the name cannot be one.
+        There is no such file, or the name is not allowed.
     CorruptError
         The archive is damaged, or not an export; nothing was stored.
     NewerSchemaError
-        A newer diffrec wrote it.
+        It was written by a newer diffrec.
     """
     if name is not None:
         check_model_name(name)
@@ -336,7 +332,7 @@ def import_(path: Path, name: str | None = None, *, timeout: float = LOCK_TIMEOU
 
 @contextmanager
 def _staging() -> Iterator[Path]:
-    """Give an empty directory beside the models, and remove it unless it was installed."""
+    """Give an empty directory beside the models; it is removed unless it was installed."""
     with storage_errors(models_dir()), publish_directory(models_dir()) as directory:
         yield directory
 
@@ -349,8 +345,8 @@ def _install(
     after: int | None = None,
     timeout: float,
 ) -> Artifact:
-    """Rename a complete directory of :func:`_staging` into its place as the next version."""
-    sync_tree(directory)  # before the lock: this is what takes long
+    """Rename a complete directory of :func:`_staging` to the next version."""
+    sync_tree(directory)  # before the lock, since this takes long
     with _changing(timeout):
         latest = latest_version(record.name)
         if after is not None and latest != after:
@@ -374,7 +370,7 @@ def _install(
 
 @contextmanager
 def _changing(timeout: float) -> Iterator[None]:
-    """Hold the registry while names, versions or the default change."""
+    """Lock the registry while names, versions or the default change."""
     with storage_errors(models_dir()), locked(models_dir(), timeout):
         yield
 
@@ -398,7 +394,7 @@ def _listed(key: Key, *, is_default: bool) -> ListedModel | None:
     path, size = directory_of(key), 0
     if not path.exists():
         return None
-    with suppress(OSError):  # a file went away, or may not be looked at
+    with suppress(OSError):  # a file was removed or cannot be read
         size = directory_size(path)
     return ListedModel(*key, path, size, is_default, record, error)
 
@@ -407,7 +403,7 @@ def _listed(key: Key, *, is_default: bool) -> ListedModel | None:
 
 
 def _default() -> Key | None:
-    """Return the model that the pointer names, else the newest one, else None."""
+    """Return the default, else the newest model, else None."""
     pointed, keys = _pointer(), all_keys()
     if pointed in keys:
         return pointed
@@ -415,7 +411,7 @@ def _default() -> Key | None:
 
 
 def _pointer() -> Key | None:
-    """Return what ``default.json`` names; a damaged pointer is as good as none."""
+    """Return the model in ``default.json``; None if the file is missing or damaged."""
     try:
         values = read_record(
             models_dir() / DEFAULT, kind=_DEFAULT_KIND, schema_version=_DEFAULT_SCHEMA
@@ -432,7 +428,7 @@ def _point(key: Key) -> None:
 
 
 def _created(key: Key) -> tuple[str, Key]:
-    """Order by time of publication; a damaged version comes before all others."""
+    """Return a key that orders by time of publication, damaged versions first."""
     try:
         return _open(key).record.created, key
     except StorageError:

@@ -10,21 +10,20 @@ from torch import Tensor
 
 from diffrec_cli.models.trainable import Trainable
 
-_HEAD_START = 10  # early averages must not depend on the initial weights
+_HEAD_START = 10  # makes early averages forget the initial weights
 
 
 class WeightAverage:
-    """A copy of a model whose parameters follow the model's as a moving average.
+    """A copy of a model whose parameters are a moving average of the model's.
 
-    Averaging the last updates lessens the noise that a constant learning rate leaves in the
-    weights (Polyak and Juditsky, 1992), so a run does not depend on where it was stopped.
+    It reduces the noise of a constant learning rate in the weights (Polyak and Juditsky, 1992).
 
     Parameters
     ----------
     current
-        The model that learns, on its device.
+        The model in training, on its device.
     decay
-        Share of the average that an update keeps; 0 makes the average the model itself.
+        Share of the average that an update keeps; with 0 the average is the model itself.
     """
 
     def __init__(self, current: Trainable, decay: float) -> None:
@@ -35,7 +34,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Follow one update of the model."""
+        """Take in the weights after an update of the model."""
         if self.decay == 0:
             return
         self.updates += 1
@@ -44,11 +43,11 @@ class WeightAverage:
             average.lerp_(value, 1.0 - decay)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return what a checkpoint must keep: the averaged weights, if they are others."""
+        """Return the averaged weights for a checkpoint; none without averaging."""
         return dict(self.model.named_parameters()) if self.decay > 0 else {}
 
     def restore(self, tensors: Mapping[str, Tensor], updates: int) -> None:
-        """Go on from what :meth:`tensors` gave."""
+        """Continue from the result of :meth:`tensors`."""
         self.updates = updates
         if self.decay > 0:
             self.model.load_state_dict(tensors, strict=False)

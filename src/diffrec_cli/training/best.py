@@ -1,4 +1,4 @@
-"""The weights of the best epoch so far, where they take no memory that training needs."""
+"""The weights of the best epoch so far, kept in a file to save memory."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ class Best:
 
 
 class BestEpoch:
-    """Keeps one :class:`Best` at a time: in a file, or in memory if there is no directory for it.
-
-    Epoch and weights enter together, so an interruption never parts them.
+    """Keeps one :class:`Best`: in a file of the run, or in memory without a run.
 
     Parameters
     ----------
@@ -39,7 +37,7 @@ class BestEpoch:
         self._held: Best | None = None
 
     def keep(self, epoch: int, metrics: dict[str, float], weights: Mapping[str, Tensor]) -> None:
-        """Replace what was kept by the weights as they are now."""
+        """Store an epoch and a copy of its weights instead of the last."""
         if self._path is None:
             copies = {name: tensor.detach().clone() for name, tensor in weights.items()}
             self._held = Best(epoch, metrics, copies)
@@ -47,13 +45,13 @@ class BestEpoch:
         save_tensors(self._path, weights, {"epoch": epoch, "metrics": metrics})
 
     def get(self) -> Best | None:
-        """Return what is kept; raise :class:`CorruptError` if its file is damaged."""
+        """Return the best epoch; raise :class:`CorruptError` if its file is damaged."""
         if self._path is None or not self._path.exists():
             return self._held
         tensors, state = load_tensors(self._path)
         return Best(state["epoch"], state["metrics"], tensors)
 
     def sync(self) -> None:
-        """See the file through to the disk."""
+        """Flush the file to the disk."""
         if self._path is not None and self._path.exists():
             sync(self._path)

@@ -1,8 +1,8 @@
-"""The state of an unfinished fit on disk, so that it can be killed and resumed.
+"""The state of an unfinished fit on disk, so that it can be resumed.
 
-A run is a directory in ``runs/``: ``run.json`` (what is being fitted), ``epochs.jsonl``
-(the epoch log), ``best.safetensors`` and ``checkpoint.safetensors`` (tensors, and a plain state
-as JSON in the header). Randomness depends on (seed, epoch) alone, so no generator's state is kept.
+A run is a directory in ``runs/``: ``run.json`` (what is being fitted), ``epochs.jsonl`` (the epoch
+log), ``best.safetensors`` and ``checkpoint.safetensors`` (tensors, and JSON in the header).
+Randomness depends on (seed, epoch) alone, so no state of generators is stored.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ def save_checkpoint(
     average: Mapping[str, Tensor],
     state: Mapping[str, Any],
 ) -> None:
-    """Write everything that the next epoch needs into the run's directory, atomically.
+    """Write all that the next epoch needs into the run's directory, atomically.
 
     Parameters
     ----------
     run
         Directory of the run.
     model, optimizer
-        What is being trained, and by what.
+        The model in training, and its optimiser.
     average
         Averaged weights by name, if there are any.
     state
-        Plain values, for JSON.
+        Plain values for JSON.
     """
     tensors = {f"model.{name}": t for name, t in model.state_dict().items()}
     tensors |= {f"average.{name}": t for name, t in average.items()}
@@ -76,7 +76,7 @@ def load_checkpoint(
 def save_tensors(
     path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any], *, synced: bool = False
 ) -> None:
-    """Write tensors and a plain state to a file, atomically; `synced` waits for the disk."""
+    """Write tensors and plain values to a file, atomically; `synced` flushes it to the disk."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -89,7 +89,7 @@ def save_tensors(
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return what :func:`save_tensors` wrote; raise :class:`CorruptError` if it is damaged."""
+    """Read what :func:`save_tensors` wrote; raise :class:`CorruptError` if it is damaged."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -101,7 +101,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def has_checkpoint(run: Path) -> bool:
-    """Return whether there is anything to resume in the run's directory."""
+    """Return whether the run's directory has a checkpoint to resume."""
     return (run / _FILE).is_file()
 
 
@@ -111,7 +111,7 @@ def discard(run: Path) -> None:
 
 
 def append_line(path: Path, values: Mapping[str, Any]) -> None:
-    """Append one JSON line to the epoch log and hand it to the operating system."""
+    """Append one JSON line to the epoch log and flush it to the disk."""
     with storage_errors(path), path.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(values, allow_nan=False) + "\n")
         stream.flush()

@@ -1,4 +1,4 @@
-"""Where and how precisely to compute: devices, bf16, and running out of memory."""
+"""Devices, precision, and errors when memory runs out."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from diffrec_cli.errors import DeviceError, UsageError
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("auto", "fp32", "bf16")
-#: What helps where memory runs out: of ``fit``, and of ``compare``, which names models itself.
+#: Advice when ``fit`` or ``compare`` runs out of memory.
 TRAINING_FIX = "use a smaller --batch-size, or --variant l"
 COMPARING_FIX = "use a smaller --set batch_size, or leave the model out of --models"
 
-# Of glibc's malloc.h, with its own defaults.
+# Constants of glibc's malloc.h, and their defaults.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _DEFAULT_TRIM_THRESHOLD, _DEFAULT_MMAP_MAX = 128 * 1024, 65536
 
@@ -26,7 +26,7 @@ def choose_device(asked: str) -> str:
     Raises
     ------
     DeviceError
-        The device asked for is not there; never a silent run on another.
+        The device asked for is not there.
     """
     import torch
 
@@ -58,7 +58,7 @@ def choose_precision(asked: str, device: str) -> str:
 
 
 def ranking_precision(asked: str) -> str:
-    """Return ``fp32`` or ``bf16`` for ranking; ``auto`` is fp32, which needs no second look."""
+    """Return ``fp32`` or ``bf16`` for ranking; ``auto`` is fp32."""
     _check_precision(asked)
     return "bf16" if asked == "bf16" else "fp32"
 
@@ -69,7 +69,7 @@ def _check_precision(asked: str) -> None:
 
 
 def fast_bf16(device: str) -> bool:
-    """Return whether matrix products in bf16 have hardware of their own on this device."""
+    """Return whether this device has hardware for matrix products in bf16."""
     import torch
 
     if device.startswith("cuda"):
@@ -81,7 +81,7 @@ def fast_bf16(device: str) -> bool:
 
 
 def device_name(device: str) -> str:
-    """Return what to call the device, for the record."""
+    """Return a readable name of the device."""
     import platform
 
     import torch
@@ -94,7 +94,7 @@ def device_name(device: str) -> str:
 
 
 def ranking_fix(device: str) -> str:
-    """Return what helps where ranking runs out of memory: its batches are sized by itself."""
+    """Return advice when ranking runs out of memory; it chooses its batch size itself."""
     others = "end other programs that use its memory"
     return others if device == "cpu" else f"{others}, or use --device cpu"
 
@@ -106,9 +106,9 @@ def memory_errors(device: str, fix: str = TRAINING_FIX) -> Iterator[None]:
     Parameters
     ----------
     device
-        Where it is used.
+        Device of the computation.
     fix
-        What helps, in options that the command at work has.
+        Advice, with options of the running command.
     """
     try:
         yield
@@ -120,12 +120,12 @@ def memory_errors(device: str, fix: str = TRAINING_FIX) -> Iterator[None]:
 
 @contextmanager
 def reused_memory() -> Iterator[Callable[[], None]]:
-    """Let glibc keep what is freed for the next allocation, and give it all back at the end.
+    """Let glibc keep freed memory for later allocations, and give it all back at the end.
 
-    By default it takes every large array from the system and returns it at once, and the system
-    clears each new page: that was half the time of a training step on wide catalogues. It begins
-    with the first call of the function yielded: arrays that live long should lie elsewhere by
-    then, or they part what is to be reused (0.4 GB more at Amazon-book's size).
+    By default glibc takes each large array from the system anew. The system clears its pages, which
+    took half the time of a training step on wide catalogues. It begins when the yielded function is
+    called first: allocate long-lived arrays before, as they would fragment the memory to reuse (0.4
+    GB more at Amazon-book's size).
     """
     allocator = _glibc() if sys.platform == "linux" else None
     if allocator is None:
@@ -145,7 +145,7 @@ def reused_memory() -> Iterator[Callable[[], None]]:
 
 
 def _glibc() -> ctypes.CDLL | None:
-    """Return the C library, unless it is another one than glibc."""
+    """Return the C library if it is glibc."""
     library = ctypes.CDLL(None)
     return library if hasattr(library, "gnu_get_libc_version") else None
 

@@ -1,4 +1,4 @@
-"""When to stop: no better selection metric for `patience` epochs."""
+"""Early stopping: no better selection metric for `patience` epochs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class EarlyStopping:
     Parameters
     ----------
     patience
-        Epochs without a better value after which to stop.
+        Stop after so many epochs without a better value.
     best, best_epoch
         Best value so far and its epoch (from 1); epoch 0 means none yet.
     """
@@ -22,7 +22,7 @@ class EarlyStopping:
     best_epoch: int = 0
 
     def better(self, epoch: int, value: float) -> bool:
-        """Hear the value of an epoch; return whether it is the best so far."""
+        """Record the value of an epoch; return whether it is the best so far."""
         if value <= self.best:
             return False
         self.best, self.best_epoch = value, epoch

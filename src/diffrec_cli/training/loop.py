@@ -1,7 +1,6 @@
-"""The one training loop: batches of users, AdamW, validation, patience, checkpoints.
+"""The training loop of all models: batches of users, AdamW, validation, patience, checkpoints.
 
-It knows no variant, prints nothing, and draws all randomness from (seed, epoch), so a fit
-that was killed and resumed computes what an undisturbed one would have.
+All randomness comes from (seed, epoch), so a resumed fit gives the result of an undisturbed one.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ from diffrec_cli.training.early_stopping import EarlyStopping
 
 SELECTION_METRIC = "recall@20"
 _CHECKPOINT_SECONDS = 10.0
-_CHECKPOINT_SHARE = 20.0  # a checkpoint may take one part in this many of the time
+_CHECKPOINT_SHARE = 20.0  # checkpoints take at most 1 / 20 of the time
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What one epoch gave.
+    """The result of one epoch.
 
     Parameters
     ----------
@@ -70,23 +69,22 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Trained:
-    """The outcome of a training.
+    """The result of training.
 
     Parameters
     ----------
     weights
-        State of the chosen epoch, by parameter name.
+        Weights of the chosen epoch, by parameter name.
     epoch, epochs_run
         The chosen epoch (0: none was finished), and how many were run.
     metrics
         Validation metrics of the chosen epoch.
     stopped
-        ``patience``, ``epochs``, ``time``, ``diverged`` or ``interrupted``; ``closed form`` where
-        there were no epochs.
+        ``patience``, ``epochs``, ``time``, ``diverged``, ``interrupted`` or ``closed form``.
     seconds
-        Wall time over all sittings.
+        Wall time over all sessions of the run.
     interruption
-        What interrupted it, if anything did.
+        The exception that interrupted it, if any.
     """
 
     weights: dict[str, Tensor]
@@ -100,7 +98,7 @@ class Trained:
 
 @dataclass
 class _State:
-    """All that changes from epoch to epoch, besides model and optimiser."""
+    """What changes from epoch to epoch, besides model and optimiser."""
 
     stopping: EarlyStopping
     average: WeightAverage
@@ -141,23 +139,23 @@ def train(
     config
         Optimiser, batches and stopping.
     device, precision
-        As :mod:`diffrec_cli.training.devices` chose them.
+        As chosen by :mod:`diffrec_cli.training.devices`.
     validate
-        Gives the metrics of the model as it is; ``recall@20`` selects. ``None`` keeps the last
-        epoch.
+        Returns validation metrics; the best ``recall@20`` selects the epoch. ``None`` keeps the
+        last epoch.
     run
         Directory for checkpoint and epoch log; ``None`` writes nothing.
     resume
-        Go on from the checkpoint in `run`.
+        Whether to continue from the checkpoint in `run`.
     max_seconds
-        Stop after this time in this sitting, at the end of an epoch.
+        Stop at the end of the epoch in which this session has run so long.
     on_epoch, on_batch
-        Are called with progress: an :class:`Epoch`; users done and users in all.
+        Called with progress: an :class:`Epoch`; users done and all users.
 
     Raises
     ------
     TrainingError
-        The loss is no longer a finite number, or training ended before an epoch could be chosen.
+        The loss is not finite, or training ended before an epoch could be chosen.
     """
     backend = TorchBackend(device)
     model.to(backend.device)
@@ -174,7 +172,7 @@ def train(
     stopped, interruption = "epochs", None
     try:
         with reused_memory() as reuse:
-            # From the first step on: what lives as long as the training is there by then.
+            # From the first step on: by then all long-lived arrays are allocated.
             optimizer.register_step_post_hook(lambda *_: reuse())
             while state.epoch < config.epochs:
                 epoch = state.epoch + 1
@@ -205,9 +203,8 @@ def train(
         chosen = state.best.get()
     if chosen is None and interruption is None:
         raise TrainingError(
-            f"training ended ({stopped}) in its warm-up, after epoch {state.epoch}: there is no"
-            " model to keep",
-            "give it more time, or fewer --set warmup_epochs",
+            f"training ended ({stopped}) in the warm-up (epoch {state.epoch}): there is no model",
+            "give it more time, or use a smaller --set warmup_epochs",
         )
     return Trained(
         weights=chosen.weights if chosen else {},
@@ -227,7 +224,7 @@ def _optimizer(
         model.parameter_groups(config.lr),
         lr=config.lr,
         weight_decay=config.weight_decay,
-        fused=device.type in ("cpu", "cuda"),  # several times faster than one call a tensor
+        fused=device.type in ("cpu", "cuda"),  # several times faster
     )
 
 
@@ -241,14 +238,14 @@ def _epoch(
     optimizer: torch.optim.Optimizer,
     on_batch: Callable[[int, int], None],
 ) -> Epoch:
-    """Go once over all users that have interactions, in an order drawn for this epoch."""
+    """Train once on all users with interactions, in a random order."""
     draws = _draws(config.seed, epoch, backend.device)
     users = np.flatnonzero(np.diff(rows.indptr) > 0)
     draws.host.shuffle(users)
     model.train()
     model.start_epoch(epoch)
     started = time.perf_counter()
-    total = torch.zeros((), device=backend.device)  # summed there: no step waits for the host
+    total = torch.zeros((), device=backend.device)  # summed there, so that no step waits
     batches = math.ceil(len(users) / config.batch_size)
     for i in range(batches):
         batch = users[i * config.batch_size : (i + 1) * config.batch_size]
@@ -256,7 +253,7 @@ def _epoch(
             loss = model.loss(rows.take(batch), backend, draws)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)  # now: they are as large as the weights
+        optimizer.zero_grad(set_to_none=True)  # here, as gradients are as large as the weights
         total += loss.detach()
         on_batch(min((i + 1) * config.batch_size, len(users)), len(users))
     mean = float(total) / max(1, batches)
@@ -277,7 +274,7 @@ def _judge(
     validate: Callable[[Trainable], dict[str, float]] | None,
     last: bool,
 ) -> Epoch:
-    """Validate the epoch if it is due or the last, and keep its weights if they are the best."""
+    """Validate the epoch if it is time to, and keep its weights if they are the best."""
     due = last or result.epoch % config.eval_every == 0
     if validate is None or not due or not model.selectable:
         so_far = state.stopping
@@ -299,7 +296,7 @@ def _judge(
 
 
 def _draws(seed: int, epoch: int, device: torch.device) -> Draws:
-    """Seed an epoch's randomness by (seed, epoch), so that resuming needs no stored state."""
+    """Return an epoch's generators; resuming needs no stored state of them."""
     sequence = np.random.SeedSequence([seed, epoch])
     number = int(sequence.generate_state(1, np.uint64)[0] >> 1)
     generator = torch.Generator(device).manual_seed(number)
@@ -313,7 +310,7 @@ def _autocast(device: torch.device, precision: str) -> contextlib.AbstractContex
 
 
 class _Checkpoints:
-    """Writes checkpoints, no oftener than their cost allows."""
+    """Writes checkpoints, at intervals that depend on their cost."""
 
     def __init__(self, run: Path | None) -> None:
         self.run = run
@@ -332,17 +329,14 @@ class _Checkpoints:
 
 
 def _resume(run: Path, model: Trainable, optimizer: torch.optim.Optimizer, state: _State) -> None:
-    """Bring model, optimiser and state to where the checkpoint has them.
-
-    The best epoch may have come after it: running that one again then finds nothing better.
-    """
+    """Restore model, optimiser and state from the checkpoint; the best epoch may be a later one."""
     average, plain = load_checkpoint(run, model, optimizer)
     state.average.restore(average, plain["updates"])
     state.epoch, state.seconds = plain["epoch"], plain["seconds"]
     if (best := state.best.get()) is not None:
         state.stopping.better(best.epoch, best.metrics[SELECTION_METRIC])
     log = run / "epochs.jsonl"
-    if log.exists():  # epochs after the checkpoint will be run, and logged, again
+    if log.exists():  # later epochs will be run and logged again
         lines = log.read_text().splitlines(keepends=True)
         kept = "".join(line for line in lines if _epoch_of(line) <= state.epoch)
         write_atomically(log, kept.encode())
@@ -351,7 +345,7 @@ def _resume(run: Path, model: Trainable, optimizer: torch.optim.Optimizer, state
 def _epoch_of(line: str) -> float:
     try:
         return float(json.loads(line)["epoch"])
-    except (ValueError, KeyError):  # a line that a kill cut short
+    except (ValueError, KeyError):  # a kill cut the line short
         return math.inf
 
 

@@ -1,6 +1,6 @@
-"""Simple models to measure against: they fit in seconds and are hard to beat.
+"""Simple models that fit without epochs, as baselines.
 
-Each is a function from settings and histories to arrays, and a scorer that reads them.
+Each has a function from settings and histories to arrays, and a scorer that reads these.
 """
 
 from __future__ import annotations
@@ -28,18 +28,17 @@ def fit_closed_form(config: FitConfig, train: Rows, n_items: int) -> dict[str, N
     config
         Its settings.
     train
-        Every user's interactions, all of weight 1. Weights by recency are for ranking alone:
-        relations between items learnt from weighted histories rank worse for nearly every model
-        and log (``examples/reproduce/README.md``).
+        Every user's interactions, all of weight 1. Only ranking weights them by recency: fitting
+        on weighted histories ranks worse on nearly every log (``examples/reproduce/README.md``).
     n_items
         |I|.
 
     Raises
     ------
     DeviceError
-        The memory does not suffice (EASE, SLIM).
+        There is not enough memory (EASE, SLIM).
     MissingExtraError
-        The model is of a package that is not installed (iALS).
+        The model needs a package that is not installed (iALS).
     """
     fit = closed_form(config).fit
     if fit is None:

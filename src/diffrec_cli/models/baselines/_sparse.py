@@ -1,4 +1,4 @@
-"""What the linear baselines share: rows as SciPy matrices, and matrices as stored arrays."""
+"""Shared by the linear baselines: rows as SciPy matrices, and matrices as stored arrays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from diffrec_cli.data.sequences import Rows
 
-_BLOCK_CELLS = 2**23  # cells of a block of similarities, at 12 bytes if none is zero
+_BLOCK_CELLS = 2**23  # entries of a block of similarities, at most 12 bytes each
 
 
 def matrix(rows: Rows, n_items: int) -> Any:
@@ -31,7 +31,7 @@ def stored(sparse: Any) -> dict[str, NDArray[Any]]:
 
 
 def loaded(weights: Mapping[str, Any], columns: int) -> Any:
-    """Return the CSR matrix that :func:`stored` took apart."""
+    """Return the CSR matrix of the arrays of :func:`stored`."""
     from scipy.sparse import csr_matrix
 
     arrays = tuple(np.asarray(weights[name]) for name in ("data", "indices", "indptr"))
@@ -39,14 +39,14 @@ def loaded(weights: Mapping[str, Any], columns: int) -> Any:
 
 
 def by_blocks(x: Any, block_of: Callable[[Any, int], Any]) -> Any:
-    """Return the rows that `block_of` makes of some rows of x, for all of x, as a CSR matrix.
+    """Apply `block_of` to blocks of rows of x, and return the results stacked, (n, n) CSR.
 
     Parameters
     ----------
     x
         (n, m) CSR matrix.
     block_of
-        Makes of some rows of x and the index of the first a CSR matrix of n columns.
+        From some rows of x and the index of the first to a CSR matrix of n columns.
     """
     from scipy.sparse import vstack
 
@@ -56,7 +56,7 @@ def by_blocks(x: Any, block_of: Callable[[Any, int], Any]) -> Any:
 
 
 def only_largest(values: Any, n: int) -> Any:
-    """Return the `n` largest values above 0 of each row of a CSR matrix, of equals the earlier."""
+    """Keep the `n` largest values above 0 of each row of a CSR matrix, the earlier if equal."""
     from scipy.sparse import csr_matrix
 
     values.sort_indices()  # ties break by position
@@ -67,7 +67,7 @@ def only_largest(values: Any, n: int) -> Any:
 
 
 def _largest(values: NDArray[np.float64], n: int) -> NDArray[np.int64]:
-    """Return the positions of the `n` largest values above 0, the earlier of equal ones."""
+    """Return the positions of the `n` largest values above 0, the earlier if equal."""
     bound = np.partition(values, -n)[-n] if len(values) > n else 0.0
     above = np.flatnonzero(values > max(bound, 0.0))
     if bound <= 0.0:
@@ -76,7 +76,7 @@ def _largest(values: NDArray[np.float64], n: int) -> NDArray[np.int64]:
 
 
 def cosines(products: Any, start: int, lengths: NDArray[np.float64], shrink: float) -> Any:
-    """Divide products of rows `start`, ... with all rows by both lengths; 0 with itself."""
+    """Turn products of rows from `start` on with all rows into cosines; 0 of a row with itself."""
     rows = np.repeat(np.arange(products.shape[0]), np.diff(products.indptr)) + start
     products.data = products.data / (lengths[rows] * lengths[products.indices] + shrink)
     products.data[rows == products.indices] = 0.0

@@ -1,4 +1,4 @@
-"""The best linear item-to-item model that may not copy, in closed form.
+"""The best linear item-to-item model with a zero diagonal, in closed form.
 
 Source: Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019.
 """
@@ -27,13 +27,12 @@ _MATRICES = (
 def fit_ease(config: EASEConfig, train: Rows, n_items: int) -> dict[str, NDArray[Any]]:
     """Return B of ``min |X - X B|² + lambda |B|²``, its diagonal being 0, (items, items) float32.
 
-    Fitting takes O(items³) time and about ``3 * 8 * items²`` bytes (28 GB at 34,000 items),
-    whatever the number of users; both are known before it starts.
+    It takes O(items³) time and about ``3 * 8 * items²`` bytes (28 GB at 34,000 items).
 
     Raises
     ------
     DeviceError
-        The memory does not suffice.
+        There is not enough memory.
     """
     require_memory("ease", memory(n_items), n_items)
     return {"B": _solve(gram(matrix(train, n_items)), config.lambda_)}
@@ -64,7 +63,7 @@ class EASEScorer:
 
 
 def gram(x: Any) -> NDArray[np.float64]:
-    """Return X^T X, filled block by block: its sparse form would take more memory than it."""
+    """Return X^T X, filled block by block: as a sparse matrix it would take more memory."""
     gram = np.empty((x.shape[1], x.shape[1]))
     by_item = x.T.tocsr()
     for start in range(0, len(gram), _BLOCK_ITEMS):
@@ -74,12 +73,12 @@ def gram(x: Any) -> NDArray[np.float64]:
 
 
 def _solve(gram: NDArray[np.float64], lambda_: float) -> NDArray[np.float32]:
-    """Return ``B = I - P / diag(P)`` with ``P = (X^T X + lambda I)^-1``; `gram` is consumed."""
+    """Return ``B = I - P / diag(P)`` with ``P = (X^T X + lambda I)^-1``; `gram` is overwritten."""
     from scipy.linalg import lapack
 
     np.fill_diagonal(gram, gram.diagonal() + lambda_)
-    # By Cholesky: half the time of a general inverse, and in place. LAPACK reads the transpose
-    # of a NumPy matrix, which here is the matrix itself.
+    # Cholesky takes half the time of a general inverse and works in place. LAPACK wants columns
+    # first, which is the transpose; the matrix is symmetric.
     factor, _ = lapack.dpotrf(gram.T, lower=1, overwrite_a=1)
     inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)  # only its lower triangle
     diagonal = inverse.diagonal().astype(np.float32)

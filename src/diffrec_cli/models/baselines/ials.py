@@ -21,7 +21,7 @@ from diffrec_cli.models.comparators.factors_inference import FactorScorer, FoldI
 
 
 def fit_ials(config: IALSConfig, train: Rows, n_items: int) -> dict[str, NDArray[Any]]:
-    """Return the factors of items, (items, dim); a user's follow from their history.
+    """Return the factors of items, (items, dim); those of users are computed from histories.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def fit_ials(config: IALSConfig, train: Rows, n_items: int) -> dict[str, NDArray
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # nor has this
 
     weighted = (config.confidence * matrix(train, n_items)).astype(np.float32)
-    with threadpool_limits(1, "blas"):  # its own threads and BLAS's get into each other's way
+    with threadpool_limits(1, "blas"):  # threads of both libraries would slow each other down
         als = AlternatingLeastSquares(
             factors=config.dim,
             regularization=config.regularization,
@@ -50,6 +50,6 @@ def fit_ials(config: IALSConfig, train: Rows, n_items: int) -> dict[str, NDArray
 
 
 def ials_scorer(config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> FactorScorer:
-    """Return the scorer: every user's vector follows from their history."""
+    """Return the scorer, which computes every user's vector from their history."""
     settings = config.settings(IALSConfig)
     return FactorScorer(weights, backend, FoldIn(settings.confidence, 1.0, settings.regularization))

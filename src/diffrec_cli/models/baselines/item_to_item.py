@@ -20,8 +20,8 @@ class ItemToItemScorer:
     Parameters
     ----------
     config, weights, backend
-        As in :func:`~diffrec_cli.models.scorer.build_scorer`; the weights are the matrix as
-        :func:`~diffrec_cli.models.baselines._sparse.stored` took it apart.
+        As in :func:`~diffrec_cli.models.scorer.build_scorer`; the weights are the arrays of
+        :func:`~diffrec_cli.models.baselines._sparse.stored`.
     """
 
     backend: Backend = NumpyBackend()

@@ -1,4 +1,4 @@
-"""Everyone gets what most people liked."""
+"""The most popular items, the same for every user."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from diffrec_cli.models.backend import Backend, NumpyBackend
 
 
 def fit_popularity(config: PopularityConfig, train: Rows, n_items: int) -> dict[str, NDArray[Any]]:
-    """Return how much each item weighs in all histories, (items,).
+    """Return the sum of each item's values in all histories, (items,).
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Random walks of three steps from the user, popular items held back.
+"""Random walks of three steps from the user, with popular items down-weighted.
 
 Source: Paudel et al., Updatable, accurate, diverse, and scalable recommendations for interactive
 applications, TiiS 2017.
@@ -17,10 +17,10 @@ from diffrec_cli.models.baselines._sparse import by_blocks, matrix, only_largest
 
 
 def fit_rp3beta(config: RP3betaConfig, train: Rows, n_items: int) -> dict[str, NDArray[Any]]:
-    """Return the weights of items, (items, items); row i holds where walks from item i end.
+    """Return the weights of walks from item i (row) to item j (column), (items, items).
 
     ``W_ij = sum_u (p_iu p_uj) / popularity_j^beta``, with transition probabilities to the power
-    alpha, for the most probable items j of each i.
+    alpha, for the items j of largest weight for each i.
     """
     x = matrix(train, n_items)
     from_user = _transitions(x, config.alpha)  # (users, items)

@@ -26,7 +26,7 @@ def fit_slim(config: SLIMConfig, train: Rows, n_items: int) -> dict[str, NDArray
     Raises
     ------
     DeviceError
-        The memory does not suffice: it is six (items, items) matrices.
+        There is not enough memory for six (items, items) matrices.
     """
     from scipy.sparse import csr_matrix
 

@@ -20,12 +20,12 @@ from diffrec_cli.models.baselines._sparse import loaded, matrix, only_largest, s
 
 
 def fit_userknn(config: UserKNNConfig, train: Rows, n_items: int) -> dict[str, NDArray[Any]]:
-    """Return the histories themselves, (users, items): neighbours are sought when asked."""
+    """Return the histories themselves, (users, items); the scorer finds the neighbours."""
     return {**stored(matrix(train, n_items)), "n_items": np.array([n_items])}
 
 
 class UserKNNScorer:
-    """Score of an item: the sum of the similarities of the nearest users who have it.
+    """Scores an item by the sum of the similarities of the nearest users who have it.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """ACVAE in training (Xie et al., WWW 2021): a VAE over sequences, adversarial and contrastive.
 
-At every place of a history the model says which item comes next. What it knows there is a recurrent
-state and a convolution over the latest ones; from these and noise comes z, of any distribution, and
-from z the scores. A critic stands for the divergence of z from the prior (adversarial variational
-Bayes), and a contrastive term ties a user's z to their own states rather than to others'.
+At every place of a history the model predicts the next item. A recurrent state, a convolution over
+the latest states and noise give z, and z gives the scores. A critic estimates the divergence of z
+from the prior (adversarial variational Bayes), and a contrastive term draws a user's z to their own
+states and away from those of others.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ class ACVAE(Trainable):
         )
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
-        """Return the error about the next items, plus the critic's and the contrastive terms."""
+        """Return the cross-entropy of the next items plus the adversarial and contrastive terms."""
         rows = latest(rows, self.config.length)
         items, lengths = padded(rows)
         row, place = np.nonzero(np.arange(items.shape[1])[None, 1:] < lengths[:, None])
-        if len(row) == 0:  # nobody in the batch has two items
+        if len(row) == 0:  # no user of the batch has two items
             return self.b_out.sum() * 0.0
         at = backend.asarray(row), backend.asarray(place)
         sequence = backend.asarray(items)
@@ -84,15 +84,15 @@ class ACVAE(Trainable):
         return states, torch.cat([states, local], dim=2)
 
     def _code(self, read: Tensor, draws: Draws) -> Tensor:
-        """Return z, (n, d), of what is known and noise; its distribution has no closed form."""
+        """Return z, (n, d), from what was read, (n, 2 d), and noise."""
         noise = normal_like(read[:, : self.config.dim], draws.device)
         return torch.tanh(torch.cat([read, noise], 1) @ self.W_1 + self.b_1) @ self.W_2 + self.b_2
 
     def _criticism(self, state: Tensor, z: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        """Return the critic's estimate of the divergence, and what the critic has to learn.
+        """Return the critic's estimate of the divergence (for the model), and the critic's loss.
 
-        It tells z from draws of the prior; at its optimum its logit is the log-ratio of the two
-        densities. Gradients of the one term stop at the critic, those of the other at the model.
+        The critic tells z from draws of the prior; at its optimum its logit is the log-ratio of the
+        two densities. The first term trains the model alone, the second the critic alone.
         """
         first, second = self.critic
         estimate = _logit(state.detach(), z, first.detach(), second.detach()).mean()
@@ -102,7 +102,7 @@ class ACVAE(Trainable):
         return estimate, told + softplus(_logit(state, prior, first, second)).mean()
 
     def _contrast(self, state: Tensor, z: Tensor, row: Tensor, users: int) -> Tensor:
-        """Return how badly the mean z of a user is recognised by the mean of the user's states."""
+        """Return the cross-entropy of finding each user's mean z by the mean of their states."""
         counts = torch.bincount(row, minlength=users).clamp(min=1)[:, None]
         means = [
             wide(x).new_zeros(users, x.shape[1]).index_add(0, row, wide(x)) / counts
@@ -114,5 +114,5 @@ class ACVAE(Trainable):
 
 
 def _logit(state: Tensor, z: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """Return the critic's logit that z is of the model, (n, 1)."""
+    """Return the critic's logit that z comes from the model, (n, 1)."""
     return torch.relu(torch.cat([state, z], 1) @ first) @ second

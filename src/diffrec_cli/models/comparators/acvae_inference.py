@@ -1,4 +1,4 @@
-"""ACVAE at inference, on NumPy or torch, and histories as the padded sequences that it reads."""
+"""ACVAE at inference, on NumPy or torch, and the padded sequences that it reads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WINDOW = 3  # states that the convolution sees
 
 
 def latest(rows: Rows, length: int) -> Rows:
-    """Return the rows with the last `length` items of each alone."""
+    """Keep the last `length` items of each row."""
     ends = np.repeat(rows.indptr[1:], np.diff(rows.indptr))
     return rows.keep(ends - np.arange(len(rows.items)) <= length)
 
@@ -35,7 +35,7 @@ def padded(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 class ACVAEScorer:
-    """Scores of the item that comes next.
+    """Scores the next item.
 
     Parameters
     ----------

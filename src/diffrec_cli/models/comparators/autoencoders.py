@@ -1,7 +1,6 @@
-"""CDAE, MultiDAE, MultiDAE++ and MultiVAE while they learn.
+"""CDAE, MultiDAE, MultiDAE++ and MultiVAE in training.
 
-One network; they differ in how a history enters it (with a vector of the user's own, at length 1
-under dropout, in DiffRec's noise) and in what its code is.
+They share one network and differ in its input and in its code.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class Autoencoder(Trainable):
     generator
         Source of the initial weights, on the CPU.
     variational
-        Whether the layer of the code gives a mean and a log-variance.
+        Whether the code is a mean and a log-variance.
     """
 
     def __init__(
@@ -75,7 +74,7 @@ class Autoencoder(Trainable):
         self._view: Network | None = None
 
     def network(self, backend: TorchBackend) -> Network:
-        """Return the network over these parameters; they are views, made once."""
+        """Return the network, as a cached view of these parameters."""
         if self._view is None or self._view.backend is not backend:
             self._view = Network(backend, dict(self.named_parameters()), self.activation)
         return self._view
@@ -85,7 +84,7 @@ class Autoencoder(Trainable):
         return nn.functional.linear(h, self.V, self.b_out)
 
     def scores_from(self, network: Network, a: Tensor) -> Tensor:
-        """Return the scores of all items, (B, |I|), from what the first layer gave, (B, H_1)."""
+        """Return the scores of all items, (B, |I|), from the first layer's product, (B, H_1)."""
         return self.scores(network.decode(network.activate(network.encode(a))))
 
 
@@ -105,7 +104,7 @@ class CDAE(Autoencoder):
         return cls(config.settings(CDAEConfig), len(train), n_items, generator)
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
-        """Return the loss of reading histories under dropout."""
+        """Return the reconstruction loss of histories read with dropout."""
         network = self.network(backend)
         read = sparse_dropout(rows, self.config.dropout, draws.host)
         a = network.first(read) + self.users[backend.asarray(rows.users)]
@@ -120,20 +119,20 @@ class MultiDAE(Autoencoder):
         self.config = config
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
-        """Return the negative log-likelihood of histories that were read under dropout."""
+        """Return the negative log-likelihood of histories read with dropout."""
         network = self.network(backend)
         scores = self.scores_from(network, self.read(rows, backend, draws))
         return likelihood.multinomial(scores, rows, backend)
 
     def read(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
-        """Return what the first layer gives, (B, H_1)."""
+        """Return the first layer's product with the corrupted histories, (B, H_1)."""
         kept = sparse_dropout(normalized(rows), self.config.dropout, draws.host)
         first: Tensor = self.network(backend).first(kept)
         return first
 
 
 class MultiDAEPlus(MultiDAE):
-    """MultiDAE that reads histories in DiffRec's noise (paper, section 4.1.2)."""
+    """MultiDAE that reads histories with DiffRec's noise (paper, section 4.1.2)."""
 
     def __init__(
         self,
@@ -153,7 +152,7 @@ class MultiDAEPlus(MultiDAE):
         return cls(config.settings(MultiDAEPlusConfig), config.diffusion, n_items, generator)
 
     def read(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
-        """Return what the first layer gives for x_t at uniform steps t, (B, H_1)."""
+        """Return the first layer's product with x_t at uniform steps t, (B, H_1)."""
         x_0 = backend.dense(rows, self.n_items)
         T, device = self.gaussian.T, draws.device
         t = torch.randint(1, T + 1, (len(rows),), generator=device, device=x_0.device)
@@ -182,7 +181,7 @@ class MultiVAE(Autoencoder):
         return error + self._beta() * likelihood.divergence(mean, log_variance)
 
     def _beta(self) -> Tensor:
-        """Weight of the divergence: rises by the update to its cap."""
+        """Return the weight of the divergence, which rises with each update up to its cap."""
         self.updates += 1
         share = self.updates / max(1, self.config.beta_updates)
         return self.config.beta * share.clamp(max=1.0)

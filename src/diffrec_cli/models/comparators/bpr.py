@@ -17,9 +17,9 @@ _DRAWS = 4
 def draw_pairs(
     rows: Rows, n_items: int, backend: TorchBackend, draws: Draws
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return user, item and a random item that the user lacks for every interaction, (nnz,) each.
+    """Return user, item and a random item that they do not have, for each interaction, (nnz,) each.
 
-    A user who has nearly everything may get an item of their own, after :data:`_DRAWS` attempts.
+    After :data:`_DRAWS` attempts the random item may be one that they have.
     """
     row = backend.asarray(rows.row_index)
     positive = backend.asarray(rows.items.astype(np.int64))

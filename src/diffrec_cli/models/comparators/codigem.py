@@ -16,10 +16,10 @@ from diffrec_cli.models.trainable import Draws, Trainable
 
 
 class Codigem(Trainable):
-    """Autoencoder t predicts x_(t-1) from x_t; inference asks the first alone, for x_0.
+    """Autoencoder t predicts x_(t-1) from x_t; inference uses only the first, which predicts x_0.
 
-    The steps share no weights, so what the others learn reaches no list: the paper (sections 4.2.1
-    and 5) makes that its point, and they are trained here all the same.
+    The steps share no weights, so the others do not change the lists (paper, sections 4.2.1 and 5).
+    They are trained here all the same.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Codigem(Trainable):
         self.steps = nn.ModuleList(self.chain)
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
-        """Return the first prediction's likelihood, and the squared errors of the others."""
+        """Return the reconstruction loss of step 1 plus the squared errors of the others."""
         x: Tensor = backend.dense(rows, self.n_items)  # (B, |I|), x_0
         total = x.new_zeros(())
         beta = self.config.step_beta
@@ -54,7 +54,7 @@ class Codigem(Trainable):
         return total
 
     def scoring_weights(self) -> dict[str, Tensor]:
-        """Return the first autoencoder alone."""
+        """Return the weights of the first autoencoder."""
         return {
             name.removeprefix("steps.0."): tensor
             for name, tensor in self.state_dict().items()

@@ -22,9 +22,8 @@ Array = Any  # np.ndarray or torch.Tensor
 class FactorScorer:
     """MF, LightGCN and iALS: the product of a user's and an item's vector.
 
-    A user without a trained vector gets the one that explains their history best: the ridge
-    regression of ones for their items and zeros for all others, with the weights of
-    :class:`FoldIn`, on the vectors of items. With iALS that is everybody's vector.
+    A user without a trained vector gets the one that explains their history best, by ridge
+    regression on the vectors of items (see :class:`FoldIn`). With iALS all users do.
 
     Parameters
     ----------
@@ -81,14 +80,14 @@ class FactorScorer:
 
 @dataclass(frozen=True)
 class FoldIn:
-    """The weights of a ridge regression on the vectors of items.
+    """The weights of a ridge regression of 1 for a user's items and 0 for all others.
 
     Parameters
     ----------
     seen, unseen
-        Of an item that the user has, and of one that they do not have.
+        Weight of an item that the user has, and of one that they do not have.
     ridge
-        Of the squared vector.
+        Weight of the squared length of the vector.
     """
 
     seen: float = 1.0

@@ -55,7 +55,7 @@ class LightGCN(Trainable):
         return self._graph
 
     def propagated(self, adjacency: Tensor) -> Tensor:
-        """Return the mean over layers of the matrix to the power of the layer, times E."""
+        """Return the mean over layers l of ``adjacency^l E``."""
         layer: Tensor = self.embedding
         total = layer
         for _ in range(self.config.layers):
@@ -75,7 +75,7 @@ class LightGCN(Trainable):
         return cls(config.settings(LightGCNConfig), train, n_items, generator)
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
-        """Return BPR over one random item for every interaction of the rows."""
+        """Return the BPR loss with one random item for each interaction, and the L2 penalty."""
         user, positive, negative = draw_pairs(rows, self.n_items, backend, draws)
         nodes = user, positive + self.n_users, negative + self.n_users
         with torch.autocast(backend.device.type, enabled=False):  # sparse products need float32
@@ -101,7 +101,7 @@ class Graph:
     pointers, neighbours
         Of the adjacency matrix in CSR form: (nodes + 1,) and (2 nnz,).
     edge
-        The interaction that an entry of the matrix stands for, (2 nnz,).
+        The interaction of each entry of the matrix, (2 nnz,).
     weights
         Weight of each interaction, (nnz,).
     """
@@ -132,7 +132,7 @@ class Graph:
         return self._matrix(self.weights)
 
     def thinned(self, rate: float, generator: torch.Generator) -> Tensor:
-        """Return it with a share of the edges left out and the others rescaled."""
+        """Return the matrix with a share of the edges dropped and the others rescaled."""
         return self._matrix(dropout(self.weights, rate, generator)) if rate > 0 else self.whole
 
     def _matrix(self, weights: Tensor) -> Tensor:
@@ -146,10 +146,9 @@ class Graph:
 
 
 class _Propagation(torch.autograd.Function):
-    """The product with a symmetric sparse matrix, which is its own gradient.
+    """The product with a symmetric sparse matrix.
 
-    Torch transposes the matrix anew for every gradient; the transposition takes ten times as long
-    as the product.
+    Torch would transpose it for each gradient, which takes ten times as long as the product.
     """
 
     @staticmethod

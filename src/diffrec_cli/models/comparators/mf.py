@@ -42,7 +42,7 @@ class MF(Trainable):
         return cls(config.settings(MFConfig), len(train), n_items, generator)
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
-        """Return BPR over one random item for every interaction of the rows."""
+        """Return the BPR loss with one random item for each interaction, and the L2 penalty."""
         user, positive, negative = draw_pairs(rows, self.n_items, backend, draws)
         u, i, j = (
             embedding(user, self.users),

@@ -1,4 +1,4 @@
-"""An autoencoder over named arrays, on NumPy or torch: the same lines train and infer."""
+"""An autoencoder over named arrays, in training and at inference, on NumPy or torch."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Network:
         self.before = widths.index(self.code)  # layers between the first one and the code
 
     def first(self, rows: Rows) -> Array:
-        """Return what the first layer gives for sparse histories, (B, H_1)."""
+        """Return the first layer's product with sparse histories, (B, H_1)."""
         return self.backend.sparse_product(rows, self.W_in) + self.b_in
 
     def encode(self, a: Array) -> Array:
-        """Return what the layers before the code give, from what the first one gave."""
+        """Return the code before its activation, from the first layer's product."""
         for W, b in self.layers[: self.before]:
             a = self.activate(a) @ W + b
         return a
