@@ -21,18 +21,17 @@ from diffrec_cli.paths import config_file
 def load_defaults(commands: Any) -> dict[str, Any]:
     """Return the defaults for each command, ``{command: {option: value}}``.
 
-    Option names are written as on the command line without dashes in front; inner
-    dashes may be underscores.
+    Option names are written as on the command line, without the leading dashes.
 
     Parameters
     ----------
     commands
-        The program's command group: what it does not have is a mistake in the file.
+        The program's command group, which has every valid name.
 
     Raises
     ------
     UsageError
-        The file is no TOML, or names a command or an option that does not exist.
+        The file is not TOML, or names a command or an option that does not exist.
     """
     path = config_file()
     try:

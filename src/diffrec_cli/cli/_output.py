@@ -1,7 +1,6 @@
-"""Everything that is printed: data on stdout, everything else on stderr.
+"""What is printed: the result on stdout; notes, progress and errors on stderr.
 
-stdout carries the result in the format asked for; stderr carries notes, progress and errors.
-Neither gets escapes or animation unless it is a terminal.
+Only a terminal gets colours and animation.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class Format(StrEnum):
 
 
 class PageFormat(StrEnum):
-    """Formats of a report that may stand on a page."""
+    """Formats of a report, with those for pages."""
 
     table = "table"
     json = "json"
@@ -69,9 +68,9 @@ def report(
     payload
         The JSON object, without its ``schema_version``.
     rows
-        The same as flat records, for ``jsonl`` and ``csv``.
+        Flat records of the same, for ``jsonl`` and ``csv``.
     table
-        Makes the table for people, and for pages.
+        Makes the table for ``table``, ``md`` and ``html``.
     """
     if form == "json":
         document = {"schema_version": SCHEMA_VERSION, **payload}
@@ -90,7 +89,7 @@ def report(
 
 
 def print_renderable(renderable: RenderableType) -> None:
-    """Print something for people on stdout."""
+    """Print something of rich's on stdout."""
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else _PIPED_TABLE_WIDTH
@@ -128,7 +127,7 @@ def filled(table: Any, rows: Iterable[Sequence[Any]]) -> Any:
 
 
 def plus_minus(mean: float, spread: float) -> str:
-    """Return two figures between 0 and 1 in as little room as can be.
+    """Return two figures between 0 and 1 as a short text.
 
     Examples
     --------
@@ -163,7 +162,7 @@ def _print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask on the terminal; without one, only ``--yes`` is an answer.
+    """Ask on the terminal, unless ``--yes`` was given.
 
     Raises
     ------
