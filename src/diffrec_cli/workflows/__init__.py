@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from diffrec_cli.workflows.quickstart_tour import quickstart as quickstart
     from diffrec_cli.workflows.recommend_lists import recommend as recommend
     from diffrec_cli.workflows.report_model import report as report
-    from diffrec_cli.workflows.similar_items import export_vectors as export_vectors
     from diffrec_cli.workflows.similar_items import similar as similar
     from diffrec_cli.workflows.tune_settings import tune as tune
     from diffrec_cli.workflows.update_model import update as update
+    from diffrec_cli.workflows.write_vectors import export_vectors as export_vectors
 
 _HOMES = {
     "compare": "compare_models",
@@ -54,7 +54,7 @@ _HOMES = {
     "evaluate": "evaluate_models",
     "export_lists": "export_to_file",
     "export_model": "manage_models",
-    "export_vectors": "similar_items",
+    "export_vectors": "write_vectors",
     "fit": "fit_model",
     "import_model": "manage_models",
     "list_datasets": "manage_datasets",
