@@ -9,7 +9,7 @@ _DIGIT = 16
 
 
 def stable_order(keys: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Return the order that sorts `keys` and keeps equal ones as they stand.
+    """Return the order that sorts `keys`, stably.
 
     Parameters
     ----------
@@ -22,8 +22,7 @@ def stable_order(keys: NDArray[np.int32]) -> NDArray[np.int64]:
 
     Notes
     -----
-    NumPy's stable sort of 16-bit numbers is a radix sort, so that one or two passes
-    sort in linear time what a comparison sort takes n log n for.
+    NumPy's stable sort of 16-bit numbers is a radix sort: one or two passes in linear time.
 
     Examples
     --------
@@ -38,12 +37,12 @@ def stable_order(keys: NDArray[np.int32]) -> NDArray[np.int64]:
 
 
 def ranks_within(groups: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Return the place, from 0, of each row among those of its group.
+    """Return the place, from 0, of each row in its group.
 
     Parameters
     ----------
     groups
-        (n,) group of each row; a group's rows stand together.
+        (n,) group of each row; a group's rows are adjacent.
 
     Examples
     --------
@@ -58,7 +57,7 @@ def ranks_within(groups: NDArray[np.integer]) -> NDArray[np.int64]:
 
 
 def random_ranks(rng: np.random.Generator, groups: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Return a random place, from 0, for each row among those of its group.
+    """Return a random place, from 0, for each row in its group.
 
     Parameters
     ----------
