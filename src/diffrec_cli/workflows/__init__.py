@@ -1,7 +1,7 @@
 """The Python API: everything a command does, callable from a script or a notebook.
 
-Each function does one job and returns a frozen result; what happens on the way
-is told to a listener (:mod:`diffrec_cli.workflows.progress`)::
+Each function does one job and returns a frozen result. A listener
+(:mod:`diffrec_cli.workflows.progress`) gets notes and progress::
 
     from diffrec_cli import workflows
 
@@ -9,8 +9,7 @@ is told to a listener (:mod:`diffrec_cli.workflows.progress`)::
     lists = workflows.recommend(model=fitted.model, users=["42"], k=20)
     print(lists.table())
 
-The functions are imported when they are first used, so that asking for a list
-never waits for what only training needs.
+Functions are imported when first used, so that a list never waits for imports of training.
 """
 
 from __future__ import annotations

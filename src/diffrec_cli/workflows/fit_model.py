@@ -36,8 +36,8 @@ class Fitted:
     Parameters
     ----------
     model
-        Reference of the published model, ``NAME@VERSION``; ``None`` after a dry run, or when a
-        fit was interrupted before its first epoch was done.
+        Reference of the published model, ``NAME@VERSION``; ``None`` after a dry run, or an
+        interruption in the first epoch.
     plan
         What was decided before training.
     path
@@ -47,9 +47,9 @@ class Fitted:
     parameters
         Number of trained parameters (the plan's is an estimate for the latent variants).
     interruption
-        What interrupted the fit, if anything did: the best so far was published all the same.
+        What interrupted the fit, if anything; the best so far is published all the same.
     curve
-        Recall@20 on the valid part, of each epoch after which it was measured.
+        Valid Recall@20 of each epoch where it was measured.
     """
 
     model: str | None
@@ -110,8 +110,7 @@ def fit(
     variant
         Name of the model, see :func:`~diffrec_cli.catalogue.names`.
     corruption
-        ``gaussian``, or ``smoothing`` for ``base`` and ``t``; ``None`` is ``gaussian``, and a note
-        tells of the other.
+        ``gaussian``, or ``smoothing`` for ``base`` and ``t``; ``None``: ``gaussian``, with a note.
     name
         Name of the model; by default ``DATASET-VARIANT``.
     preset, values
@@ -121,17 +120,17 @@ def fit(
     device, precision
         See :mod:`diffrec_cli.training.devices`.
     max_seconds
-        Stop choosing an epoch after this time and keep the best; a refit comes on top.
+        Stop selection after this time and keep the best epoch; a refit is not limited.
     resume
-        Go on with an interrupted fit of the same data and settings.
+        Continue an interrupted fit of the same data and settings.
     refit
         After selection, train again on every interaction for the chosen number of epochs.
     default
-        Make the model the one that is meant when none is named (unless it was interrupted).
+        Make it the default model, unless it was interrupted.
     dry_run
-        Decide everything, train nothing.
+        Return the plan, train nothing.
     listener
-        Is told of decisions and progress.
+        Gets decisions and progress.
 
     Raises
     ------
@@ -145,7 +144,7 @@ def fit(
     meant = Variant.parse(variant).corrupted(corruption or GAUSSIAN)
     if corruption is not None:
         variant = str(meant)
-    find_preset(preset, variant, users=1)  # a mistyped name must not cost a preparation
+    find_preset(preset, variant, users=1)  # find a mistyped name before preparing the log
     dataset = dataset_of(
         data,
         name=dataset_name,

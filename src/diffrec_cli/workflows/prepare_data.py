@@ -66,19 +66,19 @@ def prepare(
     Parameters
     ----------
     inputs
-        Log files (several are one log), ``-`` for stdin, or one directory of the authors' lists.
+        Log files (joined into one log), ``-`` for stdin, or one directory of the authors' lists.
     name
         Name of the dataset; by default that of the first file.
     read, split
         How to read the log, and how to split it.
     items
-        Table of the items: id, title, anything.
+        Table of items: id, title, and more.
     overwrite
         Replace another dataset of that name.
     dry_run
         Report only, store nothing.
     listener
-        Is told of decisions on the way.
+        Gets decisions.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def _stored_dataset(data: Sequence[str | Path], *, fresh_options: bool) -> Datas
     data
         What a user gave: one name, or paths.
     fresh_options
-        Whether options were given that only make sense for a log that is not prepared yet.
+        Whether options for a log that is not prepared were given.
 
     Raises
     ------

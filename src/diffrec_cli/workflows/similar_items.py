@@ -25,7 +25,7 @@ from diffrec_cli.workflows.serving.user_histories import known_index
 
 @dataclass(frozen=True)
 class Similar:
-    """Items that are like others.
+    """Items similar to others.
 
     Parameters
     ----------
@@ -51,10 +51,10 @@ class Similar:
 def similar(
     items: Sequence[str], model: str | None = None, *, k: int = 20, titles: bool = False
 ) -> Similar:
-    """Return the items that a model takes for most like each of some items.
+    """Return the items most similar to each of some items.
 
-    Likeness is the cosine of :class:`~diffrec_cli.ranking.item_vectors.ItemVectors`; of a
-    model without such vectors, what the one item adds to the score of the other.
+    The score is the cosine of :class:`~diffrec_cli.ranking.item_vectors.ItemVectors`; in a model
+    without such vectors, what one item in a history adds to the other's score.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def similar(
     NotFoundError
         The model, or an item, is unknown.
     UsageError
-        k is below 1, there are no titles, or the model tells no items apart.
+        k is below 1, there are no titles, or all items are alike to the model.
     """
     artifact = registry.resolve(model)
     dataset, config = artifact.dataset(), artifact.config()
@@ -103,7 +103,7 @@ def similar(
 
 
 def _likeness(scorer: Scorer, items: NDArray[np.int64], weight: float) -> NDArray[np.float32]:
-    """Return how like every item is to some, (n, |I|)."""
+    """Return the similarity of all items to some, (n, |I|)."""
     if has_vectors(scorer):
         vectors = ItemVectors(scorer, weight)
         of_all = vectors.of(np.arange(scorer.n_items))
@@ -112,7 +112,7 @@ def _likeness(scorer: Scorer, items: NDArray[np.int64], weight: float) -> NDArra
     n = len(items)
     rows = Rows(
         np.full(n + 1, -1),
-        np.minimum(np.arange(n + 2), n),  # one item each, and nothing
+        np.minimum(np.arange(n + 2), n),  # one item each, and an empty row
         items.astype(np.int32),
         np.full(n, weight, np.float32),
     )

@@ -59,19 +59,18 @@ def export_vectors(
 ) -> Vectors:
     """Write vectors whose inner products are the model's scores, for a vector index.
 
-    The directory has ``items.npy`` (|I|, H + 1) and ``item_ids.npy``, ``users.npy`` (|U|, H + 1)
-    and ``user_ids.npy``, float32 and text, row by row, and ``vectors.json``. The last number of an
-    item's vector is its bias, of a user's 1. A user's items are not masked: ask the index for so
-    many more.
+    The directory has ``items.npy`` (|I|, H + 1), ``users.npy`` (|U|, H + 1), both float32, their
+    ids in ``item_ids.npy`` and ``user_ids.npy``, and ``vectors.json``. The last number is an item's
+    bias, and 1 for users. Items in a history are not masked: ask the index for more.
 
     Parameters
     ----------
     model
         Reference; ``None`` is the default model.
     out
-        The directory, which is not there yet.
+        The directory; it must not exist.
     users
-        Whether users' vectors are written, too.
+        Whether to write users' vectors, too.
     device
         Where to compute.
     listener
@@ -80,7 +79,7 @@ def export_vectors(
     Raises
     ------
     UsageError
-        The directory exists, or the model's scores are no inner products.
+        The directory exists, or the model's scores are not inner products.
     """
     out = Path(out)
     if out.exists():
@@ -133,7 +132,7 @@ def _write_users(
     size: int,
     listener: Listener,
 ) -> None:
-    """Write what the model makes of every user's whole history, some users at a time."""
+    """Write the hidden vector of each user's whole history, some users at a time."""
     from numpy.lib.format import open_memmap
 
     shape = (dataset.n_users, size)

@@ -24,7 +24,7 @@ class Search:
     trials
         Settings to try.
     budget
-        Seconds to try them in; ``None``: as many as it takes.
+        Seconds to try them in; ``None``: no limit.
     device
         Where to compute.
     precision
@@ -38,7 +38,7 @@ class Search:
     precision: str
 
     def settings(self, model: str, values: Mapping[str, Any], *, lenient: bool) -> FitConfig:
-        """Return a model's own settings with these values in their place.
+        """Return a model's default settings with these values.
 
         Parameters
         ----------
@@ -47,7 +47,7 @@ class Search:
         values
             Settings by name.
         lenient
-            Whether values that the model does not have are ignored instead of refused.
+            Whether to ignore, not refuse, values for settings that the model does not have.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Trials in a process of their own, which may be killed, and whose memory is its own."""
+"""Trials in a separate process, which may be killed, and whose memory is measured."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Measured = tuple[Trial, Evaluation | None]
 
 @dataclass(frozen=True)
 class _Failed:
-    """What went wrong in the process, in an error's own words."""
+    """An error in the process."""
 
     what: str
     fix: str
@@ -43,12 +43,12 @@ def measure_apart(
     dataset
         The data.
     budget
-        Begin no task after so many seconds, and end the last one when they are over; ``None``: no
-        limit. The first task is always begun.
+        Seconds after which the running task ends and no other begins; ``None``: no limit. The
+        first task always begins.
     keep
-        Called with every trial as soon as it is there.
+        Called with every trial when it ends.
     listener
-        Is told how training goes.
+        Gets training progress.
 
     Raises
     ------
@@ -88,8 +88,8 @@ def measure_apart(
 def _work(
     connection: Connection, tasks: list[Task], dataset: Dataset, budget: float | None
 ) -> None:
-    """Measure in this process; send events and trials, and at last None."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
+    """Measure in this process; send events, trials, and None at the end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     started = time.perf_counter()
 
     def tell(event: Event) -> None:
