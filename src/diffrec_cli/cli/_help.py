@@ -6,10 +6,7 @@ from __future__ import annotations
 def examples(*lines: str) -> str:
     """Return the section "Examples" as the ``epilog`` of a command.
 
-    Parameters
-    ----------
-    lines
-        Command lines of at most 76 characters, to fit 80 columns. ``#`` begins a note.
+    Each line has at most 76 characters, to fit 80 columns. ``#`` begins a note.
 
     Examples
     --------

@@ -232,7 +232,7 @@ def duration(text: str | None) -> float | None:
         return None
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise UsageError(f"{text!r} is no duration", "for example 90s, 10m or 1.5h")
+        raise UsageError(f"{text!r} is not a duration", "for example 90s, 10m or 1.5h")
     return float(match[1]) * _SECONDS[match[2] or "s"]
 
 

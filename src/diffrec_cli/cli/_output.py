@@ -162,13 +162,7 @@ def _print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask on the terminal, unless ``--yes`` was given.
-
-    Raises
-    ------
-    UsageError
-        There is no terminal to ask on, or the answer is no.
-    """
+    """Ask, unless ``--yes`` was given; raise UsageError after a no, or without a terminal."""
     if yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):

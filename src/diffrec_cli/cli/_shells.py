@@ -20,14 +20,8 @@ ASKED = "_DIFFREC_COMPLETE"  # typer's name for it
 def answer(app: typer.Typer, asked: str) -> int:
     """Let typer answer a shell, and fit the answer to the word that the shell replaces.
 
+    `asked` is ``complete_SHELL`` (what may come next) or ``source_SHELL`` (the script to load).
     Typer ends in SystemExit. After any error nothing is printed and 1 is returned.
-
-    Parameters
-    ----------
-    app
-        The program.
-    asked
-        ``complete_SHELL``: what may come next. ``source_SHELL``: the script to load.
     """
     found = StringIO()
     fit: Callable[[str], str] = str

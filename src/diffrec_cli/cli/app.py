@@ -97,13 +97,7 @@ ANYWHERE = {"--quiet": "quiet", "-q": "quiet", "--no-color": "no_color", "--debu
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command line and return its exit code.
-
-    Parameters
-    ----------
-    arguments
-        Without the program's name.
-    """
+    """Run a command line, without the program's name, and return its exit code."""
     flags, rest = _split_anywhere(arguments)
     screen.configure(quiet="quiet" in flags, no_color="no_color" in flags)
     debug = "debug" in flags

@@ -126,24 +126,12 @@ def select_items(text: str, table: pa.Table, option: str = "--where") -> Mask:
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """A piece of the text.
+    """A piece of the text."""
 
-    Parameters
-    ----------
-    kind
-        ``text`` (in quotes), ``name`` (in backquotes), ``word``, ``symbol``, ``keyword``, ``end``.
-    text
-        What it says: without quotes, keywords in lower case.
-    place
-        Number of its first character, from 1.
-    written
-        As it stands in the condition.
-    """
-
-    kind: str
-    text: str
-    place: int
-    written: str
+    kind: str  # text (in quotes), name (in backquotes), word, symbol, keyword, end
+    text: str  # without quotes, keywords in lower case
+    place: int  # of its first character, from 1
+    written: str  # as in the condition
 
     @property
     def number(self) -> float | None:
@@ -317,18 +305,10 @@ def _short(text: str) -> str:
 
 @dataclass(frozen=True)
 class _Column:
-    """A column of the table. Comparisons return (|I|,), with any value for missing cells.
-
-    Parameters
-    ----------
-    name
-        Of the column.
-    texts
-        (|I|,) Arrow texts, empty where missing.
-    """
+    """A column of the table. Comparisons return (|I|,), with any value for missing cells."""
 
     name: str
-    texts: Any
+    texts: Any  # (|I|,) Arrow texts, empty where missing
 
     @cached_property
     def present(self) -> Mask:

@@ -124,7 +124,7 @@ def _keep_if_same(directory: Path, fingerprint: str, listener: Listener) -> None
             return
     stale = [path for path in directory.iterdir() if path.suffix == ".parquet"]
     if stale:
-        listener(Note(f"{directory}: of another export, begun anew"))
+        listener(Note(f"{directory}: parts of another export, starting again"))
     for path in stale:
         path.unlink()
     record = {"kind": _KIND, "schema_version": _SCHEMA_VERSION, "export": fingerprint}
@@ -159,13 +159,7 @@ def _parquet(table: pa.Table) -> bytes:
 
 
 def _read(parts: list[Path], listener: Listener) -> Iterator[pa.Table]:
-    """Yield the parts' tables.
-
-    Raises
-    ------
-    CorruptError
-        A part is damaged.
-    """
+    """Yield the parts' tables; raise a CorruptError if one is damaged."""
     for number, part in enumerate(parts, 1):
         try:
             table = read_parquet(part)

@@ -138,19 +138,7 @@ def dataset_of(
 def _stored_dataset(data: Sequence[str | Path], *, fresh_options: bool) -> Dataset | None:
     """Return the prepared dataset of that name, or None if `data` are log files.
 
-    Parameters
-    ----------
-    data
-        What a user gave: one name, or paths.
-    fresh_options
-        Whether options for a log that is not prepared were given.
-
-    Raises
-    ------
-    NotFoundError
-        It is neither a dataset nor a file.
-    UsageError
-        It is a dataset, and `fresh_options`.
+    `fresh_options`: whether options were given that a prepared dataset cannot take.
     """
     if not data:
         raise _nothing_to_read()

@@ -194,7 +194,7 @@ def _affordable(jobs: int, job: Job, listener: Listener) -> int:
         return jobs
     fitting = max(1, available // int(plan(job)["memory_bytes"]))
     if fitting < jobs:
-        listener(Note(f"memory suffices for {fitting} trials at a time"))
+        listener(Note(f"memory is enough for {fitting} trials at a time"))
     return min(jobs, fitting)
 
 
@@ -259,7 +259,7 @@ def _tell(study: Any, told: set[int], listener: Listener) -> None:
         how = trial.user_attrs.get("error") or (
             f"valid {SELECTION_METRIC} {trial.value:.4f}"
             if trial.state.name == "COMPLETE"
-            else "given up early"
+            else "stopped early"
         )
         values = " ".join(f"{name}={value}" for name, value in trial.params.items())
         listener(Note(f"trial {trial.number}: {how} {values}"))

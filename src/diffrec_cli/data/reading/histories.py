@@ -224,7 +224,7 @@ def _every_line_has(file: InputFile, sep: str, fields: int) -> bool:
 
 
 def _text_lines(file: InputFile) -> Iterator[str]:
-    r"""Yield the lines that are not empty; only ``\n`` or ``\r\n`` ends one."""
+    r"""Yield the non-empty lines, which end in ``\n`` or ``\r\n``."""
     file.refuse_binary()
     with file.stream() as stream:
         for number, line in enumerate(stream):
@@ -234,20 +234,7 @@ def _text_lines(file: InputFile) -> Iterator[str]:
 
 
 def _lines(content: bytes, label: str, before: int = 0) -> list[str]:
-    r"""Return the lines that are not empty; only ``\n`` or ``\r\n`` ends one.
-
-    Parameters
-    ----------
-    content, label
-        Bytes of a file, and how messages call it.
-    before
-        Lines of the file before these.
-
-    Raises
-    ------
-    DataError
-        The content is not UTF-8.
-    """
+    r"""Return the non-empty lines, ended by ``\n`` or ``\r\n``; `before`: lines before these."""
     try:
         text = content.decode("utf-8" if before else "utf-8-sig")
     except UnicodeDecodeError as error:

@@ -138,15 +138,7 @@ def _guess_format(first: str, *, day_first: bool) -> str | None:
 
 
 def _day_first(text: pa.ChunkedArray) -> bool:
-    """Tell whether numeric dates begin with the day: a number above 12 is not a month.
-
-    Raises
-    ------
-    AmbiguousTimesError
-        No number is above 12.
-    UnreadableTimeError
-        One date can only begin with the day, another only with the month.
-    """
+    """Tell whether numeric dates begin with the day: a number above 12 is not a month."""
     if not re.match(_NUMERIC, text[0].as_py()):
         return False
     distinct = pc.unique(text)  # in order of appearance

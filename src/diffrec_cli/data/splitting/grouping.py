@@ -20,10 +20,6 @@ def stable_order(keys: NDArray[np.int32]) -> NDArray[np.int64]:
     -------
     (n,) int64 positions.
 
-    Notes
-    -----
-    NumPy's stable sort of 16-bit numbers is a radix sort: one or two passes in linear time.
-
     Examples
     --------
     >>> stable_order(np.array([70000, 1, 70000, 0], np.int32)).tolist()
@@ -31,6 +27,7 @@ def stable_order(keys: NDArray[np.int32]) -> NDArray[np.int64]:
     """
     if np.all(keys[1:] >= keys[:-1]):
         return np.arange(len(keys))
+    # NumPy's stable sort of 16-bit numbers is a radix sort, in linear time.
     order = np.argsort(keys.astype(np.uint16), kind="stable")  # the low digit
     high = (keys >> _DIGIT).astype(np.uint16)
     return order[np.argsort(high[order], kind="stable")] if high.any() else order

@@ -144,9 +144,9 @@ def _threshold(log: Log, options: SplitOptions) -> float | None:
     if float(log.rating.max()) <= _LARGEST_COMMON_SCALE:
         return _COMMON_THRESHOLD
     raise DataError(
-        f"ratings run from {log.rating.min():g} to {log.rating.max():g}: from where on one is "
-        "positive is only known for scales up to 5",
-        "say it with --min-rating (or, if that is no rating, name the right --rating-col)",
+        f"ratings run from {log.rating.min():g} to {log.rating.max():g}: the lowest that counts as "
+        "liked is only known for scales up to 5",
+        "give --min-rating (or the right --rating-col, if these are not ratings)",
     )
 
 

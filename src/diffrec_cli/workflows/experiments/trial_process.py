@@ -76,7 +76,7 @@ def measure_apart(
     except EOFError:
         process.join()
         raise DeviceError(
-            f"the process that learned {tasks[0].config.variant} died (exit {process.exitcode})",
+            f"the process that trained {tasks[0].config.variant} died (exit {process.exitcode})",
             f"it probably ran out of memory: {COMPARING_FIX}",
         ) from None
     finally:

@@ -54,7 +54,7 @@ def open_run(job: Job, resume: bool, listener: Listener, stack: ExitStack) -> Pa
         if resume:
             return _resumed(job, interrupted, stack)
         if any(_is_free(run) for run in interrupted):
-            listener(Note("an interrupted fit of these settings exists: --resume would go on"))
+            listener(Note("an interrupted fit of these settings exists: --resume continues it"))
         run = root / f"{job.fingerprint}-{secrets.token_hex(3)}"
         run.mkdir()
         stack.enter_context(FileLock(run / "lock", timeout=0))

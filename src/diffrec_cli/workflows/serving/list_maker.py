@@ -158,21 +158,11 @@ class ListMaker:
 
 @dataclass(frozen=True)
 class _Engine:
-    """A model on a device.
+    """A model on a device."""
 
-    Parameters
-    ----------
-    device
-        Torch's name of the device, or :data:`_NUMPY`.
-    scorer
-        The model, with guidance by likes and dislikes.
-    vectors
-        Item vectors, for diversity.
-    """
-
-    device: str
-    scorer: Scorer
-    vectors: ItemVectors | None
+    device: str  # torch's name, or _NUMPY
+    scorer: Scorer  # with guidance by likes and dislikes
+    vectors: ItemVectors | None  # for diversity
 
 
 def _choose_device(asked: str) -> str:

@@ -226,7 +226,7 @@ def unseen_users(
         given = read_histories(history, min_rating=liked_from(dataset))
     if not len(given.item):
         raise DataError(
-            f"{history}: every rating is below {liked_from(dataset):g}, from where on items count",
+            f"{history}: every rating is below {liked_from(dataset):g}, the lowest that counts",
             "give what is liked, or leave the ratings out",
         )
     users, items = known_items(dataset, given, "", listener)
