@@ -114,7 +114,7 @@ def fit(
         typer.Option(
             "--max-time",
             metavar="DURATION",
-            help="Train at most 90s, 10m, 2h..., without --refit.",
+            help="Train at most 90s, 10m, 2h...; --refit takes extra time.",
             rich_help_panel=o.TRAINING,
         ),
     ] = None,

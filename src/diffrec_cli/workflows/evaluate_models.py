@@ -182,7 +182,7 @@ def evaluate(
     precision
         ``bf16`` finds candidates in bfloat16 and scores them again; ``auto`` is ``fp32``.
     listener
-        Is told of progress.
+        Gets progress.
 
     Raises
     ------

@@ -74,7 +74,7 @@ def export_vectors(
     device
         Where to compute.
     listener
-        Is told of progress.
+        Gets progress.
 
     Raises
     ------

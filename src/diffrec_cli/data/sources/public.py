@@ -173,7 +173,7 @@ def download(
     overwrite
         Replace files of these names that have other content.
     progress
-        Is told of the bytes that arrive.
+        Gets the bytes that arrive.
 
     Raises
     ------
