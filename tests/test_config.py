@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from diffrec_cli.catalogue import preset
+from diffrec_cli.catalogue import preset, read_config
 from diffrec_cli.config import (
     DenoiserConfig,
     DiffusionConfig,
@@ -179,3 +179,24 @@ def test_a_warmup_longer_than_the_training_is_refused() -> None:
 def test_no_noise_and_a_single_step_are_possible() -> None:
     DiffusionConfig(s=0.0)
     DiffusionConfig(T=1)
+
+
+@pytest.mark.parametrize(
+    ("stored", "field"),
+    [
+        ({"training": {"lr": None}}, "lr"),
+        ({"denoiser": {"dims": None}}, "dims"),
+        ({"comparator": {"model": "mf", "dim": None}}, "dim"),
+        ({"smoothing": {"T": None}}, "T"),
+    ],
+)
+def test_an_empty_value_is_refused_where_there_must_be_one(
+    stored: dict[str, dict[str, object]], field: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"{field} = none is out of range"):
+        read_config(stored)
+
+
+def test_an_empty_value_is_taken_where_there_may_be_none() -> None:
+    assert read_config({"diffusion": {"first_beta": None}}).diffusion.first_beta is None
+    assert read_config({"latent": None}).variant == "base"

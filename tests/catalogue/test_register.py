@@ -12,6 +12,7 @@ from diffrec_cli.catalogue import as_file_name, register
 from diffrec_cli.config import models
 from diffrec_cli.data import store as datasets
 from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.errors import ConfigError
 
 TABLES = (catalogue.MODELS, catalogue.CORRUPTIONS, models.COMPARATORS, models.CORRUPTIONS)
 
@@ -63,6 +64,19 @@ def test_the_settings_of_a_row_are_stored_searched_and_offered() -> None:
     assert "toy" in catalogue.closed_forms()
     assert "l+fading" not in catalogue.names()
     assert next(catalogue.draws(catalogue.preset("auto", "toy", users=9), seed=1)) == {}
+
+
+def test_settings_of_what_is_not_registered_are_refused_not_read_as_others() -> None:
+    stored = catalogue.preset("auto", "base+fading", users=100).to_dict()
+    for table in TABLES:
+        table.pop("fading", None)
+    with pytest.raises(ConfigError, match="'fading' are unknown"):
+        catalogue.read_config(stored)
+
+
+def test_a_row_has_either_what_builds_or_what_fits() -> None:
+    with pytest.raises(ValueError, match="either `build` or `fit`"):
+        catalogue.Model(catalogue.MODELS["toy"].config, scorer=catalogue.Code(".paths:home"))
 
 
 def test_compare_measures_a_model_from_outside_in_a_process_of_its_own(

@@ -316,3 +316,11 @@ def test_similar_items_and_vectors_and_updates_from_the_command_line(
     (tmp_path / "events.csv").write_text("user,item\nnobody-yet,i0003\n")
     assert cli("update", "shop", tmp_path / "events.csv").out == "shop@2\n"
     assert cli("recommend", "-u", "nobody-yet", "-k", 1).code == 0
+
+
+def test_a_strength_of_the_configuration_is_for_lists_that_are_moved(
+    cli: Cli, isolated_home: Path
+) -> None:
+    (isolated_home / "config.toml").write_text("[recommend]\nstrength = 0.5\n")
+    assert cli("recommend", "--user", "u0001", "-k", "3").code == 0
+    assert cli("recommend", "--user", "u0001", "-k", "3", "--strength", "0.5").code == 2

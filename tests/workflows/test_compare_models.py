@@ -16,8 +16,9 @@ from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import DeviceError, UsageError
 from diffrec_cli.workflows import compare_models
 from diffrec_cli.workflows.experiments import trial_process, trials
+from diffrec_cli.workflows.experiments.search import Search
 from diffrec_cli.workflows.experiments.trials import KeptTrials, Task, measure
-from diffrec_cli.workflows.progress import Event, Note
+from diffrec_cli.workflows.progress import Event, Note, silent
 
 QUICK = {"epochs": 2, "dims": (8,), "batch_size": 20}
 
@@ -226,7 +227,7 @@ class TestProcesses:
     def test_a_process_that_dies_is_an_error_that_names_the_model(
         self, checkerboard: Dataset
     ) -> None:
-        with pytest.raises(DeviceError, match=r"learned pop.* died \(exit 9\)"):
+        with pytest.raises(DeviceError, match=r"trained pop.* died \(exit 9\)"):
             trial_process.measure_apart(
                 [Deadly(**vars(_task("pop")))], checkerboard, None, print, print
             )
@@ -253,3 +254,16 @@ def test_a_line_that_a_kill_cut_short_is_no_cell(
     file.write_text(file.read_text()[:-20])
     compare(data, "pop", "itemknn", seeds=1)
     assert [task.config.variant for task in at_once] == ["popularity", "itemknn", "itemknn"]
+
+
+def test_trials_have_seed_1_whatever_seed_is_asked_for(checkerboard: Dataset) -> None:
+    search = Search(checkerboard, 2, None, "cpu", "fp32")
+    comparing = compare_models._Comparing(
+        search, trials.KeptTrials(checkerboard), {"seed": 7}, silent
+    )
+    asked: list[int] = []
+    object.__setattr__(
+        comparing, "_measure", lambda tasks, *_: asked.extend(task.config.seed for task in tasks)
+    )
+    comparing.trials_of("mf")
+    assert asked == [1, 1]

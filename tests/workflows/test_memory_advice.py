@@ -8,7 +8,7 @@ import pytest
 
 from diffrec_cli import workflows
 from diffrec_cli.errors import DeviceError
-from diffrec_cli.workflows import evaluate_models, fit_model, similar_items
+from diffrec_cli.workflows import evaluate_models, fit_model, write_vectors
 from diffrec_cli.workflows.serving import list_maker
 
 RANKING: dict[str, tuple[Any, str, Callable[[str, Path], object]]] = {
@@ -23,7 +23,7 @@ RANKING: dict[str, tuple[Any, str, Callable[[str, Path], object]]] = {
         lambda model, out: workflows.recommend(model, users=["u1"], k=3).table(),
     ),
     "export": (
-        similar_items,
+        write_vectors,
         "_write_items",
         lambda model, out: workflows.export_vectors(model, out, device="cpu"),
     ),

@@ -92,6 +92,7 @@ class CDAEConfig(Comparator):
 
     model: ClassVar[str] = "cdae"
     groups: ClassVar[tuple[str, ...]] = ("training",)
+    normalizes: ClassVar[bool] = False
 
     dim: Size = 200
     """Size of the hidden layer."""
@@ -185,6 +186,7 @@ class CodigemConfig(Comparator):
 
     model: ClassVar[str] = "codigem"
     groups: ClassVar[tuple[str, ...]] = ("training",)
+    normalizes: ClassVar[bool] = False
 
     T: Size = 2
     """Diffusion steps, each with an autoencoder of its own."""

@@ -83,6 +83,11 @@ class Model:
     reads_order: bool = False
     short: str | None = None
 
+    def __post_init__(self) -> None:
+        """Check that it is built or fitted."""
+        if (self.build is None) == (self.fit is None):
+            raise ValueError(f"{self.config.model}: a row has either `build` or `fit`")
+
     @property
     def name(self) -> str:
         """Name of the model."""

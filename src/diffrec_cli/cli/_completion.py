@@ -1,7 +1,6 @@
 """What a shell offers for a half-typed word: names of models, datasets, settings and so on.
 
-A completion runs at every press of the Tab key, so it reads directories and nothing else; what
-cannot be read gives no names.
+It runs at every press of the Tab key, so it reads directories alone. Errors give no names.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from diffrec_cli.paths import datasets_dir, is_name, presets_dir
 
 Names = Callable[[], list[str]]
 
-#: What ``--metrics`` takes; written out, because where they are computed NumPy is imported.
+#: What ``--metrics`` takes; written out here because importing it would import NumPy.
 METRICS = ("recall", "ndcg", "precision", "mrr", "hit", "novelty", "coverage")
 #: What ``--preset`` takes besides the user's own; written out, because the catalogue takes a while.
 PRESETS = ("auto", "paper-ml-1m", "paper-ml-1m-noisy", "paper-yelp", "paper-amazon-book")
@@ -26,7 +25,7 @@ PRECISIONS = ("auto", "fp32", "bf16")
 
 
 def models() -> list[str]:
-    """Return what can be a model's reference: every NAME, and every NAME@VERSION."""
+    """Return every reference of a model: each NAME and each NAME@VERSION."""
     keys = _model_keys()
     return [*dict.fromkeys(name for name, _ in keys), *(f"{name}@{n}" for name, n in keys)]
 
@@ -42,11 +41,7 @@ def datasets() -> list[str]:
 
 
 def datasets_or_files(incomplete: str) -> list[str]:
-    """Return datasets, and the files that go on the same way.
-
-    Without a dataset that fits there is nothing: then the shell offers its files itself,
-    which it does better.
-    """
+    """Return matching datasets and files; nothing without a dataset, as shells complete files."""
     fitting = [name for name in datasets() if name.startswith(incomplete)]
     return [*fitting, *_files(incomplete)] if fitting else []
 
@@ -64,20 +59,27 @@ def variants() -> list[str]:
     return names()
 
 
+def corruptions() -> list[str]:
+    """Return the name of every corruption."""
+    from diffrec_cli.catalogue import CORRUPTIONS
+
+    return list(CORRUPTIONS)
+
+
 def baselines() -> list[str]:
-    """Return the name of every model that is fitted at once, without epochs."""
+    """Return the name of every model that is fitted without epochs."""
     from diffrec_cli.catalogue import closed_forms
 
     return closed_forms()
 
 
 def one_of(*words: str) -> Names:
-    """Return a completer of words that are known beforehand."""
+    """Return a completer of fixed words."""
     return lambda: list(words)
 
 
 def several(names: Names) -> Callable[[str], list[str]]:
-    """Return a completer of a list separated by commas, which names nothing twice.
+    """Return a completer of lists separated by commas, which offers no name twice.
 
     Examples
     --------
@@ -123,15 +125,15 @@ def _model_keys() -> list[tuple[str, int]]:
 
 
 def _entries(directory: Callable[[], Path]) -> list[Path]:
-    """Return what is in a directory of the state; nothing if that cannot be said."""
+    """Return what is in a directory; nothing if it cannot be read."""
     try:
         return sorted(directory().iterdir())
-    except (OSError, RuntimeError):  # RuntimeError: DIFFREC_HOME is ~ of nobody
+    except (OSError, RuntimeError):  # RuntimeError: the ~ of DIFFREC_HOME has no user
         return []
 
 
 def _files(start: str) -> list[str]:
-    """Return the paths that begin so, directories with a slash behind."""
+    """Return the paths that begin with `start`; those of directories end in a slash."""
     head, slash, tail = start.rpartition("/")
     entries = _entries(lambda: Path(head + slash))
     found = [path for path in entries if path.name.startswith(tail) and path.name.isprintable()]

@@ -21,18 +21,8 @@ from diffrec_cli.paths import config_file
 def load_defaults(commands: Any) -> dict[str, Any]:
     """Return the defaults for each command, ``{command: {option: value}}``.
 
-    Option names are written as on the command line without dashes in front; inner
-    dashes may be underscores.
-
-    Parameters
-    ----------
-    commands
-        The program's command group: what it does not have is a mistake in the file.
-
-    Raises
-    ------
-    UsageError
-        The file is no TOML, or names a command or an option that does not exist.
+    Option names are written as on the command line, without the leading dashes. UsageError: the
+    file is not TOML, or has names that the program's command group, `commands`, does not have.
     """
     path = config_file()
     try:
@@ -51,7 +41,7 @@ def _check(defaults: dict[str, Any], group: Any, where: str) -> None:
         command = group.commands.get(name)
         if command is None or not isinstance(table, dict):
             raise UsageError(
-                f"{where} [{name}] is no command with a table of options",
+                f"{where} [{name}] is not a table of options for a command",
                 f"one of: {', '.join(group.commands)}",
             )
         if hasattr(command, "commands"):

@@ -6,11 +6,7 @@ from __future__ import annotations
 def examples(*lines: str) -> str:
     """Return the section "Examples" as the ``epilog`` of a command.
 
-    Parameters
-    ----------
-    lines
-        Command lines as they are typed, each of at most 76 characters, so that it is one line of
-        a terminal of 80. What follows ``#`` is a note.
+    Each line has at most 76 characters, to fit 80 columns. ``#`` begins a note.
 
     Examples
     --------
@@ -21,6 +17,6 @@ def examples(*lines: str) -> str:
       diffrec recommend --user 42
     """
     shown = "\n".join(f"  {line}" for line in lines)
-    # Help is rich's markup, where a bracket begins a style. The empty first line is not shown: it
-    # keeps the next ones indented, as typer takes what all but the first have in common away.
+    # In rich's markup a bracket begins a style. The empty first line keeps the others indented:
+    # typer removes the indent that all lines but the first share.
     return "\nExamples:\n" + shown.replace("[", r"\[")

@@ -56,7 +56,7 @@ DatasetOption = Annotated[
     str | None,
     typer.Option(
         "--dataset",
-        help="Name for the prepared log.",
+        help="Name of the dataset made from the log.",
         rich_help_panel=READING,
         autocompletion=completion.datasets,
     ),
@@ -70,13 +70,13 @@ SplitOption = Annotated[
     typer.Option(
         "--split",
         metavar="valid|test",
-        help="What is to be predicted.",
+        help="The part to predict.",
         autocompletion=completion.one_of("valid", "test"),
     ),
 ]
 BudgetOption = Annotated[
     str | None,
-    typer.Option("--budget", metavar="DURATION", help="Search 90s, 10m... for each model at most."),
+    typer.Option("--budget", metavar="DURATION", help="Search time for each model: 90s, 10m..."),
 ]
 ModelOption = Annotated[
     str | None,
@@ -145,7 +145,7 @@ TimeFormatOption = Annotated[
 ]
 ItemsOption = Annotated[
     Path | None,
-    typer.Option("--items", help="Table of items: id, title, anything.", rich_help_panel=READING),
+    typer.Option("--items", help="Table of items: id, title, and more.", rich_help_panel=READING),
 ]
 
 # Splitting it.
@@ -154,7 +154,7 @@ SettingOption = Annotated[
     typer.Option(
         "--setting",
         metavar="clean|noisy|temporal",
-        help="Keep good ratings only, mix others in, or insist on timestamps."
+        help="Good ratings only, low ones mixed in, or timestamps required."
         r" \[default: clean]",
         rich_help_panel=SPLITTING,
         autocompletion=completion.one_of("clean", "noisy", "temporal"),
@@ -182,7 +182,7 @@ SplitByOption = Annotated[
     typer.Option(
         "--split-by",
         metavar="user|time",
-        help=r"Cut each user's sequence, or the whole log at two moments. \[default: user]",
+        help=r"Cut each user's history, or the whole log at two moments. \[default: user]",
         rich_help_panel=SPLITTING,
         autocompletion=completion.one_of("user", "time"),
     ),
@@ -192,7 +192,7 @@ NoiseOption = Annotated[
     typer.Option(
         "--noise",
         metavar="natural|random",
-        help=r"Noise of the noisy setting: low ratings, or random items. \[default: natural]",
+        help=r"What the noisy setting adds: low ratings, or random items. \[default: natural]",
         rich_help_panel=SPLITTING,
         autocompletion=completion.one_of("natural", "random"),
     ),
@@ -227,12 +227,12 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def duration(text: str | None) -> float | None:
-    """Return the seconds of texts like ``90``, ``90s``, ``10m`` or ``1.5h``."""
+    """Return the seconds in a text such as ``90``, ``90s``, ``10m`` or ``1.5h``."""
     if text is None:
         return None
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise UsageError(f"{text!r} is no duration", "for example 90s, 10m or 1.5h")
+        raise UsageError(f"{text!r} is not a duration", "for example 90s, 10m or 1.5h")
     return float(match[1]) * _SECONDS[match[2] or "s"]
 
 
@@ -258,7 +258,7 @@ def cutoffs(text: str) -> list[int]:
 
 
 def read_options(given: Mapping[str, Any]) -> Any:
-    """Return :class:`ReadOptions` from a command's parameters; others are left alone."""
+    """Return :class:`ReadOptions` from a command's parameters."""
     from diffrec_cli.config import ReadOptions
 
     read = _fields_of(ReadOptions, given)
@@ -270,7 +270,7 @@ def read_options(given: Mapping[str, Any]) -> Any:
 def split_options(given: Mapping[str, Any], seed: int | None) -> Any:
     """Return :class:`SplitOptions` from a command's parameters, or None if none was given.
 
-    The seed comes apart: the parameter of that name is the training's in some commands.
+    The seed is given apart: in some commands the parameter ``seed`` is that of training.
     """
     from diffrec_cli.config import SplitOptions
 
@@ -281,17 +281,25 @@ def split_options(given: Mapping[str, Any], seed: int | None) -> Any:
     return SplitOptions(**split) if split else None
 
 
-#: What ``recommend`` calls the fields of its options that have other names in Python.
+#: Parameters of ``recommend`` whose field has another name in :class:`RecommendOptions`.
 RENAMED = {"user": "users", "users": "users_file"}
 
 
-def recommend_options(given: Mapping[str, Any]) -> dict[str, Any]:
+def recommend_options(context: typer.Context) -> dict[str, Any]:
     """Return the fields of :class:`RecommendOptions` from a command's parameters."""
     from diffrec_cli.workflows.serving.options import RecommendOptions
 
-    named = {RENAMED.get(name, name): value for name, value in given.items()}
+    named = {RENAMED.get(name, name): value for name, value in context.params.items()}
     options = _fields_of(RecommendOptions, named)
+    source = context.get_parameter_source("strength")
+    if source is not None and source.name != "COMMANDLINE" and not _moves(options):
+        del options["strength"]  # a default of the configuration, with nothing to move
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _moves(options: Mapping[str, Any]) -> bool:
+    """Return whether some option moves lists."""
+    return any(options[name] for name in ("like", "dislike", "like_where", "dislike_where"))
 
 
 def _fields_of(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:

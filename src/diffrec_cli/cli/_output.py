@@ -1,7 +1,6 @@
-"""Everything that is printed: data on stdout, everything else on stderr.
+"""What is printed: the result on stdout; notes, progress and errors on stderr.
 
-stdout carries the result in the format asked for; stderr carries notes, progress and errors.
-Neither gets escapes or animation unless it is a terminal.
+Only a terminal gets colours and animation.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class Format(StrEnum):
 
 
 class PageFormat(StrEnum):
-    """Formats of a report that may stand on a page."""
+    """Formats of a report, with those for pages."""
 
     table = "table"
     json = "json"
@@ -69,9 +68,9 @@ def report(
     payload
         The JSON object, without its ``schema_version``.
     rows
-        The same as flat records, for ``jsonl`` and ``csv``.
+        Flat records of the same, for ``jsonl`` and ``csv``.
     table
-        Makes the table for people, and for pages.
+        Makes the table for ``table``, ``md`` and ``html``.
     """
     if form == "json":
         # A stored record has a version of its own, which is not that of this document.
@@ -92,7 +91,7 @@ def report(
 
 
 def print_renderable(renderable: RenderableType) -> None:
-    """Print something for people on stdout."""
+    """Print something of rich's on stdout."""
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else _PIPED_TABLE_WIDTH
@@ -130,7 +129,7 @@ def filled(table: Any, rows: Iterable[Sequence[Any]]) -> Any:
 
 
 def plus_minus(mean: float, spread: float) -> str:
-    """Return two figures between 0 and 1 in as little room as can be.
+    """Return two figures between 0 and 1 as a short text.
 
     Examples
     --------
@@ -165,13 +164,7 @@ def _print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask on the terminal; without one, only ``--yes`` is an answer.
-
-    Raises
-    ------
-    UsageError
-        There is no terminal to ask on, or the answer is no.
-    """
+    """Ask, unless ``--yes`` was given; raise UsageError after a no, or without a terminal."""
     if yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):

@@ -1,4 +1,4 @@
-"""Tables as Markdown and HTML, for a page that others read."""
+"""Tables as Markdown and HTML, for pages."""
 
 from __future__ import annotations
 

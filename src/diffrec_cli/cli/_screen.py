@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from diffrec_cli.workflows.progress import EpochDone, Event, Step
 
 _TRAINING = "training"
-_LINE_SECONDS = 10.0  # without a terminal, epochs are told no oftener than this
+_LINE_SECONDS = 10.0  # without a terminal, the least time between lines about epochs
 
 
 class Screen:
-    """Renders a workflow's events. Its methods may be called in any order, from one thread."""
+    """Renders a workflow's events; for one thread."""
 
     def __init__(self) -> None:
         self.quiet = False
@@ -37,7 +37,7 @@ class Screen:
 
     @property
     def animated(self) -> bool:
-        """Whether there is a terminal that may be painted."""
+        """Whether stderr may be animated."""
         return sys.stderr.isatty() and not self.plain
 
     def say(self, text: str) -> None:
@@ -63,7 +63,7 @@ class Screen:
             self._stage = ""
 
     def __call__(self, event: Event) -> None:
-        """Hear a workflow's event."""
+        """Show a workflow's event."""
         from diffrec_cli.workflows.progress import EpochDone, Step
 
         if isinstance(event, EpochDone):
@@ -93,7 +93,7 @@ class Screen:
             BarColumn(bar_width=6 if step.stage == _TRAINING else 20),
             TextColumn("{task.fields[status]}"),
         ]
-        if step.stage != _TRAINING:  # which ends when patience does
+        if step.stage != _TRAINING:  # its end depends on patience
             columns.append(TimeRemainingColumn(compact=True))
         self._progress = Progress(*columns, console=self._stderr(), transient=True)
         self._task = self._progress.add_task(step.stage, total=step.total, status="")
@@ -142,6 +142,6 @@ def _epoch_status(epoch: EpochDone, seconds: float | None) -> str:
         parts.append(f"recall@20 {epoch.metrics['recall@20']:.4f}")
         parts.append("(best)" if epoch.best else f"(best {epoch.best_value:.4f})")
     parts.append(f"{epoch.users_per_second:,.0f} users/s")
-    if seconds is not None:  # it goes on for longer whenever an epoch is better
+    if seconds is not None:  # a better epoch prolongs training
         parts.append(f"{timedelta(seconds=round(epoch.epochs_left * seconds))}+ left")
     return " ".join(parts)

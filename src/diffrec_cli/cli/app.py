@@ -1,4 +1,4 @@
-"""The program ``diffrec``: its commands, and what becomes of errors and signals."""
+"""The program ``diffrec``: its commands, errors and signals."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ app = typer.Typer(
     help="Top-K recommendations from rating logs with diffusion models"
     " (DiffRec, L-DiffRec, T-DiffRec, LT-DiffRec).",
     epilog=examples(
-        "diffrec quickstart  # new here? the whole tour, in a minute",
+        "diffrec quickstart  # new here? a tour in a minute",
         "diffrec fit ratings.csv --variant t",
         "diffrec recommend --user 42 -k 20",
         "diffrec --install-completion  # TAB completes commands, models and datasets",
@@ -83,27 +83,21 @@ def options(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No notes and no progress on stderr.")
+        bool, typer.Option("--quiet", "-q", help="No notes or progress on stderr.")
     ] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours anywhere.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
 ) -> None:
-    """Take the options of the program itself."""
+    """Handle the program's own options."""
     context.default_map = load_defaults(context.command)
 
 
-#: Options of the program that are also taken after the command, where people put them.
+#: Options of the program that may also follow the command.
 ANYWHERE = {"--quiet": "quiet", "-q": "quiet", "--no-color": "no_color", "--debug": "debug"}
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command line and return its exit code.
-
-    Parameters
-    ----------
-    arguments
-        Without the program's name.
-    """
+    """Run a command line, without the program's name, and return its exit code."""
     flags, rest = _split_anywhere(arguments)
     screen.configure(quiet="quiet" in flags, no_color="no_color" in flags)
     debug = "debug" in flags
@@ -154,11 +148,11 @@ def _fail(what: str, fix: str, code: int, error: BaseException, debug: bool) -> 
 
 
 def _fail_usage(error: typer.TyperException, debug: bool) -> int:
-    """Say what the parser did not like, in the form of all other errors."""
+    """Print an error of the parser like all other errors."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "diffrec"
     message = error.format_message().strip()
-    if not message and context is not None:  # a group without a command: its help is the answer
+    if not message and context is not None:  # a group without a command shows its help
         print(context.get_help(), file=sys.stderr)
         return error.exit_code
     what = " ".join(message.split())
@@ -166,12 +160,7 @@ def _fail_usage(error: typer.TyperException, debug: bool) -> int:
 
 
 def _watch_signals() -> Callable[[], bool]:
-    """Die quietly of a closed pipe, as other tools do; take SIGTERM for Ctrl-C.
-
-    Returns
-    -------
-    A function that tells whether it was SIGTERM.
-    """
+    """End quietly at a closed pipe and treat SIGTERM as Ctrl-C; return whether it was SIGTERM."""
     received = []
 
     def terminate(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""``diffrec compare``: many models on one dataset, searched and fitted with the same effort."""
+"""``diffrec compare``: many models on one dataset, with equal effort for each."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def compare(
             "--models",
             "-m",
             metavar="NAME,NAME...",
-            help="What to compare.",
+            help="Models to compare.",
             autocompletion=completion.variant_list,
         ),
     ] = MODELS,
     seeds: Annotated[int, typer.Option("--seeds", help="Final fits of each model.")] = 3,
     trials: Annotated[
-        int, typer.Option("--trials", help="Settings tried for each model; 0: its own.")
+        int, typer.Option("--trials", help="Settings to try for each model; 0: its defaults.")
     ] = 0,
     budget: o.BudgetOption = None,
     assign: Annotated[
@@ -43,7 +43,7 @@ def compare(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="A setting of every model that has it.",
+            help="A setting for every model that has it.",
             autocompletion=completion.settings,
         ),
     ] = None,
@@ -56,14 +56,14 @@ def compare(
     precision: o.PrecisionOption = "auto",
     form: o.PageFormatOption = None,
 ) -> None:
-    """Search settings for each model with the same effort, fit over seeds, show one table.
+    """Compare models: the same search for each, fits over seeds, one table.
 
-    Settings are chosen on the valid part alone; figures are of the test part.
-    What was measured is kept: after Ctrl-C the same command goes on.
+    Settings are chosen on the valid part; the table shows the test part.
+    Results are kept: after Ctrl-C the same command continues.
 
     Models: base, l, t, lt (DiffRec); mf, lightgcn, cdae, multidae, multidae++,
     multivae, codigem, acvae; pop, itemknn, userknn, ease, rp3beta, slim, ials.
-    Most take -t after the name, which weighs recent interactions more: ease-t.
+    Most have a variant with -t, which weighs recent interactions more: ease-t.
     """
     from diffrec_cli import workflows
     from diffrec_cli.reporting.cost_plot import check_plot, draw

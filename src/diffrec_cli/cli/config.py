@@ -1,4 +1,4 @@
-"""``diffrec config``: where settings come from."""
+"""``diffrec config``: the configuration file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     ),
 )
 def path() -> None:
-    """Print the path of the configuration file, which need not exist."""
+    """Print the path of the configuration file, even if there is none."""
     from diffrec_cli.paths import config_file
 
     print(config_file())
@@ -37,7 +37,7 @@ def path() -> None:
     ),
 )
 def show(context: typer.Context, form: o.FormatOption = None) -> None:
-    """Show the defaults that the configuration file sets, by command."""
+    """Show the defaults that the configuration file sets."""
     from diffrec_cli.paths import config_file
 
     defaults = context.find_root().default_map or {}

@@ -14,7 +14,7 @@ from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, confirm, filled, flat, make_table, report, screen
 
 app = typer.Typer(
-    help="List, show, remove prepared datasets; make sample logs; fetch public ones.",
+    help="List, show and remove prepared datasets; make or download logs.",
     epilog=examples("diffrec data ls", "diffrec data show ratings", "diffrec data sample log.csv"),
     no_args_is_help=True,
 )
@@ -53,7 +53,7 @@ def ls(form: o.FormatOption = None) -> None:
     ),
 )
 def show(name: o.DatasetArgument, form: o.FormatOption = None) -> None:
-    """Show a dataset's counts, drops and source."""
+    """Show a dataset's counts, dropped rows and source."""
     from diffrec_cli import workflows
 
     record = workflows.show_dataset(name)
@@ -69,7 +69,7 @@ def show(name: o.DatasetArgument, form: o.FormatOption = None) -> None:
     "rm",
     epilog=examples(
         "diffrec data rm ratings",
-        "diffrec data rm ratings --yes  # in a script, which cannot answer",
+        "diffrec data rm ratings --yes  # for scripts: do not ask",
     ),
 )
 def rm(name: o.DatasetArgument, yes: o.YesOption = False) -> None:
@@ -89,16 +89,18 @@ def rm(name: o.DatasetArgument, yes: o.YesOption = False) -> None:
     ),
 )
 def sample(
-    out: Annotated[Path, typer.Argument(help="The log, a .csv file.")],
-    users: Annotated[int, typer.Option("--users", help="Users.")] = 1000,
-    items: Annotated[int, typer.Option("--items", help="Items.")] = 600,
-    interactions: Annotated[int, typer.Option("--interactions", help="Ratings.")] = 40_000,
+    out: Annotated[Path, typer.Argument(help="The .csv file to write.")],
+    users: Annotated[int, typer.Option("--users", help="Number of users.")] = 1000,
+    items: Annotated[int, typer.Option("--items", help="Number of items.")] = 600,
+    interactions: Annotated[
+        int, typer.Option("--interactions", help="Number of ratings.")
+    ] = 40_000,
     seed: Annotated[int, typer.Option("--seed", envvar="DIFFREC_SEED", help="Seed.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files.")] = False,
 ) -> None:
-    """Write a made-up rating log, and its item table beside it.
+    """Write a made-up rating log and its item table.
 
-    Popularity is skewed, tastes lie in groups and drift, a fifth of the ratings is noise.
+    A few items are popular; tastes come in groups and drift; a fifth is noise.
     """
     from diffrec_cli import workflows
 
@@ -121,17 +123,16 @@ def download(
         str,
         typer.Argument(
             metavar="ml-100k|ml-1m",
-            help="The data set.",
+            help="The dataset.",
             autocompletion=completion.one_of("ml-100k", "ml-1m"),
         ),
     ],
     directory: Annotated[Path, typer.Option("--dir", help="Where to put the files.")] = Path(),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files.")] = False,
 ) -> None:
-    """Fetch a MovieLens rating log and its item table from GroupLens.
+    """Download a MovieLens rating log and its item table from GroupLens.
 
-    The archive is checked against its published checksum, and kept: the next
-    time nothing is fetched.
+    The archive is checked against its published checksum, and kept for next time.
     """
     from diffrec_cli import workflows
 

@@ -1,4 +1,4 @@
-"""``diffrec doctor``: is everything in order."""
+"""``diffrec doctor``: a check of the installation."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ EXAMPLES = examples(
 
 
 def doctor(form: o.FormatOption = None) -> None:
-    """Show versions, devices, disk and the health of what is stored.
+    """Check versions, devices, disk, and stored models and datasets.
 
-    Reads every stored file; exits with 6 if something is wrong.
+    Reads every stored file. Exit code 6: something is wrong.
     """
     from diffrec_cli import workflows
 

@@ -12,7 +12,7 @@ from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, filled, flat, make_table, plus_minus, report, screen
 
-_COLUMNS = 4  # metrics that stand beside each other in 80 columns
+_COLUMNS = 4  # metrics that fit side by side in 80 columns
 
 EXAMPLES = examples(
     "diffrec eval --baselines pop,ease",
@@ -45,7 +45,7 @@ def evaluate(
         typer.Option(
             "--history",
             metavar="train|train+valid",
-            help="What the model reads when testing; the paper's protocol is train.",
+            help="History to read when testing; the paper uses train.",
             autocompletion=completion.one_of("train", "train+valid"),
         ),
     ] = "train",
@@ -53,7 +53,7 @@ def evaluate(
         str,
         typer.Option(
             "--baselines",
-            help="Also fit and measure some of pop, itemknn, ease, ease-t...",
+            help="Also fit and measure these: pop, itemknn, ease, ease-t...",
             autocompletion=completion.baseline_list,
         ),
     ] = "",
@@ -68,24 +68,24 @@ def evaluate(
         typer.Option(
             "--min",
             metavar="METRIC@K=VALUE",
-            help="Exit with 7 below this value.",
+            help="Fail with exit code 7 below this value.",
             autocompletion=completion.minima,
         ),
     ] = None,
     groups: Annotated[
         bool,
-        typer.Option("--groups", help="Also by users' activity and by items' popularity."),
+        typer.Option("--groups", help="Also by user activity and item popularity."),
     ] = False,
     intervals: Annotated[
-        bool, typer.Option("--intervals", help="Also a 95% interval of every mean.")
+        bool, typer.Option("--intervals", help="Also a 95% interval of each mean.")
     ] = False,
     device: o.DeviceOption = "auto",
     precision: o.PrecisionOption = "auto",
     form: o.PageFormatOption = None,
 ) -> None:
-    """Rank everything a user has not seen, and compare with what came next.
+    """Measure models: rank all items a user has not seen, against what came next.
 
-    Several models stand side by side, with the paired difference to the first.
+    Several models are shown side by side, each compared with the first.
     """
     from diffrec_cli import workflows
     from diffrec_cli.workflows.evaluate_models import parse_minima
@@ -145,7 +145,7 @@ def _figure(result: dict[str, Any], metric: str) -> str:
 
 
 def _by_metric(results: list[dict[str, Any]], metrics: list[str], title: str) -> Any:
-    """Return one row a metric: many metrics do not fit beside each other."""
+    """Return one row a metric, for many metrics."""
     table = make_table("metric", *(f">{result['model']}" for result in results), title=title)
     return filled(table, ([m, *(_figure(result, m) for result in results)] for m in metrics))
 
@@ -167,7 +167,7 @@ def _by_group(results: list[dict[str, Any]], metrics: list[str], title: str) -> 
     )
     table.caption = (
         "few, some, many: thirds of the users by train interactions. popular, middle, rare: items"
-        " that hold a third of them each; of the relevant items only theirs count."
+        " with a third of the interactions each; only relevant items of the group count."
     )
     rows = []
     for result in results:

@@ -18,18 +18,17 @@ EXAMPLES = examples(
 
 
 def export(
-    vectors: Annotated[
-        Path, typer.Option("--vectors", metavar="DIR", help="A directory that is not there yet.")
-    ],
+    vectors: Annotated[Path, typer.Option("--vectors", metavar="DIR", help="A new directory.")],
     model: o.OptionalModelArgument = None,
-    items_only: Annotated[bool, typer.Option("--items-only", help="No vectors of users.")] = False,
+    items_only: Annotated[bool, typer.Option("--items-only", help="Leave out users.")] = False,
     device: o.DeviceOption = "auto",
     form: o.FormatOption = None,
 ) -> None:
     """Write vectors whose inner products are the model's scores, for a vector index.
 
-    DIR gets items.npy and users.npy (float32, a row each, the bias as their last number),
-    item_ids.npy and user_ids.npy (text). For a model in one file see: diffrec models export
+    DIR gets items.npy and users.npy (float32, one row each, bias last), and
+    item_ids.npy and user_ids.npy (text). For a model in one file see:
+    diffrec models export
     """
     from diffrec_cli import workflows
 

@@ -1,4 +1,4 @@
-"""``diffrec fit``: a dataset or a log becomes a model."""
+"""``diffrec fit``: train a model on a dataset or a log."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def fit(
             "--variant",
             "-v",
             metavar="base|l|t|lt|...",
-            help="DiffRec, latent (large catalogues), temporal (tastes drift), or both;"
-            " or another model, see compare --help.",
+            help="base: DiffRec; l: latent, for many items; t: temporal, for tastes that"
+            " drift; lt: both. Others: see compare --help.",
             autocompletion=completion.variants,
         ),
     ] = "base",
@@ -39,10 +39,10 @@ def fit(
         str | None,
         typer.Option(
             "--corruption",
-            metavar="gaussian|smoothing",
-            help="How the diffusion corrupts histories; smoothing goes with base and t."
+            metavar="NAME",
+            help="How histories are corrupted; smoothing works with base and t."
             r" \[default: gaussian]",
-            autocompletion=completion.one_of("gaussian", "smoothing"),
+            autocompletion=completion.corruptions,
         ),
     ] = None,
     name: Annotated[
@@ -94,7 +94,7 @@ def fit(
         int | None,
         typer.Option(
             "--patience",
-            help="Stop after so many epochs without a better valid Recall@20.",
+            help="Stop after this many epochs without a better valid Recall@20.",
             rich_help_panel=o.TRAINING,
         ),
     ] = None,
@@ -113,19 +113,19 @@ def fit(
         typer.Option(
             "--max-time",
             metavar="DURATION",
-            help="Train 90s, 10m, 2h... at most (--refit comes on top).",
+            help="Train at most 90s, 10m, 2h...; --refit takes extra time.",
             rich_help_panel=o.TRAINING,
         ),
     ] = None,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on with an interrupted fit.", rich_help_panel=o.TRAINING),
+        typer.Option("--resume", help="Continue an interrupted fit.", rich_help_panel=o.TRAINING),
     ] = False,
     refit: Annotated[
         bool,
         typer.Option(
             "--refit",
-            help="Afterwards train again on every interaction, to deploy.",
+            help="Then train again on all interactions, for deployment.",
             rich_help_panel=o.TRAINING,
         ),
     ] = False,
@@ -162,16 +162,16 @@ def fit(
         ),
     ] = None,
     no_default: Annotated[
-        bool, typer.Option("--no-default", help="Leave the default model as it is.")
+        bool, typer.Option("--no-default", help="Keep the present default model.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Decide everything, train nothing.")
+        bool, typer.Option("--dry-run", help="Show the plan, train nothing.")
     ] = False,
     form: o.FormatOption = None,
 ) -> None:
-    """Train a model, choose its epoch on the valid part, and store it as the new default.
+    """Train a model, keep the epoch best on the valid part, make it the default.
 
-    Prints the model's reference. Ctrl-C keeps the best so far; --resume goes on.
+    Prints the model's reference. Ctrl-C keeps the best so far; --resume continues.
     """
     from diffrec_cli import workflows
 
@@ -212,7 +212,7 @@ def fit(
 
 
 def show_fitted(fitted: Any, form: str) -> None:
-    """Print what a fit gave; piped, the reference alone."""
+    """Print the outcome of a fit; in a pipe, only the reference."""
     result = fitted.to_dict()
     if form == "reference":
         if fitted.model is not None:
@@ -233,7 +233,7 @@ def _table(result: dict[str, Any], curve: str) -> Any:
 
 
 def _curve(fitted: Any) -> str:
-    """Return how valid Recall@20 went, in blocks; nothing unless it was measured twice."""
+    """Return valid Recall@20 over epochs as a sparkline; empty if measured only once."""
     if len(fitted.curve) < 2:
         return ""
     facts = fitted.training

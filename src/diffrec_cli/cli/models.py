@@ -1,4 +1,4 @@
-"""``diffrec models``: the registry."""
+"""``diffrec models``: stored models."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def show(
     reference: o.OptionalModelArgument = None,
     form: o.FormatOption = None,
 ) -> None:
-    """Show everything that is known about a model."""
+    """Show all that is recorded about a model."""
     from diffrec_cli import workflows
 
     record = workflows.show_model(reference)
@@ -74,11 +74,11 @@ def show(
     "rm",
     epilog=examples(
         "diffrec models rm shop@1",
-        "diffrec models rm shop --yes  # every version, without a question",
+        "diffrec models rm shop --yes  # every version, without asking",
     ),
 )
 def rm(reference: o.ModelArgument, yes: o.YesOption = False) -> None:
-    """Remove a version of a model, or with NAME alone all of them."""
+    """Remove a version of a model; NAME alone removes all versions."""
     from diffrec_cli import workflows
 
     removed = workflows.remove_model(
@@ -102,7 +102,7 @@ def mv(
     ],
     new: Annotated[str, typer.Argument(help="Its new name.")],
 ) -> None:
-    """Give a model, with all its versions, another name."""
+    """Rename a model, with all its versions."""
     from diffrec_cli import workflows
 
     workflows.rename_model(old, new)
@@ -126,7 +126,7 @@ def default(
         ),
     ] = None,
 ) -> None:
-    """Show or set the model that is meant when none is named."""
+    """Show or set the default model."""
     from diffrec_cli import workflows
 
     print(workflows.default_model(reference))
@@ -143,11 +143,11 @@ def default(
 def export(
     reference: o.OptionalModelArgument = None,
     out: Annotated[
-        Path, typer.Argument(help="The archive, or a directory: NAME-VERSION.tar there.")
+        Path, typer.Argument(help="A file, or a directory for NAME-VERSION.tar.")
     ] = Path(),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file.")] = False,
 ) -> None:
-    """Write a model into one file, to carry elsewhere."""
+    """Write a model into one file, for another machine."""
     from diffrec_cli import workflows
 
     if str(out) == "-":
@@ -163,10 +163,12 @@ def export(
     ),
 )
 def import_(
-    archive: Annotated[Path, typer.Argument(help="What `models export` wrote.")],
-    name: Annotated[str | None, typer.Option("--name", "-n", help="Another name.")] = None,
+    archive: Annotated[Path, typer.Argument(help="A file that `models export` wrote.")],
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help="Store it under another name.")
+    ] = None,
 ) -> None:
-    """Take a model from a file; its content is checked first."""
+    """Store a model from a file, after checking it."""
     from diffrec_cli import workflows
 
     print(workflows.import_model(archive, name))

@@ -1,4 +1,4 @@
-"""``diffrec prepare``: a log becomes a dataset."""
+"""``diffrec prepare``: make a dataset from a log."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def prepare(
         list[str],
         typer.Argument(
             metavar="LOG...",
-            help="Log files (several are one log), a directory of .npy lists, or -.",
+            help="Log files (joined into one log), a directory of .npy lists, or -.",
         ),
     ],
     name: Annotated[
@@ -33,7 +33,7 @@ def prepare(
         typer.Option(
             "--name",
             "-n",
-            help=r"Name of the dataset. \[default: the file's]",
+            help=r"Name of the dataset. \[default: the file name]",
             autocompletion=completion.datasets,
         ),
     ] = None,
@@ -66,13 +66,13 @@ def prepare(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another dataset of that name.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report, store nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report only, store nothing.")] = False,
     form: o.FormatOption = None,
 ) -> None:
-    """Split a rating log into train, valid and test, and report every dropped row.
+    """Split a rating log into train, valid and test, and count every dropped row.
 
-    Reads CSV, TSV, ;, |, :: and gzip, Parquet, RecBole .inter, and the DiffRec
-    authors' .npy lists. Ids stay as they are written.
+    Reads text (separated by comma, tab, ;, | or ::), gzip, Parquet, RecBole .inter,
+    and the .npy lists of DiffRec's authors. Ids are kept as written.
     """
     from diffrec_cli import workflows
 

@@ -1,4 +1,4 @@
-"""``diffrec quickstart``: the whole tour in under a minute."""
+"""``diffrec quickstart``: a tour in under a minute."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def quickstart(
             "--variant",
             "-v",
             metavar="base|l|t|lt",
-            help="Which model.",
+            help="The model to fit.",
             autocompletion=completion.diffrec_variants,
         ),
     ] = "t",
     device: o.DeviceOption = "auto",
     form: o.FormatOption = None,
 ) -> None:
-    """Make a sample log, fit a model, compare it with popularity, and recommend.
+    """Tour: make a sample log, fit a model, compare it with popularity, recommend.
 
-    Shows each command as it goes; they work the same on your own log.
+    Shows each command that it runs. They work the same on your own log.
     """
     from diffrec_cli import workflows
 

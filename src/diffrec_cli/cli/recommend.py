@@ -19,7 +19,7 @@ WHO, WHAT = "For whom", "Which items"
 EXAMPLES = examples(
     "diffrec recommend --user 42 -k 10 --titles --why",
     "diffrec recommend --users - --format jsonl < users.txt | jq -r .item",
-    "diffrec recommend --all-users --out lists.parquet  # goes on after a kill",
+    "diffrec recommend --all-users --out lists.parquet  # a killed one continues",
     "diffrec recommend --all-users --shard 2/4 --events today.csv --out 2.parquet",
     "diffrec recommend -u 42 --where 'year >= 1990' --diversity 0.3",
     "diffrec recommend --history newcomers.csv -k 5 --titles",
@@ -31,24 +31,27 @@ def recommend(
     model: o.ModelOption = None,
     user: Annotated[
         list[str] | None,
-        typer.Option("--user", "-u", metavar="ID", help="A user; repeatable.", rich_help_panel=WHO),
+        typer.Option(
+            "--user", "-u", metavar="ID", help="A user id; may be repeated.", rich_help_panel=WHO
+        ),
     ] = None,
     users: Annotated[
         str | None,
         typer.Option(
             "--users",
             metavar="FILE|-",
-            help="A file of users, one a line, answered as they arrive.",
+            help="A file of user ids, one a line; - answers them as they arrive.",
             rich_help_panel=WHO,
         ),
     ] = None,
     all_users: Annotated[
-        bool, typer.Option("--all-users", help="Every known user, by id.", rich_help_panel=WHO)
+        bool,
+        typer.Option("--all-users", help="Every known user, sorted by id.", rich_help_panel=WHO),
     ] = False,
     shard: Annotated[
         str | None,
         typer.Option(
-            "--shard", metavar="I/N", help="Of all users the I-th of N parts.", rich_help_panel=WHO
+            "--shard", metavar="I/N", help="Part I of N of all users.", rich_help_panel=WHO
         ),
     ] = None,
     history: Annotated[
@@ -56,7 +59,7 @@ def recommend(
         typer.Option(
             "--history",
             metavar="FILE|-",
-            help="Unseen users, by what they have: user,item[,time], or one item a line.",
+            help="Histories of unseen users: user,item[,time], or one item a line.",
             rich_help_panel=WHO,
         ),
     ] = None,
@@ -65,7 +68,8 @@ def recommend(
         typer.Option(
             "--like",
             metavar="ITEM",
-            help="A history of this item; with users, move lists towards it. Repeatable.",
+            help="Move lists towards this item. Without users: a list for"
+            " someone who has it. May be repeated.",
             rich_help_panel=WHO,
         ),
     ] = None,
@@ -74,7 +78,7 @@ def recommend(
         typer.Option(
             "--events",
             metavar="FILE",
-            help="What happened since: user,item[,time], newest in the users' histories.",
+            help="Interactions since the fit: user,item[,time].",
             rich_help_panel=WHO,
         ),
     ] = None,
@@ -83,7 +87,7 @@ def recommend(
         typer.Option(
             "--on-unknown",
             metavar="error|skip|popular",
-            help="What to do about unknown users.",
+            help="What to do with unknown users.",
             rich_help_panel=WHO,
             autocompletion=completion.one_of("error", "skip", "popular"),
         ),
@@ -91,21 +95,23 @@ def recommend(
     k: Annotated[int, typer.Option("-k", help="Length of a list.", rich_help_panel=WHAT)] = 20,
     include_seen: Annotated[
         bool,
-        typer.Option("--include-seen", help="Also items that the user has.", rich_help_panel=WHAT),
+        typer.Option(
+            "--include-seen", help="Also items already in the history.", rich_help_panel=WHAT
+        ),
     ] = False,
     allow: Annotated[
         Path | None,
-        typer.Option("--allow", help="File of items: only these.", rich_help_panel=WHAT),
+        typer.Option("--allow", help="File of items: recommend only these.", rich_help_panel=WHAT),
     ] = None,
     block: Annotated[
         Path | None,
-        typer.Option("--block", help="File of items: none of these.", rich_help_panel=WHAT),
+        typer.Option("--block", help="File of items: never recommend these.", rich_help_panel=WHAT),
     ] = None,
     block_for: Annotated[
         Path | None,
         typer.Option(
             "--block-for",
-            help="File of user,item: not this item for this user.",
+            help="File of user,item: never this item for this user.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -114,7 +120,7 @@ def recommend(
         typer.Option(
             "--where",
             metavar="CONDITION",
-            help="Over the item table: 'year >= 1990 and genre contains Comedy'.",
+            help="Only items that match: 'year >= 1990 and genre contains Comedy'.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -123,7 +129,7 @@ def recommend(
         typer.Option(
             "--dislike",
             metavar="ITEM",
-            help="Move lists away from this item; repeatable.",
+            help="Move lists away from this item, and leave it out. May be repeated.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -132,7 +138,7 @@ def recommend(
         typer.Option(
             "--like-where",
             metavar="CONDITION",
-            help="Towards what goes with items of this kind, whatever else comes.",
+            help="Move lists towards items that match; others may appear, too.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -141,7 +147,7 @@ def recommend(
         typer.Option(
             "--dislike-where",
             metavar="CONDITION",
-            help="Away from what goes with items of this kind.",
+            help="Move lists away from items that match.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -149,7 +155,7 @@ def recommend(
         float,
         typer.Option(
             "--strength",
-            help="How strongly lists move towards what is liked and away from what is not.",
+            help="How strongly --like, --dislike and so on move lists.",
             rich_help_panel=WHAT,
         ),
     ] = 1.0,
@@ -157,14 +163,14 @@ def recommend(
         float,
         typer.Option(
             "--diversity",
-            help="0 to 1: how much it counts that items are unlike.",
+            help="0 to 1: how different from each other a list's items should be.",
             rich_help_panel=WHAT,
         ),
     ] = 0.0,
     titles: Annotated[bool, typer.Option("--titles", "-t", help="Add the items' titles.")] = False,
     why: Annotated[
         bool,
-        typer.Option("--why", help="Add the items of the history that raised each score most."),
+        typer.Option("--why", help="Add the history items that raised each score most."),
     ] = False,
     out: Annotated[
         Path | None,
@@ -176,13 +182,13 @@ def recommend(
 ) -> None:
     """Print the top items of users: user, rank, item, score.
 
-    Known users enter with their whole history; what they have is left out.
-    A file appears when it is complete; an export of all users that was killed
-    goes on with the same command.
+    The model reads a known user's whole history; items in it are left out.
+    --out writes a file only when it is complete. If an export of all users is
+    killed, the same command continues it.
     """
     from diffrec_cli import workflows
 
-    options = o.recommend_options(context.params)
+    options = o.recommend_options(context)
     if out is None or str(out) == "-":
         lists = workflows.recommend(model, listener=screen, **options)
         print_lists(chosen(form, piped="csv"), lists)
@@ -196,10 +202,10 @@ def recommend(
 
 
 def print_lists(form: str, lists: Any, key: str = "recommendations") -> None:
-    """Print lists as they come; a JSON document has them under `key`."""
+    """Print lists as they are made; a JSON document has them under `key`."""
     if form == Format.table:
         for table in lists.tables:
-            screen.close()  # a bar and a table do not share a line
+            screen.close()  # no progress bar beside a table
             print_renderable(lists_table(table))
     elif form == Format.json:
         _print_json(lists.model, lists.tables, key)
@@ -208,7 +214,7 @@ def print_lists(form: str, lists: Any, key: str = "recommendations") -> None:
 
 
 def _print_json(model: str, tables: Iterable[Any], key: str) -> None:
-    """Print one JSON document, list by list, so that a long one needs no memory."""
+    """Print one JSON document, list by list, in bounded memory."""
     import json
 
     from diffrec_cli.cli._output import SCHEMA_VERSION

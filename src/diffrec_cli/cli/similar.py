@@ -1,4 +1,4 @@
-"""``diffrec similar``: items that are like an item."""
+"""``diffrec similar``: items similar to an item."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ EXAMPLES = examples(
 
 
 def similar(
-    items: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Ids of items.")],
+    items: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Item ids.")],
     model: o.ModelOption = None,
-    k: Annotated[int, typer.Option("-k", help="Items for each.")] = 20,
-    titles: Annotated[bool, typer.Option("--titles", "-t", help="Add the titles.")] = False,
+    k: Annotated[int, typer.Option("-k", help="Length of a list.")] = 20,
+    titles: Annotated[bool, typer.Option("--titles", "-t", help="Add the items' titles.")] = False,
     form: o.FormatOption = None,
 ) -> None:
-    """Print the items that a model takes for most like an item.
+    """Print the items most similar to an item, as the model sees them.
 
-    Likeness is the cosine between what single items change in the model's hidden vector.
+    The score is the cosine of the items' vectors in the model.
     """
     from diffrec_cli import workflows
 

@@ -31,24 +31,26 @@ def tune(
         ),
     ] = "base",
     trials: Annotated[
-        int, typer.Option("--trials", help="Trials in all, earlier sittings' included.")
+        int, typer.Option("--trials", help="Trials in all, with those of earlier sessions.")
     ] = 20,
     budget: o.BudgetOption = None,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", help="Trials at a time, where memory allows.")
+        int, typer.Option("--jobs", "-j", help="Trials at a time, if memory allows.")
     ] = 1,
     assign: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="A setting that is not searched for.",
+            help="A setting to hold fixed.",
             autocompletion=completion.settings,
         ),
     ] = None,
     write_preset: Annotated[
         str | None,
-        typer.Option("--write-preset", metavar="NAME", help="Store the winner for fit --preset."),
+        typer.Option(
+            "--write-preset", metavar="NAME", help="Store the best settings for fit --preset."
+        ),
     ] = None,
     dataset: o.DatasetOption = None,
     device: o.DeviceOption = "auto",
@@ -57,8 +59,8 @@ def tune(
 ) -> None:
     r"""Search the paper's grid for the settings with the best valid Recall@20.
 
-    The model's own settings are the first trial; bad ones are given up early.
-    The same command goes on where it ended.
+    The first trial is the model's defaults; bad trials are stopped early.
+    The same command continues an earlier search.
     Needs Optuna: pip install 'diffrec-cli\[tune]'
     """
     from diffrec_cli import workflows

@@ -1,4 +1,4 @@
-"""``diffrec update``: fresh events into a model, without training."""
+"""``diffrec update``: add new interactions to a model, without training."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ EXAMPLES = examples(
 def update(
     model: o.ModelArgument,
     events: Annotated[
-        str, typer.Argument(metavar="EVENTS|-", help="A log of what happened: user,item[,time].")
+        str, typer.Argument(metavar="EVENTS|-", help="New interactions: user,item[,time].")
     ],
     form: o.FormatOption = None,
 ) -> None:
-    """Store a model with fresh events in its users' histories, as its next version.
+    """Add new interactions to a model's histories, as its next version.
 
-    Nothing is trained: lists change because histories do. Prints the new version's reference.
+    Nothing is trained: lists change because histories do. Prints the reference.
     """
     from diffrec_cli import workflows
     from diffrec_cli.cli._output import screen

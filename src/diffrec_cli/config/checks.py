@@ -62,7 +62,14 @@ class Settings:
                 allowed = typing.get_args(hint)
                 check(value in allowed, name, value, " or ".join(allowed))
             for limit in getattr(hint, "__metadata__", ()):
-                check(value is None or limit.holds(value), name.rstrip("_"), value, limit.words)
+                empty = value is None
+                holds = _optional(hint) if empty else limit.holds(value)
+                check(holds, name.rstrip("_"), "none" if empty else value, limit.words)
+
+
+def _optional(hint: Any) -> bool:
+    """Return whether a field of ``Annotated[T | None, ...]`` may be empty."""
+    return type(None) in typing.get_args(typing.get_args(hint)[0])
 
 
 @cache

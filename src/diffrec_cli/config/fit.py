@@ -126,14 +126,20 @@ class FitConfig:
         """
         groups: dict[str, Any] = {}
         for name, fields in values.items():
+            if fields is None:
+                continue
             if name == "comparator":
                 kind = _comparator(fields.get("model"))
                 own = {key: value for key, value in fields.items() if key != "model"}
                 groups[name] = _from_plain(kind, own)
             elif name in CORRUPTIONS:
                 groups["corruption"] = _from_plain(CORRUPTIONS[name], fields)
-            elif name in _GROUPS and fields is not None:
+            elif name in _GROUPS:
                 groups[name] = _from_plain(_GROUPS[name], fields)
+            else:
+                raise ConfigError(
+                    f"settings {name!r} are unknown", "use the version that wrote them"
+                )
         return FitConfig(**groups)
 
     def with_values(self, values: Mapping[str, Any]) -> FitConfig:

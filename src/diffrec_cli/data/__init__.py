@@ -1,1 +1,1 @@
-"""From a log file to a prepared dataset; no torch in this room."""
+"""From a log file to a prepared dataset, without torch."""

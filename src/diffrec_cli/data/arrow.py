@@ -1,7 +1,6 @@
 """Arrow arrays made from buffers.
 
-``pyarrow.array`` imports pandas, where that is installed, to see whether it was
-given something of pandas'; a list of recommendations should not wait for that.
+``pyarrow.array`` would import pandas, which is too slow for a single user's list.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Conditions over what is known of the items: ``year >= 1990 and genre contains Comedy``.
+"""Conditions over the item table: ``year >= 1990 and genre contains Comedy``.
 
-The language, loosest first; keywords in either case, as many as 50 parentheses deep::
+The grammar, loosest first; keywords in either case, at most 50 nested parentheses::
 
     condition   = conjunction { "or" conjunction }
     conjunction = factor { "and" factor }
@@ -12,8 +12,8 @@ The language, loosest first; keywords in either case, as many as 50 parentheses 
     column      = word | `anything`
     value       = word | 'anything' | "anything"
 
-A word is of letters, digits, ``_``, ``.`` and ``-``, and no keyword; inside quotes, the quote
-itself is written twice. A value is a number if it is a word that reads as one, else text.
+A word has letters, digits, ``_``, ``.`` and ``-``, and is not a keyword. Inside quotes, write the
+quote twice. A word that reads as a number is one; any other value is text.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _ORDERS = {
 }
 
 _NUMBER = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$"
-#: From here on different whole numbers may be the same float.
+#: From here on, different whole numbers may be the same float.
 _INEXACT = 2.0**53
 
 
@@ -75,23 +75,22 @@ def select_items(text: str, table: pa.Table, option: str = "--where") -> Mask:
 
     Comparisons with a number compare numbers, others text:
 
-    - ``<``, ``<=``, ``>``, ``>=``: with a number, a cell that is no number never matches; with
-      text, ``'quoted'`` or a word that is no number, cells compare as text (ISO dates in order).
-    - ``=``, ``!=``, ``in``: a cell equals a value if it is written the same, or if both are the
-      same number: ``1990.0`` is ``1990``. Ids are text alone: ``7`` is not ``007``.
-    - ``contains``: somewhere in the cell, letters of either case alike.
+    - ``<``, ``<=``, ``>``, ``>=``: with a number, only cells that are numbers match; with text
+      (``'quoted'``, or not a number), cells compare as text, so ISO dates are in order.
+    - ``=``, ``!=``, ``in``: equal text, or equal numbers (``1990.0`` is ``1990``). Ids are always
+      text: ``7`` is not ``007``.
+    - ``contains``: anywhere in the cell, in either case.
 
-    A missing cell (null or empty) matches ``is missing`` and no comparison, ``!=``, ``not in``
-    and ``not contains`` included. ``not`` before a test turns round whatever it gives:
-    ``not year = 1990`` holds where the year is missing, ``year != 1990`` does not.
+    A missing cell (null or empty) matches ``is missing`` and no comparison, not even ``!=``,
+    ``not in`` or ``not contains``. ``not`` before a test reverses it: ``not year = 1990`` holds
+    where the year is missing.
 
     Parameters
     ----------
     text
         The condition, in the language of this module.
     table
-        (|I|,) rows of text: ``id``, and whatever else is known of the items. Columns are meant
-        by their exact names, or by the only one that differs in case alone.
+        (|I|,) rows of text: ``id`` and others. Column names may differ in case if unambiguous.
     option
         What messages call the condition.
 
@@ -102,8 +101,8 @@ def select_items(text: str, table: pa.Table, option: str = "--where") -> Mask:
     Raises
     ------
     UsageError
-        The condition is not of the language (the message has the number of the character, from
-        1), there is no such column, or a column without a single number is compared with one.
+        The condition cannot be parsed (the message counts characters from 1), there is no such
+        column, or a column without numbers is compared with one.
 
     Examples
     --------
@@ -127,24 +126,12 @@ def select_items(text: str, table: pa.Table, option: str = "--where") -> Mask:
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """A piece of the text.
+    """A piece of the text."""
 
-    Parameters
-    ----------
-    kind
-        ``text`` (in quotes), ``name`` (in backquotes), ``word``, ``symbol``, ``keyword``, ``end``.
-    text
-        What it says: without quotes, keywords in lower case.
-    place
-        Number of its first character, from 1.
-    written
-        As it stands in the condition.
-    """
-
-    kind: str
-    text: str
-    place: int
-    written: str
+    kind: str  # text (in quotes), name (in backquotes), word, symbol, keyword, end
+    text: str  # without quotes, keywords in lower case
+    place: int  # of its first character, from 1
+    written: str  # as in the condition
 
     @property
     def number(self) -> float | None:
@@ -153,7 +140,7 @@ class _Token:
 
 
 class _Reader:
-    """Recursive descent, a method a rule: each returns (|I|,) where what it read holds."""
+    """Recursive descent, one method a rule; each returns (|I|,) where its rule holds."""
 
     def __init__(self, text: str, table: pa.Table) -> None:
         self._columns = _Columns(table)
@@ -260,7 +247,7 @@ class _Reader:
 
 
 def _tokens(text: str) -> Iterator[_Token]:
-    """Take the text apart; behind its last token come tokens of the kind ``end``."""
+    """Yield the tokens of a text, then tokens of the kind ``end``."""
     _refuse_undecodable(text)
     position = 0
     while match := _TOKEN.match(text, position):
@@ -281,7 +268,7 @@ def _token(kind: str, written: str, place: int) -> _Token:
 
 
 def _refuse_undecodable(text: str) -> None:
-    """Arguments may hold bytes that are no text (as surrogates); no cell can equal those."""
+    """Refuse bytes that are not text (surrogates): no cell can equal them."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -299,7 +286,7 @@ def _refuse(rest: str, place: int) -> NoReturn:
 def _expected(what: str, found: _Token) -> NoReturn:
     if found.kind == "end":
         raise UsageError(f"expected {what} at character {found.place} (the end)", _EXAMPLE)
-    # A keyword where there should be something else, or several words, are what people write.
+    # The usual mistakes are a misplaced keyword and several words without quotes.
     quoting = found.kind in ("keyword", "word")
     _fail(f"expected {what}", found, f"{_EXAMPLE}; {_QUOTING}" if quoting else _EXAMPLE)
 
@@ -318,18 +305,10 @@ def _short(text: str) -> str:
 
 @dataclass(frozen=True)
 class _Column:
-    """A column of the table. Its comparisons return (|I|,); missing cells may be either.
-
-    Parameters
-    ----------
-    name
-        Of the column.
-    texts
-        (|I|,) Arrow texts, empty where missing.
-    """
+    """A column of the table. Comparisons return (|I|,), with any value for missing cells."""
 
     name: str
-    texts: Any
+    texts: Any  # (|I|,) Arrow texts, empty where missing
 
     @cached_property
     def present(self) -> Mask:
@@ -355,7 +334,7 @@ class _Column:
         return same | np.isin(self.numbers, wanted)
 
     def contains(self, value: _Token) -> Mask:
-        # Arrow's own ignore_case compiles a regular expression, which long text is too long for.
+        # Arrow's ignore_case compiles a regular expression, which fails for long text.
         part = pc.utf8_lower(_text(value.text)).as_py()
         return _mask(pc.match_substring(pc.utf8_lower(self.texts), part))
 
@@ -374,7 +353,7 @@ class _Column:
 
 
 class _Columns:
-    """The columns of a table by the words of a condition, each made ready once."""
+    """The columns of a table, each prepared once."""
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
@@ -383,14 +362,14 @@ class _Columns:
     def find(self, token: _Token) -> _Column:
         name = _find(token, self._table.column_names)
         if name not in self._ready:
-            # Wide offsets: descriptions of a million items may be more than 2 GiB in one array.
+            # 64-bit offsets: descriptions of a million items may exceed 2 GiB.
             texts = self._table.column(name).cast(pa.large_string()).combine_chunks()
             self._ready[name] = _Column(name, pc.fill_null(texts, _text("")))
         return self._ready[name]
 
 
 def _find(token: _Token, names: Sequence[str]) -> str:
-    """Return the name of the column that is meant."""
+    """Return the name of the column that a token names."""
     if token.text in names:
         return token.text
     alike = [name for name in names if name.casefold() == token.text.casefold()]
@@ -406,7 +385,7 @@ def _find(token: _Token, names: Sequence[str]) -> str:
 
 
 def _nearest(token: _Token, names: Sequence[str]) -> str:
-    """Return what to do about a column that is not there."""
+    """Return the fix for an unknown column."""
     if list(names) == ["id"]:
         return "prepare the log again with a table of the items: --items FILE"
     written = {name.casefold(): _as_written(name) for name in names if name.isprintable()}

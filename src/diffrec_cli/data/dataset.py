@@ -8,10 +8,8 @@ On disk it is a directory::
     users.parquet         id
     items.parquet         id, title and whatever else the item table had
 
-Until schema version 1 the arrays stood in one ``interactions.npz``, which is still read.
-
-A trained model carries the same directory inside its own, so that it can be
-evaluated and asked for lists when the dataset is long gone.
+Schema version 1 had its arrays in one ``interactions.npz``, which is still read. A trained model
+has a copy of this directory, so that it needs no stored dataset.
 """
 
 from __future__ import annotations
@@ -50,7 +48,7 @@ _FIELDS: Mapping[str, type] = {
     "source": dict,
 }
 
-#: Why a row of the log is not in the dataset; every report carries every reason.
+#: Why a row of the log is not in the dataset; every report has all of them.
 DROP_REASONS = (
     "rating_below_threshold",
     "duplicate",
@@ -86,8 +84,7 @@ class Dataset:
     source
         How the dataset came to be: files and options, for the record.
     fresh
-        What happened after the model was trained, newest of all: read when lists are made, by
-        neither training nor evaluation. ``None``: nothing.
+        Interactions since training: read for lists, not in training or evaluation.
     """
 
     name: str
@@ -109,7 +106,7 @@ class Dataset:
 
     @property
     def size(self) -> dict[str, int]:
-        """Number of users, and of train interactions: what presets are sized by."""
+        """Numbers of users and train interactions, which presets depend on."""
         return {"users": self.n_users, "interactions": self.train.size}
 
     @property
@@ -124,28 +121,28 @@ class Dataset:
 
     @property
     def parts(self) -> dict[str, Sequences]:
-        """Every split by its name, oldest first, and what is fresh if anything is."""
+        """Every part by name, oldest first; ``fresh`` only if there is any."""
         fresh = {} if self.fresh is None else {FRESH: self.fresh}
         return {"train": self.train, "valid": self.valid, "test": self.test, **fresh}
 
     @cached_property
     def known(self) -> Sequences:
-        """All that is known of each user (train, then valid, then test), for deployment."""
+        """Each user's whole history: train, valid, test, fresh."""
         return Sequences.concatenate(*self.parts.values())
 
     def known_of(self, users: NDArray[np.int64]) -> Sequences:
-        """Return all that is known of some users; the others' interactions are not touched."""
+        """Return the whole histories of some users, without reading the others'."""
         return Sequences.concatenate(*(part.take(users) for part in self.parts.values()))
 
     @cached_property
     def popularity(self) -> NDArray[np.int64]:
-        """(|I|,) how many users are known to have each item."""
+        """(|I|,) number of users who have each item."""
         counts = [np.bincount(p.items, minlength=self.n_items) for p in self.parts.values()]
         return np.asarray(np.sum(counts, axis=0))
 
     @cached_property
     def train_and_valid(self) -> Sequences:
-        """What is known before the test part begins; these items are masked when testing."""
+        """History before the test part; its items are masked when testing."""
         return Sequences.concatenate(self.train, self.valid)
 
     @property
@@ -179,7 +176,7 @@ class Dataset:
         """Raise a :class:`DataError` unless the rows stand in time order."""
         if not self.ordered:
             raise DataError(
-                f"variant {variant} weights interactions by their order, and dataset "
+                f"variant {variant} reads the order of interactions, and dataset "
                 f"{self.name!r} has no timestamps",
                 "prepare it from a log with a time column (--time-col), or use --variant base or l",
             )
@@ -230,14 +227,12 @@ class Dataset:
 
     @staticmethod
     def read_summary(directory: Path) -> dict[str, Any]:
-        """Return the JSON record of a saved dataset without loading its arrays.
-
-        It lacks their hashes.
+        """Return the JSON record of a saved dataset, without its arrays and their hashes.
 
         Raises
         ------
         CorruptError
-            It is missing or damaged: every field is there and of its type, or this is raised.
+            It is missing, or a field is missing or of another type.
         NewerSchemaError
             It was written by a newer diffrec.
         """
@@ -270,7 +265,7 @@ class Dataset:
                 **parts,
             )
             _check(dataset)
-        # NumPy, zipfile and Arrow raise a dozen kinds of errors on bytes that are not theirs.
+        # NumPy, zipfile and Arrow raise many kinds of errors for damaged files.
         except Exception as error:
             raise CorruptError(
                 f"{directory}: the dataset's files are damaged ({error})",
@@ -294,7 +289,7 @@ def _record(directory: Path) -> dict[str, Any]:
 
 
 def _save_array(path: Path, array: NDArray[Any]) -> None:
-    """Write a ``.npy`` file; NumPy's own writer does not tell a full disk from other failures."""
+    """Write a ``.npy`` file; NumPy's own writer hides the error of a full disk."""
     from numpy.lib import format as npy
 
     with path.open("wb") as stream:
@@ -303,11 +298,7 @@ def _save_array(path: Path, array: NDArray[Any]) -> None:
 
 
 def _arrays(directory: Path, record: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """Return the arrays of the parts by name; raise if one is not what was written.
-
-    They are views of their files, each byte of which was read once and let go again: what is not
-    used is never in memory. Changes to them are not written.
-    """
+    """Return the arrays of the parts by name, mapped from their files; raise if one has changed."""
     if record["schema_version"] == 1:
         with np.load(directory / "interactions.npz", allow_pickle=False) as archive:
             return dict(archive)
@@ -333,7 +324,7 @@ def _part(arrays: Mapping[str, NDArray[Any]], part: str) -> Sequences:
 
 
 def _text_table(path: Path) -> pa.Table:
-    """Read a table of ids; raise unless all of it is text, which Arrow checks only if told to."""
+    """Read a table of ids; raise unless all of it is valid text."""
     table = read_parquet(path)
     for column in table.columns:
         column.cast(pa.string()).validate(full=True)

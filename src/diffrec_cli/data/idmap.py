@@ -44,15 +44,11 @@ class IdMap:
         return len(self.array)
 
     def indices(self, ids: Sequence[str]) -> NDArray[np.int64]:
-        """Return the index of each id, -1 where it is unknown.
-
-        Arrow hashes all ids anew for every call; repeated calls, user by user, use a map that
-        is kept.
-        """
+        """Return the index of each id, -1 where it is unknown."""
         if self._asked:
             known = self._places
             return np.fromiter((known.get(i, -1) for i in ids), np.int64, len(ids))
-        self._asked = True
+        self._asked = True  # Arrow hashes all ids in every call; later calls use a dictionary
         found = pc.index_in(strings(ids), value_set=self.array)
         return to_numpy(pc.fill_null(found, _NOT_FOUND)).astype(np.int64)
 

@@ -1,8 +1,7 @@
-"""Ragged rows: each user's items in time order, and what a model reads of them.
+"""Ragged rows: each user's items in time order, and a model's input.
 
-A :class:`Sequences` is a compressed sparse row matrix whose columns stand in
-time order instead of index order, so it is the interaction matrix and the
-interaction sequence at once and costs 4 bytes an interaction.
+A :class:`Sequences` is a compressed sparse row matrix with its columns in time order: the
+interaction matrix and the interaction sequences at once, in 4 bytes an interaction.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ class Sequences:
 
     @property
     def row_index(self) -> NDArray[np.int64]:
-        """(interactions,) int64: the row, that is the user, of each interaction."""
+        """(interactions,) int64: the user of each interaction."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
     def of(self, user: int) -> NDArray[np.int32]:
@@ -60,7 +59,7 @@ class Sequences:
         return Sequences(indptr, self.items[place])
 
     def keep(self, mask: NDArray[np.bool_]) -> Sequences:
-        """Return the same rows with those interactions alone where `mask` is true."""
+        """Return all rows with only the interactions where `mask` is true."""
         return Sequences(_kept_before(mask)[self.indptr], self.items[mask])
 
     @staticmethod
@@ -93,14 +92,14 @@ class Sequences:
 def _gather(
     indptr: NDArray[np.int64], rows: IntArray
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the boundaries of some rows put together, and where their entries were."""
+    """Return the boundaries of some rows, joined, and the places of their entries."""
     lengths = indptr[rows + 1] - indptr[rows]
     gathered = _indptr(lengths)
     return gathered, np.arange(gathered[-1]) + np.repeat(indptr[rows] - gathered[:-1], lengths)
 
 
 def _kept_before(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return how many entries before each place, and before the end, are kept."""
+    """Return the number of kept entries before each place, and in all."""
     return np.concatenate([[0], np.cumsum(mask)]).astype(np.int64)
 
 
@@ -111,8 +110,7 @@ def _indptr(lengths: IntArray) -> NDArray[np.int64]:
 def temporal_weights(indptr: NDArray[np.int64], w_min: float, w_max: float) -> NDArray[np.float32]:
     """Return the weight of each interaction by its place in its user's sequence.
 
-    ``w_m = w_min + (m - 1) / (M - 1) (w_max - w_min)`` (paper, section 3.6); a
-    sequence of one item gets ``w_max``.
+    ``w_m = w_min + (m - 1) / (M - 1) (w_max - w_min)`` (paper, section 3.6); one item: ``w_max``.
 
     Parameters
     ----------
@@ -144,7 +142,7 @@ class Rows:
     Parameters
     ----------
     users
-        (B,) indices of the users in the dataset, or -1 for a user that it does not know.
+        (B,) indices of the users in the dataset, -1 for unseen users.
     indptr
         (B + 1,) row boundaries.
     items
@@ -172,7 +170,7 @@ class Rows:
         return Rows(self.users[rows], indptr, self.items[place], self.values[place])
 
     def keep(self, mask: NDArray[np.bool_]) -> Rows:
-        """Return the same rows with those entries alone where `mask`, (nnz,), is true."""
+        """Return all rows with only the entries where `mask`, (nnz,), is true."""
         return Rows(
             self.users, _kept_before(mask)[self.indptr], self.items[mask], self.values[mask]
         )
@@ -190,7 +188,7 @@ def input_rows(
     temporal
         The weights; ``None`` is ones.
     users
-        (users,) who they are in the dataset, -1 for unseen users; ``None``: row i is user i.
+        (users,) indices in the dataset, -1 for unseen users; ``None``: row i is user i.
     """
     if temporal is None:
         values = np.ones(history.size, np.float32)

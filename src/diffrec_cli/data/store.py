@@ -6,9 +6,8 @@ On disk::
     datasets/.replaced-NAME/  what NAME was, while another dataset takes its place
     datasets/.lock            held while names change
 
-A directory cannot be exchanged for another in one step everywhere. So the old one stands
-aside until the new one is in place: after a SIGKILL in between, the next reader puts it
-back under its name; after one behind that, it is garbage.
+Not every system can exchange two directories in one step. So the old one is moved aside until the
+new one is in place. After a kill in between, the next reader moves it back.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ def save(dataset: Dataset, *, overwrite: bool = False) -> tuple[Path, bool]:
 
     Returns
     -------
-    Its directory, and whether the same content already stood there and was reused.
+    Its directory, and whether it had the same content already.
 
     Raises
     ------
@@ -96,10 +95,10 @@ def find(name: str) -> Path:
     Raises
     ------
     NotFoundError
-        There is none; the fix names one that is spelt nearly so.
+        There is none; the fix names one with a similar name.
     """
     directory = datasets_dir() / check_name(name, "dataset")
-    for _ in range(2):  # it may be replaced at this moment: then recovering waits for that
+    for _ in range(2):  # if it is being replaced, recovering waits for that
         _recover()
         if directory.is_dir():
             return directory
@@ -107,7 +106,7 @@ def find(name: str) -> Path:
 
 
 def hint(name: str) -> str:
-    """Return what to do about a dataset that does not exist, naming one spelt nearly so."""
+    """Return the fix for an unknown dataset, with a similar name."""
     similar = difflib.get_close_matches(name, names(), n=1)
     meant = f"did you mean {similar[0]!r}? " if similar else ""
     return f"{meant}see `diffrec data ls`, or make it with `diffrec prepare` from a log"
@@ -118,7 +117,7 @@ def names() -> list[str]:
     if not datasets_dir().is_dir():
         return []
     _recover()
-    # What stands aside at this moment is there as well: it, or what replaces it.
+    # A dataset moved aside exists as well: it, or its replacement.
     found = {path.name.removeprefix(_REPLACED_PREFIX) for path in datasets_dir().iterdir()}
     return sorted(name for name in found if is_name(name))
 
@@ -139,7 +138,7 @@ def remove(name: str) -> None:
     """Delete the dataset of that name; models fitted on it keep their own copy."""
     directory = find(name)
     with storage_errors(directory), locked(datasets_dir(), _LOCK_TIMEOUT):
-        _settle(directory)  # else an older content could take the name again
+        _settle(directory)  # else old content could get the name again
         delete_directory(directory, datasets_dir())
 
 
@@ -150,18 +149,18 @@ def _holds(directory: Path, dataset: Dataset) -> bool:
         return False
 
 
-# Replacing, such that a kill at any moment leaves one whole dataset ----------------------------
+# Replacing: a kill at any moment leaves one whole dataset -------------------------------------
 
 
 def _replace(final: Path, new: Path) -> None:
-    """Put `new` in the place of `final`; the old one stands aside meanwhile."""
+    """Put `new` in the place of `final`, which is moved aside meanwhile."""
     _settle(final)
     old = _replaced(final)
     try:
         if final.exists():
             final.replace(old)
         put_in_place(new, final)
-    except BaseException:  # an interrupt too must not leave the name empty
+    except BaseException:  # not even an interrupt may leave the name empty
         if old.exists() and not final.exists():
             old.replace(final)
         raise
@@ -170,17 +169,17 @@ def _replace(final: Path, new: Path) -> None:
 
 
 def _recover() -> None:
-    """Finish the replacements that a kill cut short."""
+    """Finish replacements that were killed."""
     if not any(datasets_dir().glob(f"{_REPLACED_PREFIX}*")):
         return
-    # Where nothing may be written, what is under its name can be read all the same.
+    # In a read-only directory, datasets under their names can still be read.
     with suppress(OSError), locked(datasets_dir(), _LOCK_TIMEOUT):
         for old in datasets_dir().glob(f"{_REPLACED_PREFIX}*"):
             _settle(old.with_name(old.name.removeprefix(_REPLACED_PREFIX)))
 
 
 def _settle(final: Path) -> None:
-    """Put what stands aside back under its name, or delete it if the name is taken."""
+    """Move the old dataset back, or delete it if its name is taken."""
     old = _replaced(final)
     if not old.exists():
         return

@@ -25,7 +25,7 @@ def format_of(path: Path) -> str:
     Raises
     ------
     UsageError
-        The name ends in nothing that is known.
+        The name has no known ending.
     """
     suffix = path.suffix.lower().lstrip(".")
     if suffix in ("jsonl", "ndjson"):
@@ -38,12 +38,12 @@ def format_of(path: Path) -> str:
 
 
 def check_target(path: Path) -> str:
-    """Return the format of a file to be written, before the work that it is for.
+    """Return the format of a file to be written; call it before long work.
 
     Raises
     ------
     UsageError
-        Its name ends in nothing that is known, it is a directory, or its own is not there.
+        Its name has no known ending, it is a directory, or its directory is missing.
     """
     if path.is_dir():
         raise UsageError(f"{path} is a directory", "give a file")
@@ -53,7 +53,7 @@ def check_target(path: Path) -> str:
 
 
 class TableWriter(Protocol):
-    """Something that takes tables of one schema, one after the other."""
+    """A writer of tables of one schema, one after the other."""
 
     def write(self, table: pa.Table) -> None:
         """Write the rows of a table."""
@@ -79,15 +79,12 @@ class CsvWriter:
             self.stream.write(("\n".join(lines.to_pylist()) + "\n").encode())
 
     def close(self) -> None:
-        """Hand everything to the operating system."""
+        """Flush the stream."""
         self.stream.flush()
 
 
 def _csv_field(column: Any) -> Any:
-    """Return a column as text, quoted where it must be (Arrow's own writer quotes every string).
-
-    What is no plain value becomes JSON.
-    """
+    """Return a column as text, quoted only if needed (Arrow quotes every string); lists as JSON."""
     if pa.types.is_nested(column.type):
         column = strings([json.dumps(value, ensure_ascii=False) for value in column.to_pylist()])
     text = pc.cast(column, pa.string())
@@ -111,7 +108,7 @@ class JsonLinesWriter:
         self.stream.write("".join(lines).encode())
 
     def close(self) -> None:
-        """Hand everything to the operating system."""
+        """Flush the stream."""
         self.stream.flush()
 
 
@@ -145,7 +142,7 @@ WRITERS: dict[str, type[CsvWriter] | type[JsonLinesWriter] | type[ParquetWriter]
 
 @contextmanager
 def output_file(path: Path) -> Iterator[BinaryIO]:
-    """Give a stream for a file that a user has named; it appears when the block ends well.
+    """Open a file that a user named; it appears when the block ends without an error.
 
     Raises
     ------
@@ -172,7 +169,7 @@ def write_file(path: Path, tables: Iterable[pa.Table]) -> None:
     Raises
     ------
     UsageError
-        The name ends in nothing that is known, or cannot be opened for writing.
+        The name has no known ending, or cannot be opened for writing.
     StorageError
         The disk is full, or fails.
     """
@@ -181,10 +178,7 @@ def write_file(path: Path, tables: Iterable[pa.Table]) -> None:
 
 
 def write_stream(stream: BinaryIO, form: str, tables: Iterable[pa.Table]) -> None:
-    """Write tables to an open stream as ``csv``, ``jsonl`` or ``parquet``.
-
-    Each is handed on before the next is asked for: the stream can be read at once.
-    """
+    """Write tables to a stream as ``csv``, ``jsonl`` or ``parquet``, flushed after each."""
     writer = WRITERS[form](stream)
     for table in tables:
         writer.write(table)

@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec_cli import catalogue
-from diffrec_cli.config import FitConfig
-
 if TYPE_CHECKING:
     from torch import Generator, Tensor, device, dtype
 
@@ -115,10 +112,3 @@ class Corruption:
             values = torch.as_tensor(getattr(self, table), dtype=like.dtype)
             self._tables[key] = values.to(t.device)
         return self._tables[key][t]
-
-
-def corruption_of(config: FitConfig) -> Corruption:
-    """Return the corruption of a variant of DiffRec."""
-    row = catalogue.corruption_of(config)
-    corruption: Corruption = row.corruption(config.of_corruption)
-    return corruption

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from diffrec_cli.catalogue import model_of
+from diffrec_cli.catalogue import model_row
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.models.diffrec import DiffRec
@@ -37,7 +37,7 @@ def build_model(
         The interactions; models with a graph or a vector for each user need them.
     """
     generator = torch.Generator().manual_seed(config.training.seed)
-    row = model_of(config)
+    row = model_row(config)
     if row is not None:
         if row.build is None:
             raise ValueError(f"{config.variant} has no epochs")

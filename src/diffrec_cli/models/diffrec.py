@@ -7,12 +7,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from diffrec_cli.catalogue import corruption_of as corruption_row
+from diffrec_cli.catalogue import corruption_row
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows, Sequences
-from diffrec_cli.diffusion.corruption import Corruption, corruption_of
+from diffrec_cli.diffusion.corruption import Corruption
 from diffrec_cli.diffusion.importance import StepSampler
 from diffrec_cli.models.backend import TorchBackend
+from diffrec_cli.models.diffrec_inference import corruption_of
 from diffrec_cli.models.trainable import Draws, Trainable
 
 
@@ -41,7 +42,7 @@ class DiffRec(Trainable):
         |I|.
     """
 
-    def __init__(self, corruption: Corruption, denoiser: Any, n_items: int) -> None:
+    def __init__(self, corruption: Corruption, denoiser: ItemDenoiser, n_items: int) -> None:
         super().__init__()
         self.corruption, self.n_items = corruption, n_items
         self.denoiser = denoiser

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec_cli.catalogue import corruption_row
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
-from diffrec_cli.diffusion.corruption import corruption_of
+from diffrec_cli.diffusion.corruption import Corruption
 from diffrec_cli.diffusion.reverse import shares
 from diffrec_cli.models.backend import Backend
 from diffrec_cli.models.denoiser_inference import CollapsedDenoiser
@@ -19,6 +20,12 @@ from diffrec_cli.models.output import Output, OutputLayer
 from diffrec_cli.models.vae import GroupVAE
 
 Array = Any  # np.ndarray or torch.Tensor
+
+
+def corruption_of(config: FitConfig) -> Corruption:
+    """Return the corruption that a variant of DiffRec is trained with."""
+    corruption: Corruption = corruption_row(config).corruption(config.of_corruption)
+    return corruption
 
 
 class DiffusionScorer:
@@ -45,6 +52,8 @@ class DiffusionScorer:
     def __init__(self, config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> None:
         self.backend = backend
         self.corruption = corruption_of(config)
+        if self.corruption.back.shape[1] != 2:
+            raise ValueError(f"{config.variant}: a step back needs more than prediction and x_t")
         self.seed = config.training.seed
         self.normalized = config.denoiser.normalize_input
         self.denoiser = CollapsedDenoiser(backend, weights, "denoiser.")

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
-from diffrec_cli.diffusion.corruption import corruption_of
 from diffrec_cli.models.backend import Backend
+from diffrec_cli.models.diffrec_inference import corruption_of
 from diffrec_cli.models.output import Output, OutputLayer
 
 Array = Any  # np.ndarray or torch.Tensor

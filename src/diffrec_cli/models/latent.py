@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from diffrec_cli.config import FitConfig, LatentConfig
 from diffrec_cli.data.sequences import Rows
-from diffrec_cli.diffusion.corruption import corruption_of
 from diffrec_cli.diffusion.importance import StepSampler
 from diffrec_cli.diffusion.randomness import sparse_dropout
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.denoiser import Denoiser, xavier
+from diffrec_cli.models.diffrec_inference import corruption_of
 from diffrec_cli.models.likelihood import divergence, multinomial, sample, wide
 from diffrec_cli.models.trainable import Draws, Trainable
 from diffrec_cli.models.vae import PREFIX, Groups, GroupVAE

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from diffrec_cli.catalogue import corruption_of, model_of
+from diffrec_cli.catalogue import corruption_row, model_row
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import Backend
@@ -58,6 +58,6 @@ def build_scorer(config: FitConfig, weights: Mapping[str, Any], backend: Backend
     """
     if config.comparator is None and config.latent is not None:
         return LatentScorer(config, weights, backend)
-    row = model_of(config) or corruption_of(config)
+    row = model_row(config) or corruption_row(config)
     scorer: Scorer = row.scorer(config, weights, backend)
     return scorer

@@ -1,7 +1,7 @@
 """The Python API: everything a command does, callable from a script or a notebook.
 
-Each function does one job and returns a frozen result; what happens on the way
-is told to a listener (:mod:`diffrec_cli.workflows.progress`)::
+Each function does one job and returns a frozen result. A listener
+(:mod:`diffrec_cli.workflows.progress`) gets notes and progress::
 
     from diffrec_cli import workflows
 
@@ -9,8 +9,7 @@ is told to a listener (:mod:`diffrec_cli.workflows.progress`)::
     lists = workflows.recommend(model=fitted.model, users=["42"], k=20)
     print(lists.table())
 
-The functions are imported when they are first used, so that asking for a list
-never waits for what only training needs.
+Functions are imported when first used, so that a list never waits for imports of training.
 """
 
 from __future__ import annotations
@@ -42,10 +41,10 @@ if TYPE_CHECKING:
     from diffrec_cli.workflows.recommend_lists import recommend as recommend
     from diffrec_cli.workflows.report_model import report as report
     from diffrec_cli.workflows.report_model import write_report as write_report
-    from diffrec_cli.workflows.similar_items import export_vectors as export_vectors
     from diffrec_cli.workflows.similar_items import similar as similar
     from diffrec_cli.workflows.tune_settings import tune as tune
     from diffrec_cli.workflows.update_model import update as update
+    from diffrec_cli.workflows.write_vectors import export_vectors as export_vectors
 
 _HOMES = {
     "compare": "compare_models",
@@ -55,7 +54,7 @@ _HOMES = {
     "evaluate": "evaluate_models",
     "export_lists": "export_to_file",
     "export_model": "manage_models",
-    "export_vectors": "similar_items",
+    "export_vectors": "write_vectors",
     "fit": "fit_model",
     "import_model": "manage_models",
     "list_datasets": "manage_datasets",

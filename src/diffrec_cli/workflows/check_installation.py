@@ -1,4 +1,4 @@
-"""Is everything in order: versions, devices, disk, stored models and datasets."""
+"""A check of versions, devices, disk, stored models and datasets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ENOUGH = 2**30  # bytes of free disk
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report: what was looked at, whether it is well, what was seen."""
+    """One line of the report: what was checked, whether it is well, what was found."""
 
     name: str
     ok: bool
@@ -47,7 +47,7 @@ class Diagnosis:
 
 
 def doctor() -> Diagnosis:
-    """Look at everything diffrec needs; change nothing."""
+    """Check everything that diffrec needs; change nothing."""
     return Diagnosis(
         [
             Check("diffrec", ok=True, found=__version__),
@@ -75,7 +75,7 @@ def _devices() -> list[Check]:
         import torch
 
         from diffrec_cli.training.devices import choose_device, device_name, fast_bf16
-    except Exception as error:  # a broken torch is what a doctor is for
+    except Exception as error:  # a broken torch is reported, too
         return [Check("torch", ok=False, found=f"cannot be imported: {error}")]
     device = choose_device("auto")
     bf16 = "fast bf16" if fast_bf16(device) else "no fast bf16"

@@ -22,7 +22,7 @@ from diffrec_cli.workflows.experiments.trials import KeptTrials, Task, Trial
 from diffrec_cli.workflows.prepare_data import dataset_of
 from diffrec_cli.workflows.progress import EpochDone, Event, Listener, Note, Step, silent
 
-#: Most trials where only time is limited.
+#: Most trials if only time is limited.
 _MANY = 1000
 
 
@@ -35,25 +35,24 @@ class Compared:
     model
         Its name.
     seeds
-        Final fits; one of a model that draws nothing.
+        Number of final fits; 1 if the model is not random.
     metrics
-        Of the test part: mean and standard deviation over seeds, by name.
+        Test metrics by name: mean and standard deviation over seeds.
     valid
-        Mean valid Recall@20 of the final fits, by which the setting was chosen.
+        Mean valid Recall@20 of the final fits.
     difference
-        How the best model differs from it on test Recall@20, user by user (each user's mean over
-        seeds); ``None`` for the best itself.
+        Paired difference of the best model to this one in test Recall@20, averaged over seeds;
+        ``None`` for the best.
     trials
-        Settings that were tried.
+        Number of settings tried.
     settings
-        What the chosen one changes of the model's own.
+        Chosen settings that differ from the model's defaults.
     fit_seconds, rank_seconds
         Mean time of training, and of ranking the test users.
     parameters, peak_bytes
-        Numbers that were trained; the largest peak memory of a final fit: of its
-        process, or on CUDA of the device.
+        Trained parameters; largest peak memory of a final fit, of the process or CUDA device.
     failure
-        Why there is nothing of this model, else empty.
+        Why the model failed; else empty.
     """
 
     model: str
@@ -136,11 +135,10 @@ def compare(
     precision: str = "auto",
     listener: Listener = silent,
 ) -> Comparison:
-    """Search for each model with the same effort, fit what was found over seeds, and compare.
+    """Search settings with the same effort for each model, fit over seeds, and compare.
 
-    Settings are chosen by valid Recall@20 alone. What was measured is kept: the same call again,
-    or one with other models, measures only what is missing. Another version of diffrec measures
-    all of it again.
+    Settings are chosen by valid Recall@20. Results are kept: later calls measure only what is
+    missing, or all of it with another version of diffrec.
 
     Parameters
     ----------
@@ -149,17 +147,17 @@ def compare(
     models
         Names of models, see :func:`~diffrec_cli.catalogue.names`.
     seeds
-        Final fits of a model that draws anything, with seeds 1, 2, ...
+        Final fits of each random model, with seeds 1, 2, ...
     trials
-        Settings to try for each model, its own among them; 0 takes its own without a look.
+        Settings to try for each model, with its defaults; 0: only its defaults.
     budget
-        Seconds of search for each model, instead of a number or besides it.
+        Seconds of search for each model.
     values
-        Settings of all models that have them, such as ``epochs``.
+        Settings for all models that have them, such as ``epochs``.
     device, precision
         As in :func:`~diffrec_cli.workflows.fit_model.fit`.
     listener
-        Is told of progress, and of models that failed.
+        Gets progress, and models that failed.
 
     Raises
     ------
@@ -212,13 +210,14 @@ class _Comparing:
     listener: Listener
 
     def trials_of(self, model: str) -> list[Trial]:
-        """Return the trials of a model: none where there is nothing to choose among."""
+        """Return a model's trials; none without settings to choose from."""
         own = self.search.settings(model, self.values, lenient=True)
         if self.search.trials == 0 or not space(own.variant):
             return []
         tasks = []
+        of_trials = own.with_values({"seed": 1})
         for changes in draws(own, seed=1):
-            tasks.append(self.search.task(own, changes))
+            tasks.append(self.search.task(of_trials, changes))
             if len(tasks) == self.search.trials:
                 break
         known = [trial for task in tasks if (trial := self.kept.get(task)) is not None]
@@ -231,7 +230,7 @@ class _Comparing:
         return [trial for task in tasks if (trial := self.kept.get(task)) is not None]
 
     def finals_of(self, model: str, tried: Sequence[Trial], seeds: int) -> list[Trial]:
-        """Return the final trials of the trial that was best on the valid part."""
+        """Return the final fits of the settings that were best on the valid part."""
         best = max(tried, key=lambda trial: trial.valid.get(SELECTION_METRIC, 0.0), default=None)
         chosen = {} if best is None else best.values
         own = self.search.settings(model, self.values, lenient=True)
@@ -241,7 +240,7 @@ class _Comparing:
             for seed in numbers
         ]
         for number, task in enumerate(tasks):
-            if self.kept.get(task) is None:  # a process each, for its peak of memory
+            if self.kept.get(task) is None:  # one process each, to measure its peak memory
                 self._measure([task], None, f"{model}: seed", number, len(tasks))
         return [trial for task in tasks if (trial := self.kept.get(task)) is not None]
 
@@ -266,7 +265,7 @@ class _Comparing:
 
 
 def _told(values: Mapping[str, Any]) -> str:
-    """Return settings as they are given on the command line."""
+    """Return settings as on the command line."""
     return "".join(f" {name}={_plain(value)}" for name, value in values.items())
 
 
@@ -275,7 +274,7 @@ def _plain(value: Any) -> str:
 
 
 def _epochs_only(listener: Listener) -> Callable[[Event], None]:
-    """Pass on what moves a progress bar; what a single fit would say leads nowhere here."""
+    """Pass on progress alone; the notes of a single fit do not apply here."""
 
     def hear(event: Event) -> None:
         if isinstance(event, Step | EpochDone):
@@ -295,7 +294,7 @@ def _check(models: Sequence[str], seeds: int, trials: int, budget: float | None)
 def _summary(model: str, tried: Sequence[Trial], finals: Sequence[Trial]) -> Compared:
     names = finals[0].test
     figures = {name: np.array([trial.test[name] for trial in finals]) for name in names}
-    spread = 1 if len(finals) > 1 else 0  # of one seed it is 0, not unknown
+    spread = 1 if len(finals) > 1 else 0  # 0 for one seed
     return Compared(
         model=model,
         seeds=len(finals),
@@ -313,7 +312,7 @@ def _summary(model: str, tried: Sequence[Trial], finals: Sequence[Trial]) -> Com
 def _with_differences(
     done: Sequence[Compared], finals: Mapping[str, Sequence[Trial]], kept: KeptTrials
 ) -> list[Compared]:
-    """Sort, best first, and test each model but the best against it."""
+    """Sort, best first, and test each other model against the best."""
     ranked = sorted(
         (result for result in done if not result.failure),
         key=lambda result: -result.metrics[SELECTION_METRIC][0],

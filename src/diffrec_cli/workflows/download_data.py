@@ -1,4 +1,4 @@
-"""Public rating logs, fetched from where they are published."""
+"""Download of public rating logs."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def download(
     data
         ``ml-100k`` or ``ml-1m`` (MovieLens, from GroupLens), or an archive of your own.
     directory
-        Where the files go; it is made if needed.
+        For the files; made if needed.
     overwrite
         Replace files of these names that have other content.
     listener
-        Is told of the bytes that arrive, and of the licence.
+        Gets progress in bytes, and the licence.
 
     Raises
     ------
     UsageError
-        There is no data set of that name; or as in :mod:`diffrec_cli.data.sources.public`.
-    DownloadError, DataError, StorageError
-        As there.
+        There is no dataset of that name.
+    UsageError, DownloadError, DataError, StorageError
+        As in :mod:`diffrec_cli.data.sources.public`.
     """
     if isinstance(data, str) and data not in PUBLIC_LOGS:
         raise UsageError(

@@ -53,12 +53,12 @@ class Result:
     user_ids
         Ids of the evaluated users.
     baseline
-        Whether it was fitted to compare with, not stored.
+        Whether it was fitted for this comparison, not stored.
     difference
-        For every model but the first: how the first differs from it on Recall@20 (or the first
-        metric asked for), if both were measured on the same users.
+        Paired difference of the first model to this one on Recall@20 (or the first metric asked
+        for), if their data are the same.
     intervals
-        95% interval of the mean of each metric over users, if asked for.
+        95% interval of each metric's mean over users, if asked for.
     """
 
     model: str
@@ -100,7 +100,7 @@ class Evaluated:
     Parameters
     ----------
     results
-        In the order of the models asked for, then the baselines.
+        Models in the order given, then baselines.
     compared
         The metric of the paired differences; ``None`` when there is one result.
     """
@@ -113,7 +113,7 @@ class Evaluated:
         return {"results": [result.to_dict() for result in self.results]}
 
     def require(self, minima: Mapping[str, float]) -> None:
-        """Raise a :class:`GateError` if a model (baselines aside) is below a minimum."""
+        """Raise a :class:`GateError` if a model is below a minimum; baselines may be."""
         for result in self.results:
             for metric, minimum in minima.items():
                 value = result.evaluation.means[metric]
@@ -160,7 +160,7 @@ def evaluate(
     Parameters
     ----------
     models
-        References; none is the default model.
+        References; none: the default model.
     split
         ``valid`` or ``test``.
     ks, metrics
@@ -170,24 +170,24 @@ def evaluate(
     baselines
         Simple models to fit on the first model's dataset and measure too.
     minima
-        Metrics that will be checked with :meth:`Evaluated.require`; they are computed too.
+        Metrics to compute for :meth:`Evaluated.require`.
     per_user
         A .csv, .jsonl or .parquet file to write every user's metrics to.
     groups
-        Also measure thirds of users by activity and of interactions by popularity of the item.
+        Also measure thirds of users by activity, and of interactions by item popularity.
     intervals
-        Also give a 95% interval of every mean.
+        Also compute a 95% interval of each mean.
     device
         Where to compute.
     precision
         ``bf16`` finds candidates in bfloat16 and scores them again; ``auto`` is ``fp32``.
     listener
-        Is told of progress.
+        Gets progress.
 
     Raises
     ------
     UsageError
-        An option has no such value, or a model was trained on the test part (``--refit``).
+        An option has a wrong value, or a model was trained on the test part (``--refit``).
     """
     _check_options(split, ks, metrics, history, baselines)
     for metric in minima or {}:
@@ -240,9 +240,9 @@ def _compared(
     intervals: bool,
     listener: Listener,
 ) -> Evaluated:
-    """Add to every result but the first how the first differs from it."""
+    """Return the results, each compared with the first."""
     _, first_dataset, first = measured[0]
-    # The metric that selects epochs, or the first asked for where it was not.
+    # The metric that selects epochs, or else the first asked for.
     metric = "recall@20" if "recall@20" in first.values else next(iter(first.values), None)
     results = []
     for index, (name, dataset, evaluation) in enumerate(measured):

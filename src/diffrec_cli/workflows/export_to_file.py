@@ -1,4 +1,4 @@
-"""Lists into a file: whole at the end, in bounded memory, and going on where a kill stopped it."""
+"""Lists into a file: atomic, in bounded memory, and continued after a kill."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Exported:
     model
         Reference of the model.
     users
-        Number of users that were asked for; ``None`` where they arrived in a stream.
+        Number of users asked for; ``None`` for a stream.
     path
         The file.
     """
@@ -65,23 +65,22 @@ def export_lists(
 ) -> Exported:
     """Write lists to a .csv, .jsonl or .parquet file, which appears when it is complete.
 
-    The lists of all users are made in parts, kept beside the file in ``NAME.partial/``: after a
-    kill the same call goes on with the first part that is missing, and the file is the same, byte
-    for byte, as without the kill. Memory does not grow with the users.
+    The lists of all users are made in parts, kept in ``NAME.partial/``. After a kill, the same call
+    makes only the missing parts; the file is the same, byte for byte. Memory is bounded.
 
     Parameters
     ----------
     out
-        The file; its name says the format.
+        The file; its name gives the format.
     form
-        The format that is expected of it; ``None``: whatever its name says.
+        The expected format; ``None``: any.
     model, listener, options
         As in :func:`~diffrec_cli.workflows.recommend_lists.recommend`.
 
     Raises
     ------
     UsageError
-        The file's name or directory is at fault, or the options are.
+        The file's name, its directory or an option is wrong.
     LockedError
         Another process writes this file.
     StorageError
@@ -111,21 +110,21 @@ def _write_in_parts(
         with storage_errors(directory):
             stack.enter_context(locked(directory, timeout=0))
             _keep_if_same(directory, fingerprint, listener)
-            sweep_incoming(out.absolute().parent)  # what kills left of earlier exports
+            sweep_incoming(out.absolute().parent)  # left by killed exports
         parts = _make(directory, lists, listener)
         write_file(out, _read(parts, listener))
         shutil.rmtree(directory, ignore_errors=True)
 
 
 def _keep_if_same(directory: Path, fingerprint: str, listener: Listener) -> None:
-    """Empty the directory unless the parts in it are of this very export."""
+    """Remove the parts in the directory unless they are of the same export."""
     plan = directory / _PLAN
     with suppress(CorruptError):
         if read_record(plan, kind=_KIND, schema_version=_SCHEMA_VERSION)["export"] == fingerprint:
             return
     stale = [path for path in directory.iterdir() if path.suffix == ".parquet"]
     if stale:
-        listener(Note(f"{directory}: of another export, begun anew"))
+        listener(Note(f"{directory}: parts of another export, starting again"))
     for path in stale:
         path.unlink()
     record = {"kind": _KIND, "schema_version": _SCHEMA_VERSION, "export": fingerprint}
@@ -160,13 +159,7 @@ def _parquet(table: pa.Table) -> bytes:
 
 
 def _read(parts: list[Path], listener: Listener) -> Iterator[pa.Table]:
-    """Yield the parts' tables.
-
-    Raises
-    ------
-    CorruptError
-        A part is not what was written.
-    """
+    """Yield the parts' tables; raise a CorruptError if one is damaged."""
     for number, part in enumerate(parts, 1):
         try:
             table = read_parquet(part)
@@ -179,7 +172,7 @@ def _read(parts: list[Path], listener: Listener) -> Iterator[pa.Table]:
 
 
 def _fingerprint(model: str, options: RecommendOptions) -> str:
-    """Return what tells this export from others: the model's files, the options, their files."""
+    """Return a hash of the model's files, the options and their files."""
     files = {path: entry.sha256 for path, entry in registry.resolve(model).record.files.items()}
     said = {name: _said(name, value) for name, value in vars(options).items()}
     plan = json.dumps([__version__, model, files, said], default=str)
@@ -187,7 +180,7 @@ def _fingerprint(model: str, options: RecommendOptions) -> str:
 
 
 def _said(option: str, value: Any) -> Any:
-    """Return an option's value; of a file its content, of a pipe what never comes again."""
+    """Return an option's value: a file's hash, or a random text for a pipe."""
     if option not in FILES or value is None:
         return value
     return sha256_file(Path(value)) if Path(value).is_file() else secrets.token_hex()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diffrec_cli.catalogue import Variant, as_file_name, hint
+from diffrec_cli.catalogue import Variant, as_file_name, hint, reads_order
 from diffrec_cli.catalogue import own_preset as find_preset
 from diffrec_cli.config import GAUSSIAN, ReadOptions, SplitOptions
 from diffrec_cli.registry import versions as registry
@@ -36,8 +36,8 @@ class Fitted:
     Parameters
     ----------
     model
-        Reference of the published model, ``NAME@VERSION``; ``None`` after a dry run, or when a
-        fit was interrupted before its first epoch was done.
+        Reference of the published model, ``NAME@VERSION``; ``None`` after a dry run, or an
+        interruption in the first epoch.
     plan
         What was decided before training.
     path
@@ -47,9 +47,9 @@ class Fitted:
     parameters
         Number of trained parameters (the plan's is an estimate for the latent variants).
     interruption
-        What interrupted the fit, if anything did: the best so far was published all the same.
+        What interrupted the fit, if anything; the best so far is published all the same.
     curve
-        Recall@20 on the valid part, of each epoch after which it was measured.
+        Valid Recall@20 of each epoch where it was measured.
     """
 
     model: str | None
@@ -110,8 +110,7 @@ def fit(
     variant
         Name of the model, see :func:`~diffrec_cli.catalogue.names`.
     corruption
-        ``gaussian``, or ``smoothing`` for ``base`` and ``t``; ``None`` is ``gaussian``, and a note
-        tells of the other.
+        ``gaussian``, or ``smoothing`` for ``base`` and ``t``; ``None``: ``gaussian``, with a note.
     name
         Name of the model; by default ``DATASET-VARIANT``.
     preset, values
@@ -121,17 +120,17 @@ def fit(
     device, precision
         See :mod:`diffrec_cli.training.devices`.
     max_seconds
-        Stop choosing an epoch after this time and keep the best; a refit comes on top.
+        Stop selection after this time and keep the best epoch; a refit is not limited.
     resume
-        Go on with an interrupted fit of the same data and settings.
+        Continue an interrupted fit of the same data and settings.
     refit
         After selection, train again on every interaction for the chosen number of epochs.
     default
-        Make the model the one that is meant when none is named (unless it was interrupted).
+        Make it the default model, unless it was interrupted.
     dry_run
-        Decide everything, train nothing.
+        Return the plan, train nothing.
     listener
-        Is told of decisions and progress.
+        Gets decisions and progress.
 
     Raises
     ------
@@ -143,9 +142,9 @@ def fit(
     if name is not None:
         check_model_name(name)
     meant = Variant.parse(variant).corrupted(corruption or GAUSSIAN)
-    if corruption is not None:
+    if meant != Variant.parse(variant):
         variant = str(meant)
-    find_preset(preset, variant, users=1)  # a mistyped name must not cost a preparation
+    find_preset(preset, variant, users=1)  # find a mistyped name before preparing the log
     dataset = dataset_of(
         data,
         name=dataset_name,
@@ -157,7 +156,7 @@ def fit(
         listener=listener,
     )
     config = find_preset(preset, variant, **dataset.size).with_values(values or {})
-    if config.temporal is not None:
+    if reads_order(config):
         dataset.require_order(variant)
     job = Job(
         name=check_model_name(name or f"{dataset.name}-{as_file_name(variant)}"),

@@ -1,4 +1,4 @@
-"""Prepared datasets: listed, shown, removed; and logs that are made up."""
+"""Prepared datasets: list, show, remove; and sample logs."""
 
 from __future__ import annotations
 

@@ -66,19 +66,19 @@ def prepare(
     Parameters
     ----------
     inputs
-        Log files (several are one log), ``-`` for stdin, or one directory of the authors' lists.
+        Log files (joined into one log), ``-`` for stdin, or one directory of the authors' lists.
     name
         Name of the dataset; by default that of the first file.
     read, split
         How to read the log, and how to split it.
     items
-        Table of the items: id, title, anything.
+        Table of items: id, title, and more.
     overwrite
         Replace another dataset of that name.
     dry_run
         Report only, store nothing.
     listener
-        Is told of decisions on the way.
+        Gets decisions.
 
     Raises
     ------
@@ -138,19 +138,7 @@ def dataset_of(
 def _stored_dataset(data: Sequence[str | Path], *, fresh_options: bool) -> Dataset | None:
     """Return the prepared dataset of that name, or None if `data` are log files.
 
-    Parameters
-    ----------
-    data
-        What a user gave: one name, or paths.
-    fresh_options
-        Whether options were given that only make sense for a log that is not prepared yet.
-
-    Raises
-    ------
-    NotFoundError
-        It is neither a dataset nor a file.
-    UsageError
-        It is a dataset, and `fresh_options`.
+    `fresh_options`: whether options were given that a prepared dataset cannot take.
     """
     if not data:
         raise _nothing_to_read()

@@ -1,4 +1,4 @@
-"""What a workflow tells its listener while it runs. Rendering is the listener's affair."""
+"""Events that a workflow sends to its listener, which renders them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something worth knowing that is no error, in one line."""
+    """One line worth knowing; not an error."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What was decided before long work begins, in one line and as values."""
+    """Decisions before long work, in one line and as values."""
 
     text: str
     values: Mapping[str, Any]
@@ -51,13 +51,13 @@ class EpochDone:
     epoch
         From 1.
     loss, metrics
-        What it gave; no metrics where it was not validated.
+        Training loss; metrics on the valid part, if it was validated.
     best, best_value
-        Whether it is the best so far, and the best Recall@20 so far.
+        Whether it is the best so far; the best Recall@20 so far.
     users_per_second
         Training speed.
     epochs_left
-        Epochs until it ends, if none is better.
+        Epochs until training ends, if no epoch is better.
     """
 
     epoch: int
@@ -74,4 +74,4 @@ Listener = Callable[[Event], None]
 
 
 def silent(event: Event) -> None:
-    """Hear and say nothing."""
+    """Ignore an event."""

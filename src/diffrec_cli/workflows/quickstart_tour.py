@@ -1,4 +1,4 @@
-"""The whole tour on a made-up log: sample, fit, evaluate, recommend."""
+"""A tour on a made-up log: sample, fit, evaluate, recommend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Top-K lists from a stored model, for users it knows and for histories it never saw."""
+"""Top-K lists from a stored model, for known and unseen users."""
 
 from __future__ import annotations
 
@@ -40,14 +40,13 @@ class Recommendations:
     model
         Reference of the model.
     users
-        Number of users that are asked for; ``None`` where they arrive in a stream.
+        Number of users asked for; ``None`` for a stream.
     requests
-        They, some at a time. One pass.
+        The users, some at a time. One pass.
     serve
-        Makes the Arrow tables of some of them: user, rank (from 1), item, score[, title][,
-        because]; each table has whole lists.
+        Makes Arrow tables of whole lists: user, rank (from 1), item, score[, title][, because].
     listener
-        Is told of progress.
+        Gets progress.
     """
 
     model: str
@@ -79,15 +78,14 @@ def recommend(
 ) -> Recommendations:
     """Ask a model for the best k items of each user.
 
-    Known users enter with everything that is known of them. Exactly k items come for each
-    user while enough remain.
+    The model reads a known user's whole history. Each list has k items if enough remain.
 
     Parameters
     ----------
     model
         Reference; ``None`` is the default model.
     listener
-        Is told of progress, and of ids that are not known.
+        Gets progress, and unknown ids.
     options
         Fields of :class:`~diffrec_cli.workflows.serving.options.RecommendOptions`.
 
@@ -104,7 +102,7 @@ def recommend(
 def recommend_by(
     model: str | None, options: RecommendOptions, listener: Listener
 ) -> Recommendations:
-    """Do what :func:`recommend` does."""
+    """Do what :func:`recommend` does, for checked options."""
     ranking_precision(options.precision)
     artifact = registry.resolve(model)
     reference, dataset = artifact.record.reference, artifact.dataset()
@@ -133,7 +131,7 @@ def _check_fit(options: RecommendOptions, dataset: Dataset, reference: str) -> N
 def _requests(
     options: RecommendOptions, dataset: Dataset, listener: Listener
 ) -> tuple[int | None, Iterator[Request]]:
-    """Return how many users are asked for, as far as that is known, and they, some at a time."""
+    """Return the number of users asked for, if known, and the users, some at a time."""
     events = None if options.events is None else read_events(dataset, options.events, listener)
     histories = UserHistories(dataset, events)
     if options.all_users:
@@ -150,7 +148,7 @@ def _requests(
 def _settled(
     requests: Iterator[Request], model: str, on_unknown: str, listener: Listener
 ) -> Iterator[Request]:
-    """Refuse, leave out or keep (for popular items) those of whom nothing is known."""
+    """Refuse, leave out or keep (for popular items) unknown users."""
     for request in requests:
         if not request.unknown.any():
             yield request
@@ -169,6 +167,6 @@ def _settled(
 
 
 def _primed(requests: Iterator[Request]) -> Iterator[Request]:
-    """Return the same with the first at hand: what is wrong is found before anything is printed."""
+    """Return the same, with the first made now: errors come before any output."""
     first = list(islice(requests, 1))
     return chain(first, requests)

@@ -1,8 +1,7 @@
 """A guided search for one model's settings (extra ``tune``), resumable and in parallel.
 
-Trials lie in ``tuning/VARIANT-KEY.journal``: a search of the same model on the same data, with the
-same settings held, by the same version of diffrec, goes on where the last one ended; its processes
-share the journal.
+Trials are stored in ``tuning/VARIANT-KEY.journal``, which all processes share. A search with the
+same model, data, fixed settings and version of diffrec continues the last one.
 """
 
 from __future__ import annotations
@@ -24,10 +23,13 @@ from filelock import FileLock, Timeout
 
 from diffrec_cli import __version__
 from diffrec_cli.catalogue import (
+    Row,
     Space,
     Variant,
+    all_rows,
     as_file_name,
     check_own_name,
+    register,
     space,
     write_own,
 )
@@ -45,7 +47,7 @@ from diffrec_cli.workflows.fitting.plan import Job, plan
 from diffrec_cli.workflows.prepare_data import dataset_of
 from diffrec_cli.workflows.progress import EpochDone, Event, Listener, Note, silent
 
-_NOT_BEGUN = ("WAITING", "FAIL")  # FAIL: killed, and to be run again
+_NOT_BEGUN = ("WAITING", "FAIL")  # FAIL: killed; to be run again
 _POLL_SECONDS = 0.5
 _UNGUIDED = 5  # trials before the search is guided, and before any is given up early
 _PATIENT_EPOCHS = 5  # before a trial may be given up
@@ -62,9 +64,9 @@ class Tuned:
     value
         Best valid Recall@20.
     values
-        The settings that gave it, as ``--set`` takes them; the model's own where it was best.
+        The best settings, as ``--set`` takes them.
     finished, pruned, failed
-        Trials in all, over all sittings: run to their end, given up early, refused.
+        Number of trials over all sessions: completed, stopped early, refused.
     preset
         Name of the preset that was written, if any.
     """
@@ -133,19 +135,19 @@ def tune(
     variant
         Name of the model.
     trials
-        Finished trials in all, those of earlier sittings included.
+        Trials in all, with those of earlier sessions.
     budget
-        Seconds after which no trial is begun, and the running ones end.
+        Seconds until the search ends, with its running trials.
     jobs
-        Trials at a time; fewer where memory does not suffice.
+        Trials at a time; fewer if memory is short.
     values
-        Settings that stay as they are given.
+        Settings to hold fixed.
     write_preset
-        Store the winner under this name, for ``fit --preset``.
+        Store the best settings under this name, for ``fit --preset``.
     device, precision
         As in :func:`~diffrec_cli.workflows.fit_model.fit`.
     listener
-        Is told of every trial.
+        Gets every trial.
 
     Raises
     ------
@@ -189,13 +191,13 @@ def _check(variant: str, trials: int, budget: float | None, jobs: int) -> None:
 
 
 def _affordable(jobs: int, job: Job, listener: Listener) -> int:
-    """Return how many trials of about that size fit into memory at a time, at most `jobs`."""
+    """Return how many such trials fit into memory at a time, at most `jobs`."""
     available = available_memory()
     if jobs == 1 or available is None:
         return jobs
     fitting = max(1, available // int(plan(job)["memory_bytes"]))
     if fitting < jobs:
-        listener(Note(f"memory suffices for {fitting} trials at a time"))
+        listener(Note(f"memory is enough for {fitting} trials at a time"))
     return min(jobs, fitting)
 
 
@@ -210,7 +212,7 @@ def _journal(dataset: Dataset, config: FitConfig) -> Path:
 
 @contextmanager
 def _alone(journal: Path) -> Iterator[None]:
-    """Hold a search; raise :class:`LockedError` if another process is at it."""
+    """Lock a search; raise :class:`LockedError` if another process runs it."""
     try:
         with FileLock(f"{journal}.held", timeout=0):  # Optuna has a .lock of its own
             yield
@@ -221,7 +223,7 @@ def _alone(journal: Path) -> Iterator[None]:
 
 
 def _run(guided: _Guided, jobs: int, listener: Listener) -> None:
-    """Let processes run trials, and tell of each that ends."""
+    """Run trials in processes, and note each that ends."""
     study = _study(guided)
     for trial in study.get_trials(deepcopy=False):
         if trial.state.name == "RUNNING":  # when its process was killed
@@ -232,7 +234,8 @@ def _run(guided: _Guided, jobs: int, listener: Listener) -> None:
         listener(Note(f"going on after {len(told)} trials"))
     context = multiprocessing.get_context("spawn")
     processes = [
-        context.Process(target=_work, args=(guided, worker), daemon=True) for worker in range(jobs)
+        context.Process(target=_work, args=(guided, worker, all_rows()), daemon=True)
+        for worker in range(jobs)
     ]
     try:
         for process in processes:
@@ -260,15 +263,16 @@ def _tell(study: Any, told: set[int], listener: Listener) -> None:
         how = trial.user_attrs.get("error") or (
             f"valid {SELECTION_METRIC} {trial.value:.4f}"
             if trial.state.name == "COMPLETE"
-            else "given up early"
+            else "stopped early"
         )
         values = " ".join(f"{name}={value}" for name, value in trial.params.items())
         listener(Note(f"trial {trial.number}: {how} {values}"))
 
 
-def _work(guided: _Guided, worker: int) -> None:
-    """Run trials in this process until there are enough, or time is up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
+def _work(guided: _Guided, worker: int, catalogue: list[Row]) -> None:
+    """Run trials in this process until there are enough or time is up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    register(*catalogue)  # with what was added to it from outside the package
     if guided.threads is not None:
         import torch
 
@@ -290,7 +294,7 @@ def _work(guided: _Guided, worker: int) -> None:
 
 
 def _begun(study: Any, guided: _Guided) -> Any | None:
-    """Return a new trial, or None if there are enough; a process at a time counts and begins."""
+    """Return a new trial, or None if there are enough; under a lock."""
     with FileLock(f"{guided.journal}.begin"):
         return None if _enough(study, guided) else study.ask()
 
@@ -304,7 +308,7 @@ def _known(study: Any, trial: Any) -> float | None:
 
 
 def _enough(study: Any, guided: _Guided) -> bool:
-    """Tell whether enough trials have ended or are under way, or time is up."""
+    """Tell whether enough trials have begun, or time is up."""
     if guided.deadline is not None and time.time() >= guided.deadline:
         return True
     begun = [t for t in study.get_trials(deepcopy=False) if t.state.name not in _NOT_BEGUN]
@@ -312,7 +316,7 @@ def _enough(study: Any, guided: _Guided) -> bool:
 
 
 def _trial(guided: _Guided, values: Mapping[str, Any], trial: Any) -> float:
-    """Train with these settings; give up early where most trials had done better by then."""
+    """Train with these settings; stop early if most trials were better at that epoch."""
     left = None if guided.deadline is None else max(0.0, guided.deadline - time.time())
 
     def report(event: Event) -> None:

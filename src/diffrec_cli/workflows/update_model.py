@@ -1,4 +1,4 @@
-"""Fresh events into a stored model, as a new version of it, without training."""
+"""New interactions for a stored model, as a new version, without training."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from diffrec_cli.workflows.serving.user_histories import Events, read_events
 
 @dataclass(frozen=True)
 class Updated:
-    """A model with more events than it was trained on.
+    """A model with interactions since its training.
 
     Parameters
     ----------
     model
         Reference of the new version.
     before
-        Reference of the version that it was made from.
+        Reference of the version it was made from.
     events, users, new_users
-        Interactions that were added, of how many users, and how many of these are new.
+        Numbers of added interactions, of their users, and of new users among them.
     path
         Directory of the new version.
     """
@@ -54,11 +54,10 @@ class Updated:
 
 
 def update(model: str | None, events: str | Path, *, listener: Listener = silent) -> Updated:
-    """Store a model with fresh events in its users' histories, as its next version.
+    """Add new interactions to a model's histories, as its next version.
 
-    Its weights stay as they are: lists change because histories do. Users that it does not know
-    are taken in; items that it does not know are named and left out. What it is evaluated by stays
-    as it is, too. The new version becomes the default if the old one was.
+    Weights and evaluation data stay the same; lists change because histories do. New users are
+    added; unknown items are named and left out. The new version is the default if the old one was.
 
     Parameters
     ----------
@@ -67,16 +66,16 @@ def update(model: str | None, events: str | Path, *, listener: Listener = silent
     events
         A log ``user,item[,time]``; ``-`` is stdin.
     listener
-        Is told what is unknown or left out.
+        Gets what is unknown or left out.
 
     Raises
     ------
     DataError
-        The file is no such log, or has nothing new.
+        The file is not such a log, or has nothing new.
     NotFoundError
         The model is unknown.
     LockedError
-        Another process has stored a version of it in the meantime.
+        Another process has stored a version meanwhile.
     """
     artifact = registry.resolve(model)
     latest = registry.latest_version(artifact.record.name)
@@ -104,7 +103,7 @@ def update(model: str | None, events: str | Path, *, listener: Listener = silent
 
 
 def _grown(dataset: Dataset, happened: Events, line: Mapping[str, Any]) -> Dataset:
-    """Return the dataset with these events as what is fresh in it, and with its newcomers."""
+    """Return the dataset with these events as its fresh part, and with new users."""
     new = len(happened.newcomers)
     known = dataset.fresh or Events.none(dataset.n_users).of_known
     fresh = Sequences.concatenate(

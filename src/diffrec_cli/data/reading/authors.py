@@ -25,10 +25,9 @@ def is_authors_directory(path: str | Path) -> bool:
 def read_authors_lists(path: str | Path, name: str) -> Dataset:
     """Read ``train_list.npy``, ``valid_list.npy`` and ``test_list.npy`` exactly as released.
 
-    Every file is an integer array of shape (n, 2), rows of (user, item), each user's
-    rows in time order. The numbers are the indices, and in decimal the ids. Of a repeated
-    (user, item) pair the first counts, in the order train, valid, test; the others are
-    counted as dropped.
+    Every file is an integer array (n, 2) of user and item, each user's rows in time order. The
+    numbers are the indices, and as text the ids. The first of repeated (user, item) pairs counts,
+    in the order train, valid, test; the others are dropped.
 
     Parameters
     ----------
@@ -87,7 +86,7 @@ def _read_list(path: Path) -> NDArray[np.int64]:
 def _first_of_each_pair(
     lists: dict[str, NDArray[np.int64]], items: int
 ) -> dict[str, NDArray[np.int64]]:
-    """Return the rows (n, 2) of each part whose pair neither it nor an earlier part has before."""
+    """Return each part's rows, (n, 2), without the pairs that came before."""
     keys = np.concatenate([lists[part][:, 0] * items + lists[part][:, 1] for part in PARTS])
     first = np.zeros(len(keys), np.bool_)
     first[np.unique(keys, return_index=True)[1]] = True

@@ -1,7 +1,7 @@
-"""Which column of a file plays which role: the names that logs use, once.
+"""The roles of a log's columns, recognised by their names.
 
-Names are compared without case, spaces, underscores and dashes, and without the
-type suffix of RecBole's files (``user_id:token``).
+Names are compared without case, spaces, underscores, dashes, and the type suffix of RecBole's files
+(``user_id:token``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NoReturn
 from diffrec_cli.config import ReadOptions
 from diffrec_cli.errors import DataError, UsageError
 
-#: Roles of a log's columns, in the order that a file without a header is read in.
+#: Roles, in the order of the columns of a file without a header.
 ROLES = ("user", "item", "rating", "time")
 
 
@@ -107,8 +107,7 @@ def recognise(header: Sequence[str], role: str) -> list[int]:
 def is_header(fields: Sequence[str], options: ReadOptions) -> bool:
     """Tell whether the first line of a log holds column names.
 
-    It does if a user and an item column are recognised, or if an option names one
-    of its fields.
+    It does if a user and an item column are recognised, or an option names one of its fields.
     """
     if any(_named(fields, name) for name in _overrides(options).values()):
         return True
@@ -118,8 +117,7 @@ def is_header(fields: Sequence[str], options: ReadOptions) -> bool:
 def is_record(fields: Sequence[str]) -> bool:
     """Tell whether the first line of a log can only be data.
 
-    True when every field is a number, or every field from the third on is one and
-    there is a third.
+    That is if every field is a number, or every field from the third on, if there is a third.
 
     Examples
     --------
@@ -148,15 +146,14 @@ def named_columns(header: Sequence[str], options: ReadOptions, where: str) -> Co
     header
         Column names, as written.
     options
-        ``user_col`` and its like go before recognition.
+        ``user_col`` and so on, which go before recognition.
     where
         The file, for messages.
 
     Raises
     ------
     DataError
-        The user or item column is missing, a role has two candidates, or an
-        option names a column that is not there.
+        The user or item column is missing, a role has two candidates, or an option names no column.
     UsageError
         Two roles were given the same column.
     """
@@ -168,8 +165,8 @@ def named_columns(header: Sequence[str], options: ReadOptions, where: str) -> Co
 def numbered_columns(fields: int, options: ReadOptions, where: str) -> Columns:
     """Assign roles to the columns of a file that has no header.
 
-    Options are positions from 1. A role without one takes its place in the order
-    user, item, rating, time if that column exists and no option claims it.
+    Options are positions from 1. Other roles take their place in the order user, item, rating,
+    time, if that column exists and no option has it.
 
     Parameters
     ----------
@@ -203,7 +200,7 @@ def numbered_columns(fields: int, options: ReadOptions, where: str) -> Columns:
 def title_column(header: Sequence[str]) -> int | None:
     """Return the position of the title in an item table, if one is recognised."""
     places = recognise(header, "title")
-    # `title` beside `name` is common in catalogues; the table is for display alone.
+    # Catalogues often have both `title` and `name`; prefer `title`.
     exact = [place for place in places if normalise(header[place]) == "title"]
     return next(iter(exact or places), None)
 

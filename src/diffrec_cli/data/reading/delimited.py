@@ -1,4 +1,4 @@
-"""Delimited text: how a file is laid out, and its columns at full speed."""
+"""Delimited text: the layout of a file, and fast reading of its columns."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from diffrec_cli.errors import DataError, UsageError
 
 
 def read_text_log(file: InputFile, options: ReadOptions) -> RawLog:
-    """Read a delimited log; options win over what is found out."""
+    """Read a delimited log; options go before detection."""
     layout, sample, notes = _log_layout(file, options)
     columns = layout.columns
     types = {columns.user: ID_TYPE, columns.item: ID_TYPE}
@@ -44,7 +44,7 @@ def read_text_log(file: InputFile, options: ReadOptions) -> RawLog:
     if columns.time is not None:
         types[columns.time] = _time_type(sample.fields[columns.time], options)
     table = _read_delimited_log(file, layout, types)
-    # One copy at a time: a column's Arrow memory is free once its array is made.
+    # One copy at a time: a column's Arrow memory is freed once its array is made.
     taken = {place: table[_name(place)] for place in types}
     del table
     rating = None if columns.rating is None else np.asarray(taken.pop(columns.rating))
@@ -84,7 +84,7 @@ def read_text_items(file: InputFile, options: ReadOptions) -> pa.Table:
 
 
 def _log_layout(file: InputFile, options: ReadOptions) -> tuple[Layout, Record, tuple[str, ...]]:
-    """Find out how a log file is laid out; also return its first row of data."""
+    """Return the layout of a log file, its first row of data, and notes."""
     first = _first_record(file, options)
     sep, fields = first.sep, first.record.fields
     header = options.header
@@ -155,7 +155,7 @@ def _given_separator(text: str) -> str:
 
 
 def _is_quoted(sep: str, fields: Sequence[str]) -> bool:
-    """Tell whether quotes mean anything; not in RecBole's files nor with long separators."""
+    """Tell whether quotes have a meaning: not in RecBole's files or with long separators."""
     return len(sep.encode()) == 1 and not roles.is_recbole(fields)
 
 
@@ -192,7 +192,7 @@ def _read_delimited_log(file: InputFile, layout: Layout, types: dict[int, pa.Dat
     except pa.ArrowInvalid as error:
         if time is None or pa.types.is_string(types[time]):
             _explain(file, layout, error)
-    # Perhaps the first timestamp was not like the others: once more, as text.
+    # The first timestamp may differ from the others: read again, as text.
     try:
         return _read_delimited(file, layout, {**types, time: pa.string()})
     except pa.ArrowInvalid as error:
@@ -200,7 +200,7 @@ def _read_delimited_log(file: InputFile, layout: Layout, types: dict[int, pa.Dat
 
 
 def _read_delimited(file: InputFile, layout: Layout, types: dict[int, pa.DataType]) -> pa.Table:
-    """Read the columns in `types` with Arrow, all cores at work."""
+    """Read the columns in `types` with Arrow, in parallel."""
     one_byte = layout.sep if len(layout.sep.encode()) == 1 else UNIT_SEPARATOR
     filtered = file.for_arrow(layout.sep)
     with pa.PythonFile(filtered, mode="r") as stream:
@@ -219,7 +219,7 @@ def _read_delimited(file: InputFile, layout: Layout, types: dict[int, pa.DataTyp
             convert_options=pa_csv.ConvertOptions(
                 column_types={_name(place): kind for place, kind in types.items()},
                 include_columns=[_name(place) for place in types],
-                # "NA" and "null" are ids like any other, and no rating.
+                # "NA" and "null" are ids like any other, and not ratings.
                 null_values=[],
                 strings_can_be_null=False,
             ),
@@ -244,7 +244,7 @@ def _text_times(
         raise DataError(f"{file.label}: column {name!r}: {error.what}", error.fix) from error
     except UnreadableTimeError as error:
         diagnose(file, layout, bad_time=error.value)
-        # The value was read as a number (inf, nan): how it is written, only text tells.
+        # The value was read as a number (inf, nan); read the column as text to show it as written.
         place = cast(int, layout.columns.time)
         as_text = _read_delimited(file, layout, {place: pa.string()})
         written = as_text[0][error.row].as_py()
@@ -254,7 +254,7 @@ def _text_times(
 
 
 def _plausible(piece: RawLog) -> bool:
-    """Check ids and ratings at full speed; whose fault it is, is asked only if this fails."""
+    """Check ids and ratings fast; :func:`diagnose` finds the line if this fails."""
     if may_be_empty(piece.user) or may_be_empty(piece.item):
         return False
     rating = piece.rating
@@ -262,7 +262,7 @@ def _plausible(piece: RawLog) -> bool:
 
 
 def _explain(file: InputFile, layout: Layout, error: Exception) -> NoReturn:
-    """Raise for what Arrow refused, with the line if the slow reading finds it."""
+    """Raise for what Arrow refused, with the line if slow reading finds it."""
     diagnose(file, layout)
     raise DataError(
         f"{file.label}: not readable as delimited text ({error})",

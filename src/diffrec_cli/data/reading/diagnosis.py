@@ -1,4 +1,4 @@
-"""Where in a text file the fault is: a slow second reading, only after the fast one failed."""
+"""The line of a fault in a text file: a slow second reading, after the fast one failed."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _time_check(bad_time: str) -> Check:
 
 
 def time_complaint(text: str) -> tuple[str, str]:
-    """Return what to say of a timestamp that cannot be read, and the fix."""
+    """Return the complaint about an unreadable timestamp, and the fix."""
     return (
         f"{text[:60]!r} cannot be read as a time",
         "correct that line, or describe all of them with --time-format (say '%d/%m/%Y %H:%M')",

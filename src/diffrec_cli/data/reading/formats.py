@@ -1,4 +1,4 @@
-"""The formats of logs and item tables: a row each. They are told by content, not by suffix."""
+"""The formats of logs and item tables, recognised by content, not by suffix."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Format:
     name: str
     """What it is called."""
     sniff: Callable[[InputFile], bool]
-    """Tells whether a file has it."""
+    """Tells whether a file has this format."""
     read_log: Callable[[InputFile, ReadOptions], RawLog]
     """Reads a log."""
     read_items: Callable[[InputFile, ReadOptions], pa.Table]
@@ -29,7 +29,7 @@ class Format:
 
 
 TEXT = Format("text", lambda file: True, read_text_log, read_text_items)
-#: Every format; the first that a file has is the one it is read as.
+#: Every format; a file is read as the first that fits.
 FORMATS: tuple[Format, ...] = (
     Format("parquet", is_parquet, read_parquet_log, read_parquet_items),
     TEXT,
@@ -37,5 +37,5 @@ FORMATS: tuple[Format, ...] = (
 
 
 def format_of(file: InputFile) -> Format:
-    """Return the format of a file; what is nothing else counts as text."""
+    """Return the format of a file; text if no other fits."""
     return next(form for form in FORMATS if form.sniff(file))

@@ -60,10 +60,7 @@ def read_ids(path: str | Path) -> list[str]:
 
 
 def stream_ids(path: str | Path, first: int, most: int) -> Iterator[list[str]]:
-    """Yield the ids in a file, one a line, as they arrive.
-
-    What another program writes to stdin is passed on when it comes, so that it is answered before
-    that program ends.
+    """Yield the ids in a file, one a line, as they arrive: a pipe is read before it ends.
 
     Parameters
     ----------
@@ -75,7 +72,7 @@ def stream_ids(path: str | Path, first: int, most: int) -> Iterator[list[str]]:
     Raises
     ------
     DataError
-        As :func:`read_ids`; what is no text is told when it is reached.
+        As :func:`read_ids`, when a faulty line is reached.
     """
     size, found = first, False
     for ids in _arriving(path):
@@ -87,7 +84,7 @@ def stream_ids(path: str | Path, first: int, most: int) -> Iterator[list[str]]:
 
 
 def _arriving(path: str | Path) -> Iterator[list[str]]:
-    """Yield the lines of a file that are not empty, as many as each read brings."""
+    """Yield the non-empty lines of a file, a list for each read."""
     rest, before = b"", 0  # an unfinished line; lines before it
     try:
         with _bytes_of(path) as stream:
@@ -110,23 +107,22 @@ def read_histories(
 ) -> Histories:
     """Return histories from a log of ``user,item[,time]``, or from one item a line.
 
-    A file is a log if its first line names a user and an item column, or if every line
-    has the same number of fields, two or more (separated by spaces: all of them numbers, or
-    `of_users`). Of a log without a header the third column of three is the time; of four,
-    the rating comes before it.
+    A file is a log if its first line names a user and an item column, or if every line has the
+    same number of fields, two or more (with spaces: only if all are numbers, or `of_users`).
+    Without a header, columns are user, item, time, or user, item, rating, time.
 
     Parameters
     ----------
     path
         The file, plain, gzip or Parquet; ``-`` is stdin.
     min_rating
-        Leave out rows of a lower rating, if the log has ratings.
+        Leave out rows with a lower rating, if the log has ratings.
     of_users
-        Refuse a file of one item a line; take one that is empty but for a header.
+        Refuse a file of one item a line; accept one with only a header.
 
     Returns
     -------
-    Histories; those of a file of one item a line have the one label ``history``.
+    Histories; one item a line has the label ``history``.
 
     Raises
     ------
@@ -152,7 +148,7 @@ def read_histories(
 
 
 def one_history(label: str, items: Sequence[str]) -> Histories:
-    """Return the history of one user, whose items stand oldest first.
+    """Return the history of one user; items are oldest first.
 
     Examples
     --------
@@ -166,7 +162,7 @@ def one_history(label: str, items: Sequence[str]) -> Histories:
 
 
 def printable(ids: Iterable[str]) -> list[str]:
-    """Return ids as they can be named: arguments may hold bytes that are no text, as surrogates."""
+    """Return ids that can be printed: arguments may have bytes that are not text (surrogates)."""
     encoded = (text.encode("utf-8", "surrogateescape") for text in ids)
     return [text.decode("utf-8", "backslashreplace") for text in encoded]
 
@@ -209,7 +205,7 @@ def _log_options(file: InputFile, of_users: bool) -> ReadOptions | None:
 
 
 def _has_rows(file: InputFile) -> bool:
-    """Return whether there is anything in a text file besides a header."""
+    """Tell whether a text file has anything besides a header."""
     lines = _text_lines(file)
     first = next(lines, "")
     return next(lines, None) is not None if _is_header(first) else bool(first)
@@ -228,7 +224,7 @@ def _every_line_has(file: InputFile, sep: str, fields: int) -> bool:
 
 
 def _text_lines(file: InputFile) -> Iterator[str]:
-    r"""Yield the lines that are not empty; only ``\n`` or ``\r\n`` ends one."""
+    r"""Yield the non-empty lines, which end in ``\n`` or ``\r\n``."""
     file.refuse_binary()
     with file.stream() as stream:
         for number, line in enumerate(stream):
@@ -238,20 +234,7 @@ def _text_lines(file: InputFile) -> Iterator[str]:
 
 
 def _lines(content: bytes, label: str, before: int = 0) -> list[str]:
-    r"""Return the lines that are not empty; only ``\n`` or ``\r\n`` ends one.
-
-    Parameters
-    ----------
-    content, label
-        Bytes of a file, and how messages call it.
-    before
-        Lines of the file before these.
-
-    Raises
-    ------
-    DataError
-        The content is not UTF-8.
-    """
+    r"""Return the non-empty lines, ended by ``\n`` or ``\r\n``; `before`: lines before these."""
     try:
         text = content.decode("utf-8" if before else "utf-8-sig")
     except UnicodeDecodeError as error:

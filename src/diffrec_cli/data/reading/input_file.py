@@ -1,7 +1,6 @@
-"""Bytes and text of an input file, whatever it is packed in: plain, gzip, stdin, any encoding.
+"""Bytes and text of an input file: plain, gzip, stdin, any encoding.
 
-The fast path asks for :meth:`InputFile.for_arrow`; the slow one, which reads the
-first lines and finds the line of an error, for :func:`records`.
+:meth:`InputFile.for_arrow` is the fast path; :func:`records` reads first lines and finds errors.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ import pyarrow as pa
 
 from diffrec_cli.errors import DataError, UsageError
 
-#: Longest record, in bytes: Arrow parses blocks of this size, and larger ones cost memory.
+#: Longest record, in bytes, and Arrow's block size; larger blocks need more memory.
 MAX_RECORD = 2 << 20
-#: What a separator of several characters is replaced by: ASCII's "unit separator".
+#: Replaces a separator of several characters: ASCII's "unit separator".
 UNIT_SEPARATOR = "\x1f"
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_LOOK_AT = 64 << 10  # bytes at the beginning that tell text from other things
-_WIDE_BOMS = {  # the longer first: UTF-32's begins with UTF-16's
+_LOOK_AT = 64 << 10  # bytes at the beginning that show whether it is text
+_WIDE_BOMS = {  # longest first: UTF-32's begins with UTF-16's
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -60,7 +59,7 @@ class InputFile:
         return self.begins_with(_GZIP_MAGIC)
 
     def begins_with(self, magic: bytes) -> bool:
-        """Tell whether these are the file's first bytes, as it is packed."""
+        """Tell whether these are the file's first bytes, before unpacking."""
         with self.path.open("rb") as stream:
             return stream.read(len(magic)) == magic
 
@@ -70,14 +69,14 @@ class InputFile:
 
     def stream(self) -> BinaryIO:
         """Open the content, unpacked."""
-        # NativeFile has what BufferedReader asks of a raw stream, without its base class.
+        # NativeFile has the methods of a raw stream that BufferedReader needs, but not the class.
         binary: BinaryIO = io.BufferedReader(self._bytes())
         return binary
 
     def refuse_binary(self) -> None:
-        """Raise a DataError if the content begins as no text of its encoding does."""
+        """Raise a DataError if the content cannot be text of its encoding."""
         if codecs.lookup(self.encoding).name.startswith(("utf-16", "utf-32")):
-            return  # there zero bytes are a part of letters
+            return  # their letters have zero bytes
         with self.stream() as stream:
             start = stream.read(_LOOK_AT)
         if b"\0" in start:
@@ -98,7 +97,7 @@ class InputFile:
 
     @contextmanager
     def text(self) -> Iterator[io.TextIOWrapper]:
-        """Open as text; bytes that are not of the encoding come as surrogates."""
+        """Open as text, with surrogates for bytes that are not of the encoding."""
         encoding = "utf-8-sig" if _is_utf8(self.encoding) else self.encoding
         with io.TextIOWrapper(
             self.stream(), encoding, errors="surrogateescape", newline=""
@@ -165,7 +164,7 @@ def _check_file(path: Path) -> None:
     if not path.exists():
         raise DataError(f"{path}: no such file", "check the path")
     if not path.is_file():
-        return  # a pipe: opening it here would end its writer
+        return  # a pipe: opening and closing it would end its writer
     try:
         path.open("rb").close()
     except OSError as error:
@@ -198,9 +197,8 @@ def damage(file: InputFile) -> Iterator[None]:
 class FilteredBytes(io.RawIOBase):
     r"""A byte stream on its way to Arrow's CSV parser.
 
-    A separator of several bytes, which Arrow does not know, becomes one byte, and
-    double quotes are counted: an odd number may be a quote that is never closed,
-    behind which Arrow would silently swallow the rest of the file.
+    A separator of several bytes, unknown to Arrow, becomes one byte. Double quotes are counted:
+    after a quote that is never closed, Arrow would silently swallow the rest of the file.
 
     Examples
     --------
@@ -217,11 +215,11 @@ class FilteredBytes(io.RawIOBase):
         self.quotes = 0
 
     def readable(self) -> bool:
-        """Say that this is a stream to read from."""
+        """Return True."""
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """Return up to `size` bytes, none at the end."""
+        """Return at most `size` bytes, none at the end."""
         size = MAX_RECORD if size < 0 else size
         block = b"-"
         while block and not self._ready:
@@ -295,7 +293,7 @@ def _split_lines(lines: _Lines, sep: str, quoted: bool) -> Iterator[list[str]]:
 
 
 class _Lines:
-    """Physical lines of a text, numbered; knows those of the current record."""
+    """Numbered physical lines of a text, and those of the current record."""
 
     def __init__(self, stream: io.TextIOWrapper, label: str) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""Item embeddings that a user brings along."""
+"""Item embeddings from a user's file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def read_embeddings(path: Path, n_items: int) -> NDArray[np.float32]:
     Raises
     ------
     DataError
-        The file is missing, is no such array, or has another number of rows.
+        The file is missing, not such an array, or has another number of rows.
     """
     try:
         array = np.load(path, allow_pickle=False)

@@ -1,4 +1,4 @@
-"""How the readers of the formats make tables of what is known of the items."""
+"""Item tables, as the readers of all formats make them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def arrange(
 
 
 def first_of_each_id(table: pa.Table) -> pa.Table:
-    """Return the table without the rows whose id an earlier row has."""
+    """Return the first row of each id."""
     ids = table["id"].combine_chunks()
     first = np.asarray(pc.index_in(pc.unique(ids), value_set=ids))
     return table if len(first) == len(ids) else table.take(pa.array(first))

@@ -1,9 +1,8 @@
-"""Logs and item tables as people have them, read fast and refused precisely.
+"""Logs and item tables from files: read fast, and refused with the line at fault.
 
-Every text file is first read by Arrow in parallel. Only when that fails, or when a
-value makes no sense, is it read again, slowly, to name the line. Line numbers
-count from 1 and include the header; a record with line ends inside quotes has the
-number of its first line. A record may be up to 2 MiB long.
+Arrow reads text in parallel. Only if that fails, or a value is impossible, is the file read again,
+slowly, to find the line. Line numbers count from 1 and include the header; a record over several
+lines has the number of its first. A record may have at most 2 MiB.
 """
 
 from __future__ import annotations
@@ -71,23 +70,21 @@ def read_logs(
 ) -> Log:
     """Read one or several files as one log.
 
-    Delimited text (separator found from the first line unless given), gzip, Parquet
-    and RecBole's ``.inter``; formats are told by content, not by suffix.
+    Delimited text, gzip, Parquet or RecBole's ``.inter``, recognised by content, not by suffix.
 
     Parameters
     ----------
     paths
         Files in order; ``-`` is `stdin`.
     options
-        What is known of them; the rest is found out.
+        How to read them; what is not given is detected.
     stdin
         Binary stream for ``-``.
 
     Raises
     ------
     DataError
-        A file is missing, empty, damaged or has a line that makes no sense; the
-        message names the file and the line.
+        A file is missing, empty, damaged or has a faulty line, which the message names.
     UsageError
         No file is given, or the options contradict each other.
     """
@@ -104,21 +101,20 @@ def read_logs(
 
 
 def read_item_table(path: str | Path, options: ReadOptions | None = None) -> pa.Table:
-    """Read what is known of the items: titles and anything else.
+    """Read an item table: titles and anything else.
 
     Parameters
     ----------
     path
-        Delimited text, gzip or Parquet, with a column of item ids. In text without a
-        header (the first field of the first line is a number, or the separator is
-        ``::``) the first column is the id and the second the title.
+        Delimited text, gzip or Parquet, with a column of item ids. Text whose first field is a
+        number, or with the separator ``::``, has no header: column 1 is the id, 2 the title.
     options
         Separator, encoding, header, and `item_col` if the table has that column.
 
     Returns
     -------
-    Table of strings: ``id`` (distinct; the first row of an id counts), ``title`` if one
-    is recognised, then all other columns under their own names.
+    Table of strings: ``id`` (distinct; its first row counts), ``title`` if recognised, and all
+    other columns.
 
     Raises
     ------
@@ -132,7 +128,7 @@ def read_item_table(path: str | Path, options: ReadOptions | None = None) -> pa.
 
 
 def read_input(file: InputFile, options: ReadOptions) -> Log:
-    """Read one file that is open already, as :func:`read_logs` does."""
+    """Read one open file, as :func:`read_logs` does."""
     return _join([_read(file, options)])
 
 
@@ -190,14 +186,14 @@ def _check_alike(pieces: Sequence[RawLog]) -> None:
 
 
 def _codes(columns: Sequence[pa.ChunkedArray]) -> tuple[NDArray[np.int32], IdMap]:
-    """Join encoded ids into (n,) int32 codes that count in order of first appearance."""
+    """Join encoded ids into (n,) int32 codes, numbered by first appearance."""
     chunks = [chunk for column in columns for chunk in column.chunks if len(chunk)]
     unified = pa.chunked_array(chunks, ID_TYPE).unify_dictionaries()
     ids = unified.chunk(0).dictionary
     codes = np.concatenate([np.asarray(chunk.indices) for chunk in unified.chunks])
     if _by_appearance(unified, len(ids)):
         return codes, IdMap(ids)
-    # Parquet's dictionaries may be in any order and hold values that no row has.
+    # Parquet's dictionaries may have any order, and values that no row has.
     first = np.full(len(ids), len(codes))
     first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # the last assignment stays
     order = np.argsort(first, kind="stable")[: np.count_nonzero(first < len(codes))]
@@ -207,7 +203,7 @@ def _codes(columns: Sequence[pa.ChunkedArray]) -> tuple[NDArray[np.int32], IdMap
 
 
 def _by_appearance(encoded: pa.ChunkedArray, count: int) -> bool:
-    """Tell whether codes count from 0 in order of first appearance, and all are used."""
+    """Tell whether codes are numbered by first appearance, and all are used."""
     largest = -1
     for chunk in encoded.chunks:
         codes = np.asarray(chunk.indices)

@@ -1,4 +1,4 @@
-"""Parquet: columns that have types already; faults are named by row."""
+"""Parquet: typed columns; messages name the row."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def read_parquet_log(file: InputFile, options: ReadOptions) -> RawLog:
 
 
 def read_parquet_items(file: InputFile, options: ReadOptions) -> pa.Table:
-    """Read an item table in Parquet; what is no text becomes text."""
+    """Read an item table in Parquet; all values become text."""
     table = pq.read_table(file.path)
     places = item_places(table.column_names, True, options, file.label)
     name = table.column_names[places[0]]
@@ -78,7 +78,7 @@ def _as_strings(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _ids(column: pa.ChunkedArray, name: str, file: InputFile) -> pa.ChunkedArray:
-    """Return a column of text or whole numbers as ids, none of them empty."""
+    """Return a column of text or whole numbers as ids; refuse empty ones."""
     kind = column.type
     value = kind.value_type if pa.types.is_dictionary(kind) else kind
     text = pa.types.is_string(value) or pa.types.is_large_string(value)

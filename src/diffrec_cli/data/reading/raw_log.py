@@ -1,4 +1,4 @@
-"""One file's part of a log, as the readers of the formats hand it on."""
+"""One file's part of a log, as the readers of all formats return it."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class RawLog:
 
 
 def may_be_empty(ids: pa.ChunkedArray) -> bool:
-    """Tell whether some id of :data:`ID_TYPE` is null or empty; looks at distinct values only.
+    """Tell whether an id of :data:`ID_TYPE` may be null or empty, from the distinct values.
 
-    True may be wrong for dictionaries from elsewhere, which can hold values that no row has.
+    Dictionaries from a file can have values that no row has.
     """
     dictionaries = [chunk.dictionary for chunk in ids.chunks]
     return bool(ids.null_count) or any(

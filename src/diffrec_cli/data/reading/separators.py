@@ -1,4 +1,4 @@
-"""What separates the fields of a text file: decided here for logs, histories and events."""
+"""Detection of separators, for logs, histories and events."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.reading.columns import is_header, is_record
 from diffrec_cli.data.reading.input_file import UNIT_SEPARATOR
 
-#: Those that hardly stand inside a field, and those that may.
+#: Separators that are rare inside fields, and those that are not.
 _CERTAIN = ("\t", "::", UNIT_SEPARATOR)
 _LIKELY = (",", ";", "|")
 _LOOK_AT = 100_000  # characters of the line, below the limit of the csv module
 
 
 def find_separators(line: str, options: ReadOptions) -> list[str]:
-    """Return what may separate the fields of a file's first line, the likeliest first.
+    """Return the possible separators of a file's first line, the likeliest first.
 
-    Names of columns that are recognised say most, then what hardly stands inside a field, then
-    the number of fields. A space counts last, and only between such names or in front of numbers.
+    First those between recognised column names, then those rare inside fields, then the others by
+    number of fields. A space is last, and only between such names or before numbers.
 
     Examples
     --------
@@ -44,5 +44,5 @@ def split_line(line: str, sep: str) -> list[str]:
         return line.split(sep)
     try:
         return next(csv.reader([line], delimiter=sep), [])
-    except csv.Error:  # too long for a field, or a carriage return inside: no line of a log
+    except csv.Error:  # a field too long, or a carriage return inside
         return []

@@ -1,4 +1,4 @@
-"""Timestamps of any kind as numbers; only their order matters afterwards."""
+"""Timestamps of any kind as numbers, of which only the order matters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\d")
-#: Dates whose first two numbers are a day and a month, in one order or the other.
+#: Dates that begin with day and month, in either order.
 _NUMERIC = r"^\s*(?P<first>\d{1,2})[-/. ](?P<second>\d{1,2})[-/. ]\d{2}"
 
 
@@ -46,7 +46,7 @@ class UnreadableTimeError(ValueError):
 
 
 class AmbiguousTimesError(ValueError):
-    """Dates that may begin with the day or the month, and nothing tells; `value` is the first."""
+    """Dates that may begin with the day or the month; `value` is the first."""
 
     def __init__(self, value: str) -> None:
         super().__init__(value)
@@ -59,7 +59,7 @@ class AmbiguousTimesError(ValueError):
 
     @property
     def fix(self) -> str:
-        """What to do, with the format in both readings where it is known."""
+        """What to do, with the formats of both readings."""
         formats = [_guess_format(self.value, day_first=day) for day in (True, False)]
         return f"say --time-format {formats[0] or '%d/%m/%y'!r} or {formats[1] or '%m/%d/%y'!r}"
 
@@ -67,20 +67,19 @@ class AmbiguousTimesError(ValueError):
 def parse_times(column: pa.ChunkedArray, time_format: str | None = None) -> Times:
     """Read timestamps from a column of any Arrow type.
 
-    Text is tried as whole numbers, numbers, ISO 8601 and at last, with pandas, as
-    any date.
+    Text is tried as whole numbers, numbers, ISO 8601, and then with pandas as any date.
 
     Parameters
     ----------
     column
         (n,) integers, floats, dates, timestamps or text.
     time_format
-        strptime format of textual timestamps; nothing else is then tried.
+        strptime format of textual timestamps; no other is tried.
 
     Raises
     ------
     UnreadableTimeError
-        With the first value that is no time.
+        A value is not a time.
     AmbiguousTimesError
         The dates read both as day/month and as month/day.
     """
@@ -132,22 +131,14 @@ def _guess(text: pa.ChunkedArray) -> Times:
 def _guess_format(first: str, *, day_first: bool) -> str | None:
     from pandas.tseries.api import guess_datetime_format
 
-    with warnings.catch_warnings():  # pandas doubts the order aloud; we tell it in our own words
+    with warnings.catch_warnings():  # pandas warns of the order; we have our own message
         warnings.simplefilter("ignore", UserWarning)
         guessed: str | None = guess_datetime_format(first, dayfirst=day_first)
     return guessed
 
 
 def _day_first(text: pa.ChunkedArray) -> bool:
-    """Tell whether numeric dates begin with the day: a number above 12 is no month.
-
-    Raises
-    ------
-    AmbiguousTimesError
-        No number is above 12.
-    UnreadableTimeError
-        One date can only begin with the day, another only with the month.
-    """
+    """Tell whether numeric dates begin with the day: a number above 12 is not a month."""
     if not re.match(_NUMERIC, text[0].as_py()):
         return False
     distinct = pc.unique(text)  # in order of appearance
@@ -171,12 +162,12 @@ def _component(numbers: pa.Array, name: str) -> NDArray[np.int64]:
 
 
 def _refuse_unlike_first_number(text: pa.ChunkedArray, first: str) -> None:
-    """Name the first value that is no number in a column that begins with one."""
+    """Refuse the first value that is not a number, in a column that begins with one."""
     try:
         float(first)
     except ValueError:
         return
-    # Infinities and NaN cast well but are no time either.
+    # Infinities and NaN can be cast, but are not times.
     pattern = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
     _refuse_first(~np.asarray(pc.match_substring_regex(text, pattern)), text)
 

@@ -1,1 +1,1 @@
-"""Logs that a user need not bring: made up, or public."""
+"""Sample logs and public logs."""

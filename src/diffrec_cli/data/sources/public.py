@@ -1,7 +1,7 @@
-"""MovieLens from GroupLens: a rating log and an item table, verified, as ``prepare`` reads them.
+"""MovieLens from GroupLens: a verified rating log and item table, ready for ``prepare``.
 
-The archive is kept beside them. With it the same call works again without a network, and where
-there is none, the archive can be put there by other means.
+The archive is kept beside them, so that the same call works again without a network. An archive
+copied there by hand works, too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from diffrec_cli.data.tables import output_file, write_stream
 from diffrec_cli.errors import DataError, DownloadError, UsageError
 from diffrec_cli.files import storage_errors
 
-#: Is called with the bytes done, and the bytes in all where the server says so.
+#: Called with the bytes done and, if the server says so, the bytes in all.
 Progress = Callable[[int, int | None], None]
 _Movie = tuple[str, str, str]  # id, title, genres
 
@@ -32,14 +32,14 @@ _BLOCK = 64 << 10  # bytes between reports of progress
 _LARGEST = 64 << 20  # bytes of an archive or a member; the largest real one has 24 MB
 _YEAR = re.compile(r"\(([0-9]{4})\)")
 
-# The flags of u.item behind the first, which says that the genres are unknown.
+# The flags of u.item after the first, "unknown".
 _GENRES = (
     *("Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama"),
     *("Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller"),
     *("War", "Western"),
 )
 
-#: What zipfile and the item tables' readers raise about content that is not as it should be.
+#: What zipfile and the readers of item tables raise for unexpected content.
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -81,12 +81,12 @@ def movies_of_1m(lines: Iterator[str]) -> Iterator[_Movie]:
 
 @dataclass(frozen=True)
 class PublicLog:
-    """An archive that is published somewhere.
+    """A published archive.
 
     Parameters
     ----------
     name
-        What the files are called after.
+        First part of the files' names.
     url
         Where the archive is.
     md5
@@ -169,18 +169,18 @@ def download(
     source
         The archive.
     directory
-        Where NAME.zip, the log and NAME-items.csv go; it is made if needed.
+        For NAME.zip, the log and NAME-items.csv; made if needed.
     overwrite
         Replace files of these names that have other content.
     progress
-        Is told of the bytes that arrive.
+        Gets the bytes that arrive.
 
     Raises
     ------
     DownloadError
-        The network or the server is at fault, or what came is not what is published.
+        The network or server failed, or the content is not what was published.
     DataError
-        The archive is not of the form that is known here.
+        The archive has another form than expected.
     UsageError
         A file of such a name has other content, or the directory cannot be written to.
     StorageError
@@ -206,7 +206,7 @@ def download(
 
 def _stored(archive: Path, source: PublicLog, overwrite: bool) -> bytes | None:
     """Return the archive that is on the disk; None if it is to be fetched."""
-    with storage_errors(archive):  # looking into a directory may be forbidden as well
+    with storage_errors(archive):  # even looking into a directory may be forbidden
         if not archive.is_file():
             return None
         content = archive.read_bytes()
@@ -234,8 +234,8 @@ def _fetch(source: PublicLog, archive: Path, progress: Progress) -> bytes:
     try:
         fetch(source.url, arriving, None)
     except _TooLargeError:
-        pass  # its checksum will not be right
-    except OSError as error:  # those of the library are such, too
+        pass  # its checksum will be wrong
+    except OSError as error:  # the library's errors, too
         response = getattr(error, "response", None)
         if response is not None:
             what = f"the server answered with HTTP status {response.status_code}"
@@ -254,7 +254,7 @@ def _fetch(source: PublicLog, archive: Path, progress: Progress) -> bytes:
 
 
 class _Arriving(io.BytesIO):
-    """A download in memory, which tells of its progress and may only become so large."""
+    """A download in memory, of limited size, which reports progress."""
 
     total: int | None = None
 
@@ -263,12 +263,12 @@ class _Arriving(io.BytesIO):
         self._progress = progress
 
     def begin(self, response: Any, **_: Any) -> None:
-        """Note the size, and hide it from pooch, which fails where it is no number."""
+        """Note the size, and hide it from pooch, which fails if it is not a number."""
         said = response.headers.pop("content-length", "")
         self.total = int(said) if re.fullmatch("[0-9]{1,18}", said) else None
 
     def write(self, block: Any) -> int:
-        """Take what came."""
+        """Keep a block and report progress."""
         size = super().write(block)
         self._progress(self.tell(), self.total)
         if self.tell() > _LARGEST:
@@ -276,18 +276,18 @@ class _Arriving(io.BytesIO):
         return size
 
     def finished(self) -> bytes:
-        """Return all that came; and report that this is the end."""
+        """Report the end and return the content."""
         if self.tell() != self.total:
             self._progress(self.tell(), self.tell())
         return self.getvalue()
 
 
 class _TooLargeError(Exception):
-    """More came than any real archive has."""
+    """The download is larger than any real archive."""
 
 
 def _reason(error: BaseException) -> str:
-    """Return what happened in the first place, in one line; libraries wrap it several times."""
+    """Return the first cause in one line; libraries wrap it several times."""
     while error.__context__ is not None:
         error = error.__context__
     return " ".join(str(error).split()) or type(error).__name__
@@ -298,7 +298,7 @@ def _md5(content: bytes) -> str:
 
 
 def _unpack(content: bytes, source: PublicLog, log: Path, items: Path) -> dict[Path, bytes]:
-    """Return the two files' contents. Nothing of the archive, its paths least, names a file."""
+    """Return the two files' contents; no path of the archive is used."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             ratings, table = (_member(archive, name) for name in (source.log, source.items))
@@ -319,7 +319,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def _lines(content: bytes) -> Iterator[str]:
-    # Not splitlines(): Latin-1 has characters that it takes for ends of lines.
+    # Not splitlines(), which splits at some characters of Latin-1.
     lines = (line.rstrip("\r") for line in content.decode("latin-1").split("\n"))
     return filter(None, lines)
 

@@ -1,8 +1,7 @@
-"""A made-up log with the traits of a real one, for trying things out and for tests.
+"""A made-up log that resembles real ones, for tours and tests.
 
-Popularity has a long tail; every user has tastes (groups of items, and favourite
-shelves within them) that move from one to another over the history; a fifth of the
-events are clicks on popular items outside the user's tastes, and rated low.
+Popularity has a long tail. Users have tastes (groups of items, and favourite shelves in them) that
+drift. A fifth of the events are popular items outside a user's tastes, with low ratings.
 """
 
 from __future__ import annotations
@@ -73,7 +72,7 @@ class SampleOptions:
     """Seed; equal options give equal logs."""
 
     def __post_init__(self) -> None:
-        """Check that such a log can exist."""
+        """Check that such a log is possible."""
         _check(self.users >= 2, "users", self.users, "2 or more")
         _check(self.items >= 20, "items", self.items, "20 or more")
         _check(
@@ -166,7 +165,7 @@ def write_sample(
     Raises
     ------
     UsageError
-        One of them exists and `overwrite` is not set, or no file can be opened there.
+        One of them exists and `overwrite` is not set, or cannot be opened.
     StorageError
         The disk is full, or fails.
     """
@@ -181,7 +180,7 @@ def write_sample(
 
 
 def _catalogue(rng: np.random.Generator, options: SampleOptions) -> _Catalogue:
-    # A user's three tastes must offer clearly more items than the user takes.
+    # A user's three tastes need clearly more items than the user has events.
     mean = options.interactions / options.users
     groups = int(np.clip(options.items / mean, 3, _MAX_GROUPS))
     shelves = groups * _SHELVES
@@ -192,7 +191,7 @@ def _catalogue(rng: np.random.Generator, options: SampleOptions) -> _Catalogue:
 
 
 def _events(rng: np.random.Generator, options: SampleOptions, catalogue: _Catalogue) -> _Events:
-    """Decide for every event what it is drawn from: a shelf, a group, or everything."""
+    """Choose for each event the items to draw from: a shelf, a group, or all."""
     counts = _activity(rng, options)
     user = np.repeat(np.arange(options.users), counts)
     n = len(user)
@@ -214,7 +213,7 @@ def _events(rng: np.random.Generator, options: SampleOptions, catalogue: _Catalo
 
 
 def _activity(rng: np.random.Generator, options: SampleOptions) -> NDArray[np.int64]:
-    """Return (users,) numbers of events, lognormal, that sum to the interactions exactly."""
+    """Return (users,) numbers of events, lognormal, whose sum is exact."""
     least = min(_MIN_EVENTS, options.interactions // options.users)
     most = max(least, int(options.items * _LARGEST_SHARE))
     weights = rng.lognormal(0.0, 0.7, options.users)
@@ -231,10 +230,9 @@ def _activity(rng: np.random.Generator, options: SampleOptions) -> NDArray[np.in
 def _draw_distinct_items(
     rng: np.random.Generator, options: SampleOptions, catalogue: _Catalogue, events: _Events
 ) -> NDArray[np.int64]:
-    """Draw every event's place in the catalogue by popularity; no user gets an item twice.
+    """Draw every event's place in the catalogue by popularity, no item twice for a user.
 
-    A pair that exists is drawn again: twice from the same shelf, then from a range
-    twice as wide each time, so that users who have seen it all move on.
+    A repeated pair is drawn again: twice from the same shelf, then from ever wider ranges.
     """
     places = np.empty(len(events.user), np.int64)
     taken = np.zeros(0, np.int64)
@@ -291,7 +289,7 @@ def _ratings(rng: np.random.Generator, off_taste: NDArray[np.bool_]) -> NDArray[
 
 
 def _timestamps(rng: np.random.Generator, user: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return ascending times a user: bursts of hours, pauses of weeks, most of a year in all."""
+    """Return times, ascending for each user: bursts of hours, pauses of weeks."""
     gaps = rng.lognormal(12.0, 2.0, len(user)).clip(1, 30 * 86400).astype(np.int64) + 1
     total = np.cumsum(gaps)
     begin = np.flatnonzero(ranks_within(user) == 0)
@@ -315,7 +313,7 @@ def _item_table(rng: np.random.Generator, catalogue: _Catalogue) -> pa.Table:
 
 
 def _titles(rng: np.random.Generator, count: int) -> pa.Array:
-    """Return (count,) distinct titles, a number behind each when the words run out."""
+    """Return (count,) distinct titles, numbered when the words run out."""
     adjectives, nouns = _ADJECTIVES.split(), _NOUNS.split()
     words = len(adjectives) * len(nouns) * len(_PATTERNS)
     code = rng.permutation(max(count, words))[:count]

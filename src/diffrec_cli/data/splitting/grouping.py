@@ -9,7 +9,7 @@ _DIGIT = 16
 
 
 def stable_order(keys: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Return the order that sorts `keys` and keeps equal ones as they stand.
+    """Return the order that sorts `keys`, stably.
 
     Parameters
     ----------
@@ -20,11 +20,6 @@ def stable_order(keys: NDArray[np.int32]) -> NDArray[np.int64]:
     -------
     (n,) int64 positions.
 
-    Notes
-    -----
-    NumPy's stable sort of 16-bit numbers is a radix sort, so that one or two passes
-    sort in linear time what a comparison sort takes n log n for.
-
     Examples
     --------
     >>> stable_order(np.array([70000, 1, 70000, 0], np.int32)).tolist()
@@ -32,18 +27,19 @@ def stable_order(keys: NDArray[np.int32]) -> NDArray[np.int64]:
     """
     if np.all(keys[1:] >= keys[:-1]):
         return np.arange(len(keys))
+    # NumPy's stable sort of 16-bit numbers is a radix sort, in linear time.
     order = np.argsort(keys.astype(np.uint16), kind="stable")  # the low digit
     high = (keys >> _DIGIT).astype(np.uint16)
     return order[np.argsort(high[order], kind="stable")] if high.any() else order
 
 
 def ranks_within(groups: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Return the place, from 0, of each row among those of its group.
+    """Return the place, from 0, of each row in its group.
 
     Parameters
     ----------
     groups
-        (n,) group of each row; a group's rows stand together.
+        (n,) group of each row; a group's rows are adjacent.
 
     Examples
     --------
@@ -58,7 +54,7 @@ def ranks_within(groups: NDArray[np.integer]) -> NDArray[np.int64]:
 
 
 def random_ranks(rng: np.random.Generator, groups: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Return a random place, from 0, for each row among those of its group.
+    """Return a random place, from 0, for each row in its group.
 
     Parameters
     ----------

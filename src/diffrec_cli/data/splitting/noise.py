@@ -1,6 +1,6 @@
 """The noise of the noisy setting: low-rated interactions, or items drawn at random.
 
-Everything is drawn from the generator given, so a dataset depends on its seed alone.
+All draws are from the given generator, so a dataset depends on its seed alone.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ def natural(
 ) -> NDArray[np.int8]:
     """Label clean and low-rated rows so that train and valid become noisy.
 
-    A user's rows up to the last clean train row are the pool of the train part, the
-    ones after it up to the last clean valid row that of valid. From each pool as many
-    are drawn, without replacement, as the part has clean rows. Test stays as it is.
+    A user's rows up to the last clean train row are the pool of train; those after it, up to the
+    last clean valid row, the pool of valid. Each part draws as many rows from its pool, without
+    replacement, as it has clean ones. Test stays as it is.
 
     Parameters
     ----------
@@ -47,12 +47,12 @@ def natural(
 
 
 def _pools(users: NDArray[np.int32], clean: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Return the part in whose stretch of time each row lies, -1 for none."""
+    """Return the pool of each row: a part, or -1."""
     place = np.arange(len(users))
     last = np.full((2, int(users.max()) + 1), -1)
     for part in (_TRAIN, _VALID):
         rows = np.flatnonzero(clean == part)
-        last[part, users[rows]] = rows  # ascending, so that the last assignment stays
+        last[part, users[rows]] = rows  # ascending: the last assignment stays
     pools = np.full(len(users), _NONE, np.int8)
     pools[place <= last[_VALID, users]] = _VALID
     pools[place <= last[_TRAIN, users]] = _TRAIN
@@ -68,8 +68,8 @@ def random(
 ) -> tuple[Sequences, Sequences]:
     """Add items at random places to every user's train and valid parts.
 
-    A part of n items gets round(ratio * n) more, halves up, of items that are in no part
-    of that user; fewer where the catalogue has no more of them.
+    A part of n items gets round(ratio * n) more, halves up, from the items in no part of that
+    user; fewer if the catalogue has no more.
 
     Parameters
     ----------
@@ -88,12 +88,12 @@ def random(
     """
     train, valid, test = parts
     free = n_items - (train.lengths + valid.lengths + test.lengths)
-    ratio = min(ratio, n_items)  # more than all items of the catalogue cannot come, nor be counted
+    ratio = min(ratio, n_items)  # larger ones add no more, and could overflow
     wanted = [np.floor(ratio * part.lengths + 0.5).astype(np.int64) for part in (train, valid)]
     to_train = np.minimum(wanted[0], free)
     to_valid = np.minimum(wanted[1], free - to_train)
     users, items = _unseen_items(rng, Sequences.concatenate(*parts), n_items, to_train + to_valid)
-    # The items come sorted; random ranks decide which go where and in which order.
+    # The items are sorted; random ranks choose their part and order.
     ranks = random_ranks(rng, users)
     order = np.lexsort((ranks, users))
     users, items, ranks = users[order], items[order], ranks[order]
@@ -113,8 +113,7 @@ def _unseen_items(
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Draw `counts` distinct items for every user, none of those in `seen`.
 
-    The j-th item that a user has not seen is j plus the number of seen items before it,
-    so it is enough to draw numbers j below the count of unseen items.
+    The j-th unseen item is j plus the number of seen items before it, so j alone is drawn.
     """
     keys = np.sort(seen.row_index * n_items + seen.items)  # grouped by user, ascending items
     users, items = np.divmod(keys, n_items)
@@ -130,8 +129,7 @@ def _distinct(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Draw `counts[u]` distinct numbers below `sizes[u]` for every u, sorted by u and number.
 
-    Where more than half are wanted, the others are drawn and left out, so that
-    rejection ends after a few rounds.
+    If more than half are wanted, the others are drawn, so that few rounds suffice.
     """
     stride = int(sizes.max(initial=0)) + 1
     most = counts * 2 > sizes
@@ -147,7 +145,7 @@ def _distinct(
 def _distinct_few(
     rng: np.random.Generator, sizes: NDArray[np.int64], counts: NDArray[np.int64], stride: int
 ) -> NDArray[np.int64]:
-    """Draw with replacement, drop repetitions, draw again for those; return sorted keys."""
+    """Draw with replacement, and again for repetitions; return sorted keys."""
     keys = np.zeros(0, np.int64)
     missing = counts
     while missing.any():

@@ -1,8 +1,7 @@
 """From a log to the train, valid and test parts of a dataset (paper, section 4.1.1).
 
-Rows of the log are handled by their numbers: an int64 array `rows`, grouped by user,
-each user's oldest first, that every rule makes shorter. What a rule takes away is
-counted under its reason.
+Each rule shortens an int64 array of row numbers, `rows`, grouped by user and oldest first, and
+counts the rows that it drops under a reason.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from diffrec_cli.errors import DataError
 
 #: Values of a row's label; `PARTS[label]` is the part's name.
 TRAIN, VALID, TEST = range(3)
-#: Below this many interactions a user stays whole in train.
+#: Users with fewer interactions stay whole in train.
 MIN_TO_CUT = 3
 
 _LARGEST_COMMON_SCALE = 5.0
@@ -67,12 +66,10 @@ def split_log(
 ) -> Dataset:
     """Split a log by the rules of a setting.
 
-    In this order: ratings below the threshold go, then repeated (user, item) pairs but
-    the oldest, then users and items with too few interactions (until none is left), then
-    each user's rows are cut by ratio; at last go users who have no train row and valid
-    and test rows of items that train does not have. The noisy setting then adds its noise.
-
-    Users and items are numbered in order of first appearance in the log.
+    In this order: drop ratings below the threshold; keep the oldest of repeated (user, item)
+    pairs; drop users and items with too few interactions, until none is left; cut each user's rows
+    by ratio; drop users without train rows, and valid and test rows of items not in train; add
+    noise (noisy setting). Users and items are numbered by first appearance in the log.
 
     Parameters
     ----------
@@ -95,8 +92,8 @@ def split_log(
     Raises
     ------
     DataError
-        The log has not what the setting needs (ratings, timestamps), the threshold
-        cannot be known, or fewer than two users or two items are left.
+        The log lacks what the setting needs (ratings, timestamps), the threshold is unknown, or
+        fewer than two users or two items are left.
     """
     _check_needs(log, options)
     dropped: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
@@ -147,9 +144,9 @@ def _threshold(log: Log, options: SplitOptions) -> float | None:
     if float(log.rating.max()) <= _LARGEST_COMMON_SCALE:
         return _COMMON_THRESHOLD
     raise DataError(
-        f"ratings run from {log.rating.min():g} to {log.rating.max():g}: from where on one is "
-        "positive is only known for scales up to 5",
-        "say it with --min-rating (or, if that is no rating, name the right --rating-col)",
+        f"ratings run from {log.rating.min():g} to {log.rating.max():g}: the lowest that counts as "
+        "liked is only known for scales up to 5",
+        "give --min-rating (or the right --rating-col, if these are not ratings)",
     )
 
 
@@ -176,7 +173,7 @@ def _oldest_first(log: Log, rows: RowNumbers) -> RowNumbers:
 
 
 def _without_duplicates(log: Log, rows: RowNumbers, dropped: Counter[str]) -> RowNumbers:
-    """Keep the first of the rows of each (user, item), which are grouped by user."""
+    """Keep the first row of each (user, item); rows are grouped by user."""
     order = stable_order(log.item[rows])
     order = order[stable_order(log.user[rows[order]])]
     users, items = log.user[rows[order]], log.item[rows[order]]
@@ -212,8 +209,8 @@ def part_sizes(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return how many of a user's last interactions are valid and test.
 
-    Shares are rounded (half up), at least one where the ratio is above 0, and leave
-    at least one for train. Users with fewer than three interactions give none.
+    Shares are rounded half up: at least 1 if the ratio is above 0, and at least 1 is left for
+    train. Users with fewer than three interactions give none.
 
     Parameters
     ----------
@@ -266,7 +263,7 @@ def _cut_by_user(log: Log, rows: RowNumbers, options: SplitOptions) -> Cut:
 
 
 def _cut_by_time(log: Log, rows: RowNumbers, options: SplitOptions) -> Cut:
-    """Cut the whole log at two moments; rows of one moment stay on one side."""
+    """Cut the whole log at two moments; rows of the same moment stay together."""
     if log.time is None or not len(rows):
         return Cut(rows, np.zeros(len(rows), np.int8))
     times = log.time[rows]
@@ -307,7 +304,7 @@ def _check_not_empty(log: Log, cut: Cut) -> None:
 def _mix_in_low_ratings(
     log: Log, cut: Cut, positive: RowNumbers, options: SplitOptions, dropped: Counter[str]
 ) -> Cut:
-    """Sample train and valid from clean and low-rated rows of the same stretch of time."""
+    """Draw train and valid from clean and low-rated rows of the same period."""
     low = _low_rows(log, cut, positive, dropped)
     if not len(low):
         raise DataError(
@@ -330,13 +327,13 @@ def _mix_in_low_ratings(
 
 
 def _low_rows(log: Log, cut: Cut, positive: RowNumbers, dropped: Counter[str]) -> RowNumbers:
-    """Return the low-rated rows of the dataset's users, without pairs that are there already."""
+    """Return the low-rated rows of the dataset's users, without repeated pairs."""
     candidates = np.zeros(len(log.user_ids), np.bool_)
     candidates[log.user[cut.rows]] = True
     is_low = candidates[log.user]
     is_low[positive] = False
     low = _oldest_first(log, np.flatnonzero(is_low))
-    # A user's clean rows stand before the low ones, so that of equal pairs the clean one stays.
+    # Clean rows come before low ones, so that the clean one of equal pairs stays.
     both = np.concatenate([cut.rows, low])
     both = both[stable_order(log.user[both])]
     kept = _without_duplicates(log, both, dropped)
@@ -354,7 +351,7 @@ def _only_in_catalogue(log: Log, cut: Cut, dropped: Counter[str]) -> Cut:
 
 
 def add_random_items(dataset: Dataset, options: SplitOptions) -> Dataset:
-    """Return the dataset with random noise in train and valid; its source tells of it."""
+    """Return the dataset with random noise in train and valid, recorded in its source."""
     train, valid = noise.random(
         np.random.default_rng(options.seed),
         (dataset.train, dataset.valid, dataset.test),
@@ -398,7 +395,7 @@ def _renumber(codes: NDArray[np.int32], size: int) -> tuple[NDArray[np.int32], N
 
 
 def join_items(ids: pa.Array, item_table: pa.Table | None) -> pa.Table:
-    """Return what `item_table` has for `ids`, in their order; null where it has nothing.
+    """Return the rows of `item_table` for `ids`, in that order; null for missing ones.
 
     Parameters
     ----------

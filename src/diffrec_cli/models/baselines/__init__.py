@@ -9,14 +9,14 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from diffrec_cli.catalogue import closed_form, model_of
+from diffrec_cli.catalogue import closed_form, model_row
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
 
 
 def fitting_memory(config: FitConfig, n_items: int) -> int:
     """Return the bytes that fitting takes besides the log."""
-    row = model_of(config)
+    row = model_row(config)
     return 0 if row is None or row.memory is None else int(row.memory(n_items))
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from diffrec_cli.catalogue.comparators import CDAEConfig, CodigemConfig
 from diffrec_cli.config import Comparator, FitConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import Backend
@@ -29,7 +28,7 @@ class AutoencoderScorer:
         comparator = config.settings(Comparator)
         self.backend = backend
         self.network = Network(backend, weights, getattr(comparator, "activation", "tanh"))
-        self.normalizes = not isinstance(comparator, CDAEConfig | CodigemConfig)
+        self.normalizes = getattr(comparator, "normalizes", True)
         self.users = backend.asarray(weights["users"]) if "users" in weights else None
         self.output = self.network.output()
         self.n_items = self.output.n_items

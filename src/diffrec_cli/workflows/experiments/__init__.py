@@ -1,1 +1,1 @@
-"""What the workflows that try many settings share: trials, kept and measured apart."""
+"""Shared by workflows that try many settings: trials, stored and run in processes."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from diffrec_cli.catalogue import preset
+from diffrec_cli.catalogue import preset, reads_order
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import UsageError
@@ -24,7 +24,7 @@ class Search:
     trials
         Settings to try.
     budget
-        Seconds to try them in; ``None``: as many as it takes.
+        Seconds to try them in; ``None``: no limit.
     device
         Where to compute.
     precision
@@ -38,7 +38,7 @@ class Search:
     precision: str
 
     def settings(self, model: str, values: Mapping[str, Any], *, lenient: bool) -> FitConfig:
-        """Return a model's own settings with these values in their place.
+        """Return a model's default settings with these values.
 
         Parameters
         ----------
@@ -47,7 +47,7 @@ class Search:
         values
             Settings by name.
         lenient
-            Whether values that the model does not have are ignored instead of refused.
+            Whether to ignore, not refuse, values for settings that the model does not have.
 
         Raises
         ------
@@ -59,7 +59,7 @@ class Search:
         config = preset("auto", model, **self.dataset.size)
         keys = config.keys()
         known = {name: value for name, value in values.items() if not lenient or name in keys}
-        if config.temporal is not None:
+        if reads_order(config):
             self.dataset.require_order(model)
         return config.with_values(known)
 

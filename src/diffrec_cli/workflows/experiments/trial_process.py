@@ -1,4 +1,4 @@
-"""Trials in a process of their own, which may be killed, and whose memory is its own."""
+"""Trials in a separate process, which may be killed, and whose memory is measured."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
+from diffrec_cli.catalogue import Row, all_rows, register
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import DeviceError, DiffrecError
 from diffrec_cli.evaluation.evaluate import Evaluation
@@ -21,7 +22,7 @@ Measured = tuple[Trial, Evaluation | None]
 
 @dataclass(frozen=True)
 class _Failed:
-    """What went wrong in the process, in an error's own words."""
+    """An error in the process."""
 
     what: str
     fix: str
@@ -43,12 +44,12 @@ def measure_apart(
     dataset
         The data.
     budget
-        Begin no task after so many seconds, and end the last one when they are over; ``None``: no
-        limit. The first task is always begun.
+        Seconds after which the running task ends and no other begins; ``None``: no limit. The
+        first task always begins.
     keep
-        Called with every trial as soon as it is there.
+        Called with every trial when it ends.
     listener
-        Is told how training goes.
+        Gets training progress.
 
     Raises
     ------
@@ -59,7 +60,9 @@ def measure_apart(
     """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(there, list(tasks), dataset, budget), daemon=True)
+    process = context.Process(
+        target=_work, args=(there, list(tasks), dataset, budget, all_rows()), daemon=True
+    )
     process.start()
     there.close()
     try:
@@ -76,7 +79,7 @@ def measure_apart(
     except EOFError:
         process.join()
         raise DeviceError(
-            f"the process that learned {tasks[0].config.variant} died (exit {process.exitcode})",
+            f"the process that trained {tasks[0].config.variant} died (exit {process.exitcode})",
             f"it probably ran out of memory: {COMPARING_FIX}",
         ) from None
     finally:
@@ -86,10 +89,15 @@ def measure_apart(
 
 
 def _work(
-    connection: Connection, tasks: list[Task], dataset: Dataset, budget: float | None
+    connection: Connection,
+    tasks: list[Task],
+    dataset: Dataset,
+    budget: float | None,
+    catalogue: list[Row],
 ) -> None:
-    """Measure in this process; send events and trials, and at last None."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
+    """Measure in this process; send events, trials, and None at the end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    register(*catalogue)  # with what was added to it from outside the package
     started = time.perf_counter()
 
     def tell(event: Event) -> None:

@@ -1,9 +1,8 @@
-"""Trials: one model with one setting, trained and measured, and kept for good.
+"""Trials: one model with one setting, trained, measured and stored.
 
-Those of comparisons lie in ``comparisons/CONTENT/``: ``trials.jsonl`` with a line a trial, and for
-every final one the metrics of each user as ``KEY.npz``. The same version of diffrec never measures
-a trial twice, whatever comparison asks for it; another version may give other numbers. A line that
-a kill cut short is ignored.
+``comparisons/CONTENT/`` has ``trials.jsonl``, one line a trial, and for each final trial the users'
+metrics as ``KEY.npz``. All comparisons of one version of diffrec share them. A line that a kill cut
+short is ignored.
 """
 
 from __future__ import annotations
@@ -34,34 +33,33 @@ from diffrec_cli.workflows.fitting.training import train_model
 from diffrec_cli.workflows.progress import Listener
 
 KS, METRICS = (10, 20), ("recall", "ndcg")
-SCHEMA = 2  # of what a trial is: others are not used
+SCHEMA = 2  # trials of other versions are not used
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What one model with one setting gave.
+    """The result of one model with one setting.
 
     Parameters
     ----------
     key
-        Equal for trials that compute the same.
+        Equal for equal computations.
     variant, values
-        The model, and what its setting changes of the model's own.
+        The model, and settings that differ from its defaults.
     seed
-        Of its training.
+        Seed of training.
     valid, test
         Metrics; only a final trial is measured on the test part.
     fit_seconds, rank_seconds
-        Time of training, with its validations, and of ranking the test users.
+        Time of training with validation, and of ranking the test users.
     parameters
-        Numbers that were trained.
+        Number of trained parameters.
     peak_bytes
-        Peak memory of the process that did this alone, or on CUDA of the device; 0 where that is
-        not known.
+        Peak memory of the process, or of a CUDA device; 0 if unknown.
     epoch
-        The chosen one; 0 of a closed form.
+        The chosen epoch; 0 for a closed form.
     version
-        Of diffrec, which measured it; empty where it was not kept.
+        Version of diffrec; empty if the trial is not stored.
     """
 
     key: str
@@ -85,11 +83,11 @@ class Task:
     Parameters
     ----------
     config
-        The whole setting, its seed included.
+        All settings, with the seed.
     values
-        What it changes of the model's own.
+        Settings that differ from the model's defaults.
     final
-        Whether it is measured on the test part.
+        Whether to measure on the test part.
     device, precision
         Where to train, and how precisely.
     """
@@ -115,13 +113,13 @@ class Task:
 
     @property
     def key(self) -> str:
-        """Equal for tasks that compute the same, from the same data, by this version of diffrec."""
+        """Equal for equal computations by the same version of diffrec."""
         parts = [SCHEMA, __version__, self.config.to_dict(), self.final, self.precision]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
 
 class KeptTrials:
-    """The trials of one dataset that are kept.
+    """The stored trials of one dataset.
 
     Parameters
     ----------
@@ -131,7 +129,7 @@ class KeptTrials:
     Attributes
     ----------
     outdated
-        How many are kept that another version of diffrec measured; they are not used.
+        Number of stored trials of other versions of diffrec, which are not used.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -151,7 +149,7 @@ class KeptTrials:
         return self._trials.get(task.key)
 
     def keep(self, trial: Trial, evaluation: Evaluation | None) -> None:
-        """Keep a trial, and of a final one the metrics of each user."""
+        """Store a trial, and the users' metrics of a final one."""
         if evaluation is not None:
             with storage_errors(self.directory):
                 np.savez(self.directory / f"{trial.key}.npz", **evaluation.values)  # type: ignore[arg-type]  # its stub takes a keyword for one of them
@@ -168,9 +166,9 @@ class KeptTrials:
 def measure(
     task: Task, dataset: Dataset, max_seconds: float | None, listener: Listener
 ) -> tuple[Trial, Evaluation | None]:
-    """Train and measure: on the valid part, and if the task is final on the test part."""
+    """Train and measure on the valid part, and a final task on the test part."""
     job = task.job(dataset)
-    # A model without training is fitted in main memory, whatever the device.
+    # Models in closed form use main memory, whatever the device.
     measured = task.device if task.config.trains else "cpu"
     reset_peak_memory(measured)
     started = time.perf_counter()

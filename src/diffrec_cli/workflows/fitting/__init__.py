@@ -1,1 +1,1 @@
-"""What the workflows that train models share: the plan, training, run directories."""
+"""Shared by workflows that train models: the plan, training, run directories."""

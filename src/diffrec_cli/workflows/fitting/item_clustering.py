@@ -1,4 +1,4 @@
-"""Item groups for the latent variants, from embeddings that are made or given (section 3.5)."""
+"""Item groups for the latent variants, by clustering embeddings (section 3.5)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from diffrec_cli.models.item_clusters import kmeans_groups, svd_embeddings
 from diffrec_cli.training.loop import train
 from diffrec_cli.workflows.progress import Listener, Note, Step
 
-#: Not tuned: only k-means reads the result, and on MovieLens-1M it chose groups as good as SVD's.
+#: Not tuned: only k-means reads the result; groups are as good as SVD's on MovieLens-1M.
 LIGHTGCN = TrainingConfig(lr=5e-3, batch_size=1000, epochs=60)
 
 

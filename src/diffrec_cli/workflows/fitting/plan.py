@@ -1,4 +1,4 @@
-"""What a fit will compute, decided and told before it begins."""
+"""What a fit will compute, decided before it begins."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from diffrec_cli import __version__
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.models.baselines import fitting_memory
@@ -18,19 +19,21 @@ from diffrec_cli.models.build import build_model, parameter_count
 from diffrec_cli.ranking.batches import BATCH_BYTES
 from diffrec_cli.training.devices import device_name
 
+_RUN_SCHEMA = 2  # of what a checkpoint holds: others are not resumed
+
 
 @dataclass(frozen=True)
 class Job:
-    """All that a fit computes from.
+    """The input of a fit.
 
     Parameters
     ----------
     name
-        Of the model.
+        Name of the model.
     dataset, config
-        What it is trained on, and how.
+        Training data and settings.
     preset
-        Where the settings came from, for the record.
+        Name of the preset, for the record.
     device, precision
         As :mod:`diffrec_cli.training.devices` chose them.
     refit
@@ -52,6 +55,8 @@ class Job:
     def fingerprint(self) -> str:
         """Equal for fits that compute the same."""
         key = [
+            __version__,
+            _RUN_SCHEMA,
             self.name,
             self.dataset.content_hash,
             self.config.to_dict(),
@@ -62,7 +67,7 @@ class Job:
 
 
 def plan(job: Job) -> dict[str, Any]:
-    """Return what was decided, how many parameters that has, and the bytes it will need."""
+    """Return the decisions, the number of parameters, and an estimate of memory in bytes."""
     dataset, config = job.dataset, job.config
     parameters = _parameters(config, dataset) if config.trains else 0
     return {
@@ -92,19 +97,19 @@ def plan_line(plan: Mapping[str, Any]) -> str:
         f"{plan['users']:,} users x {plan['items']:,} items",
         f"about {plan['memory_bytes'] / 2**30:.1f} GiB",
     ]
-    if plan["parameters"]:  # a closed form draws nothing, and has none to be trained
+    if plan["parameters"]:  # a closed form has no seed and no trained parameters
         parts.insert(2, f"seed {plan['seed']}")
         parts.insert(-1, f"{plan['parameters'] / 1e6:.1f}M parameters")
     return ", ".join(parts)
 
 
 def _parameters(config: FitConfig, dataset: Dataset) -> int:
-    """Count the parameters, for the latent variants as if their groups were of one size."""
+    """Count the parameters; latent variants as if all groups had the same size."""
     n_items = dataset.n_items
     if config.latent is not None and n_items < config.latent.C:
-        return 0  # which clustering will refuse
+        return 0  # clustering will refuse this
     even = None if config.latent is None else np.arange(n_items) % config.latent.C
-    with torch.device("meta"):  # shapes alone: nothing is allocated or drawn
+    with torch.device("meta"):  # shapes only: nothing is allocated or drawn
         return parameter_count(build_model(config, n_items, even, dataset.train))
 
 

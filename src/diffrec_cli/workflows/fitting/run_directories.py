@@ -1,7 +1,7 @@
-"""Runs: the directories of unfinished fits, each held by one process, to resume or to discard.
+"""Runs: directories of unfinished fits, each locked by one process, to resume or discard.
 
-A run is ``runs/FINGERPRINT-RANDOM/`` with ``lock``, ``run.json`` (for people: what is being
-fitted) and what :mod:`diffrec_cli.training` keeps there.
+A run is ``runs/FINGERPRINT-RANDOM/`` with ``lock``, ``run.json`` (for people) and the files of
+:mod:`diffrec_cli.training`.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ _STALE_SECONDS = 3600.0
 
 
 def open_run(job: Job, resume: bool, listener: Listener, stack: ExitStack) -> Path:
-    """Return a directory that this fit alone writes to until `stack` closes.
+    """Return a directory, locked for this fit until `stack` closes.
 
     Parameters
     ----------
     job
         What will be computed.
     resume
-        Take the newest interrupted run of the same job instead of a new one.
+        Take the newest interrupted run of the same job.
     listener
-        Is told of an interrupted run that is not resumed.
+        Gets a note if an interrupted run is not resumed.
     stack
         Holds the directory's lock.
 
     Raises
     ------
     NotFoundError, LockedError
-        There is nothing to resume, or another process is at it.
+        There is nothing to resume, or another process does.
     StorageError
         The directory cannot be made.
     """
@@ -54,7 +54,7 @@ def open_run(job: Job, resume: bool, listener: Listener, stack: ExitStack) -> Pa
         if resume:
             return _resumed(job, interrupted, stack)
         if any(_is_free(run) for run in interrupted):
-            listener(Note("an interrupted fit of these settings exists: --resume would go on"))
+            listener(Note("an interrupted fit of these settings exists: --resume continues it"))
         run = root / f"{job.fingerprint}-{secrets.token_hex(3)}"
         run.mkdir()
         stack.enter_context(FileLock(run / "lock", timeout=0))
@@ -63,7 +63,7 @@ def open_run(job: Job, resume: bool, listener: Listener, stack: ExitStack) -> Pa
 
 
 def _sweep(root: Path) -> None:
-    """Remove runs that were killed an hour ago or more, before there was anything to resume."""
+    """Remove runs without a checkpoint that are an hour old or more."""
     for run in root.iterdir():
         with suppress(OSError):  # another process may be sweeping too
             old = run.is_dir() and time.time() - run.stat().st_mtime > _STALE_SECONDS
@@ -78,7 +78,7 @@ def _interrupted(job: Job) -> list[Path]:
 
 
 def _resumed(job: Job, interrupted: list[Path], stack: ExitStack) -> Path:
-    """Return the newest interrupted run that nobody holds, and hold it until `stack` closes."""
+    """Lock and return the newest interrupted run that is free."""
     for run in interrupted:
         try:
             stack.enter_context(FileLock(run / "lock", timeout=0))
@@ -98,7 +98,7 @@ def _resumed(job: Job, interrupted: list[Path], stack: ExitStack) -> Path:
 
 
 def _is_free(run: Path) -> bool:
-    """Tell whether no other fit holds the run."""
+    """Tell whether no other fit has locked the run."""
     try:
         with FileLock(run / "lock", timeout=0):
             return True
@@ -107,7 +107,7 @@ def _is_free(run: Path) -> bool:
 
 
 def discard_runs(job: Job, finished: Path) -> None:
-    """Remove the finished run, and older interrupted ones of the same fit that nobody holds."""
+    """Remove the finished run, and free interrupted ones of the same fit."""
     for run in _interrupted(job):
         if run != finished and _is_free(run):
             discard(run)

@@ -30,21 +30,20 @@ EPOCHS_WITHOUT_VALIDATION = 50
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What came of a job.
+    """The result of a job.
 
     Parameters
     ----------
     trained
-        How it went; its weights are those of selection, even after a refit.
+        How training went; its weights are from selection, even after a refit.
     arrays
-        What is stored and what scorers read; empty if an interruption came before the first epoch
-        was done.
+        The weights that scorers read; empty after an interruption in the first epoch.
     parameters
-        Number of trained parameters, or of what a closed form stores.
+        Number of trained parameters, or of numbers that a closed form stores.
     refitted
-        Whether the arrays are of a refit on every interaction.
+        Whether the arrays are from a refit on all interactions.
     interruption
-        What interrupted it, if anything did.
+        What interrupted it, if anything.
     """
 
     trained: Trained
@@ -71,11 +70,11 @@ def train_model(
     run
         Directory for checkpoints; ``None`` writes nothing.
     resume
-        Go on from the checkpoint there.
+        Continue from the checkpoint there.
     max_seconds
-        Stop choosing an epoch after this time and keep the best; a refit comes on top.
+        Stop selection after this time and keep the best epoch; a refit is not limited.
     listener
-        Is told of progress.
+        Gets progress.
     """
     if not job.config.trains:
         return _in_closed_form(job, listener)
@@ -92,7 +91,7 @@ def train_model(
         fresh = build_model(job.config, n_items, of_item, job.dataset.known)
         again = _refit(job, fresh, trained.epoch, listener)
         interruption = again.interruption
-        refitted = interruption is None  # else what was selected is kept
+        refitted = interruption is None  # else the selected weights are kept
         if refitted:
             model, weights = fresh, again.weights
     model.load_state_dict(weights)
@@ -121,7 +120,7 @@ def _in_closed_form(job: Job, listener: Listener) -> TrainedModel:
 
 
 def _tell_why_it_stopped(trained: Trained, listener: Listener) -> None:
-    """Say so when it was neither patience nor the number of epochs."""
+    """Note if training stopped for lack of time or diverged."""
     if trained.stopped == "time":
         after = f"time is up after epoch {trained.epochs_run}"
         listener(Note(f"{after}; the same command with --resume goes on"))
@@ -137,7 +136,7 @@ def _tell_why_it_stopped(trained: Trained, listener: Listener) -> None:
 def _groups(
     job: Job, run: Path | None, resume: bool, listener: Listener
 ) -> NDArray[np.int64] | None:
-    """Return the item groups of a latent variant: made now, or those of the resumed run."""
+    """Return the item groups of a latent variant: new ones, or the resumed run's."""
     path = None if run is None else run / "groups.npy"
     if resume and path is not None and path.exists():
         kept: NDArray[np.int64] = np.load(path, allow_pickle=False)
@@ -180,7 +179,7 @@ def _select(
 
 
 def _refit(job: Job, model: Trainable, epochs: int, listener: Listener) -> Trained:
-    """Train from the start on every interaction for the chosen number of epochs."""
+    """Train anew on all interactions, for the chosen number of epochs."""
     listener(Note(f"training again on every interaction for {epochs} epochs"))
     config = replace(job.config.training, epochs=epochs)
     stages = _Listening(replace(job.config, training=config), listener)
@@ -196,7 +195,7 @@ def _refit(job: Job, model: Trainable, epochs: int, listener: Listener) -> Train
 
 
 def _validation(job: Job) -> Callable[[Trainable], dict[str, float]] | None:
-    """Return the function that measures a model on the valid part, or None if that is empty."""
+    """Return a function that measures a model on the valid part; None if that is empty."""
     if job.dataset.valid.size == 0:
         return None
     backend = TorchBackend(job.device)

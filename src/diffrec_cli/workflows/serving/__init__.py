@@ -1,1 +1,1 @@
-"""What the workflows that make lists share: histories, filters, tables."""
+"""Shared by workflows that make lists: histories, filters, tables."""

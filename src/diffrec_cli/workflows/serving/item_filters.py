@@ -1,4 +1,4 @@
-"""Which items may stand in lists: allowed and blocked ones, conditions, blocks of single users."""
+"""Items that lists may have: allowed, blocked, by condition, blocked for single users."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from diffrec_cli.workflows.serving.user_histories import Request, some
 
 @dataclass(frozen=True)
 class ItemFilters:
-    """What may not be recommended, besides what a user has.
+    """Items that may not be recommended, besides those in the history.
 
     Parameters
     ----------
     excluded
-        (|I|,) items that no user may get; ``None``: none.
+        (|I|,) whether no user may get an item; ``None``: all are allowed.
     users
         Users with blocks of their own.
     blocked
-        The items blocked for each of them, and an empty row at the end.
+        Items blocked for each of them, and an empty row.
     """
 
     excluded: NDArray[np.bool_] | None
@@ -52,24 +52,23 @@ def item_filters(
     disliked: NDArray[np.int64],
     listener: Listener,
 ) -> ItemFilters:
-    """Return what the options rule out.
+    """Return the items that the options rule out.
 
     Parameters
     ----------
     dataset
         The items that the model knows.
     options
-        ``allow``, ``block``, ``where`` (see :mod:`diffrec_cli.data.conditions`) and ``block_for``;
-        it is told if fewer than ``k`` items are left.
+        ``allow``, ``block``, ``where`` (see :mod:`diffrec_cli.data.conditions`), ``block_for``.
     disliked
         Indices of items that no user may get.
     listener
-        Is told of ids that are not known.
+        Gets unknown ids, and a note if fewer than ``k`` items are left.
 
     Raises
     ------
     UsageError
-        No item is left, or the condition cannot be understood.
+        No item is left, or the condition is wrong.
     """
     excluded = np.zeros(dataset.n_items, bool)
     if options.allow is not None:
@@ -99,12 +98,12 @@ def item_filters(
 
 
 def holding(dataset: Dataset, condition: str | None, option: str) -> NDArray[np.int64]:
-    """Return the indices of the items for which a condition holds; of no condition, none.
+    """Return the indices of the items that meet a condition; none without one.
 
     Raises
     ------
     UsageError
-        It holds for no item, or cannot be understood.
+        No item meets it, or it is wrong.
     """
     if condition is None:
         return np.zeros(0, np.int64)
@@ -119,7 +118,7 @@ def holding(dataset: Dataset, condition: str | None, option: str) -> NDArray[np.
 def _blocked_for(
     dataset: Dataset, path: str | Path | None, listener: Listener
 ) -> tuple[IdMap, Sequences]:
-    """Read the blocks of single users; they may be of people that the model does not know."""
+    """Read the blocks of single users, who may be unseen users."""
     if path is None:
         return IdMap([]), Sequences(np.zeros(2, np.int64), np.zeros(0, np.int32))
     given = read_histories(path, of_users=True)

@@ -1,4 +1,4 @@
-"""Lists for users, made with NumPy while they are few and with torch from then on."""
+"""Lists for users: with NumPy for a few users, with torch for more."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ from diffrec_cli.workflows.serving.options import RecommendOptions
 from diffrec_cli.workflows.serving.result_tables import Reasons, explained, list_table
 from diffrec_cli.workflows.serving.user_histories import Request
 
-#: Up to so many users NumPy answers before torch would have been imported.
+#: For at most this many users NumPy is faster than importing torch.
 _FEW_USERS = 256
 _NUMPY = "the CPU"
 
 
 class ListMaker:
-    """Makes lists, with NumPy while users are few and with torch from then on.
+    """Makes lists: with NumPy for a few users, with torch for more.
 
     Parameters
     ----------
     artifact, dataset
         The model, and what it was trained on.
     options
-        What was asked for.
+        Options of the lists.
     limits
-        What the lists may not hold.
+        Items that may not be recommended.
     liked, disliked
-        Items that they are moved towards, and away from.
+        Items to move lists towards and away from.
     total
-        Users that will be asked for, as far as that is known.
+        Number of users asked for, if known.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class ListMaker:
         self._engine: _Engine | None = None
 
     def serve(self, request: Request) -> Iterator[pa.Table]:
-        """Yield the lists of some users, a table for a batch of them."""
+        """Yield the lists of some users, a table for each batch."""
         options, engine = self.options, self._engine_for(self.served + len(request))
         if len(request) == 0:  # the table still has its columns
             nobody = Ranked(0, np.zeros((0, 1), np.int64), np.zeros((0, 1), np.float32))
@@ -84,7 +84,7 @@ class ListMaker:
                 self.served += len(mine)
 
     def _ranked(self, request: Request, engine: _Engine) -> Iterator[Ranked]:
-        """Rank for these users; those of whom nothing is known get what is popular."""
+        """Rank for these users; unknown users get popular items."""
         options, scorer = self.options, engine.scorer
         if request.unknown.any():
             counts = {"counts": self.dataset.popularity}
@@ -109,7 +109,7 @@ class ListMaker:
             yield Ranked(lists.start, *diversified(found, vectors, options.k, options.diversity))
 
     def _reasons(self, request: Request, lists: Ranked, scorer: Scorer) -> list[list[Reasons]]:
-        """Return for every user, and every item of his list, what raised its score most."""
+        """Return for each user and each item of their list what raised its score most."""
         return [
             explained(
                 scorer,
@@ -122,7 +122,7 @@ class ListMaker:
         ]
 
     def _engine_for(self, users: int) -> _Engine:
-        """Return the engine that so many users deserve, made when it is first needed."""
+        """Return the engine for so many users, made when first needed."""
         few = max(users, self.total or 0) <= _FEW_USERS and self.options.device in ("auto", "cpu")
         if self._engine is None or (self._engine.device == _NUMPY and not few):
             self._engine = self._start(few)
@@ -158,21 +158,11 @@ class ListMaker:
 
 @dataclass(frozen=True)
 class _Engine:
-    """A model on a device.
+    """A model on a device."""
 
-    Parameters
-    ----------
-    device
-        Torch's name of it, or :data:`_NUMPY`.
-    scorer
-        The model, moved towards what is liked and away from what is disliked.
-    vectors
-        Of its items, if lists are to be diverse.
-    """
-
-    device: str
-    scorer: Scorer
-    vectors: ItemVectors | None
+    device: str  # torch's name, or _NUMPY
+    scorer: Scorer  # with guidance by likes and dislikes
+    vectors: ItemVectors | None  # for diversity
 
 
 def _choose_device(asked: str) -> str:
@@ -182,14 +172,14 @@ def _choose_device(asked: str) -> str:
 
 
 def _memory_errors(device: str) -> AbstractContextManager[None]:
-    """Name the device where its memory does not suffice."""
+    """Raise errors of memory that name the device."""
     from diffrec_cli.training.devices import memory_errors, ranking_fix
 
     return memory_errors(device, ranking_fix("cpu" if device == _NUMPY else device))
 
 
 class _PopularForUnknown:
-    """A scorer that gives empty histories the popularity of items instead of a model's guess."""
+    """A scorer that scores by popularity for empty histories."""
 
     def __init__(self, scorer: Scorer, popularity: Scorer) -> None:
         self.scorer, self.popularity = scorer, popularity

@@ -1,4 +1,4 @@
-"""From a stored model to a scorer, trusting nothing."""
+"""From a stored model to a scorer, with all checks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def load_scorer(
     Raises
     ------
     CorruptError
-        The weights are damaged, or are not those of such a model.
+        The weights are damaged, or of another kind of model.
     """
     weights = artifact.weights()
     try:

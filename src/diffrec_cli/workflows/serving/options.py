@@ -1,4 +1,4 @@
-"""What can be asked of ``recommend``, field by field, and what contradicts what."""
+"""The options of ``recommend``, and their checks."""
 
 from __future__ import annotations
 
@@ -17,62 +17,58 @@ FILES = ("users_file", "history", "events", "allow", "block", "block_for")
 
 @dataclass(frozen=True)
 class RecommendOptions:
-    """For whom lists are made, of which items, and how they look."""
+    """For whom to make lists, of which items, and how."""
 
     users: Sequence[str] = ()
     """Ids of known users."""
     users_file: str | Path | None = None
-    """A file of them, one a line (``-`` is stdin), answered as they arrive."""
+    """A file of user ids, one a line (``-`` is stdin), answered as they arrive."""
     all_users: bool = False
-    """All of them, sorted by id."""
+    """All known users, sorted by id."""
     shard: str | None = None
-    """``I/N``: of all users the I-th of N parts, from 1."""
+    """``I/N``: part I, from 1, of N of all users."""
     history: str | Path | None = None
-    """A file of histories of users that the model need not know: ``user,item[,time]`` with a
-    header, or one item a line (``-`` is stdin)."""
+    """A file of histories of unseen users: ``user,item[,time]``, or one item a line (``-`` is
+    stdin)."""
     like: Sequence[str] = ()
-    """Items of one history; for users who are asked for otherwise, items that their lists are
-    moved towards."""
+    """Items to move lists towards; without users, the items of one history."""
     dislike: Sequence[str] = ()
-    """Items that lists are moved away from; they are in none."""
+    """Items to move lists away from, and to leave out."""
     like_where: str | None = None
-    """A condition, written like `where`: lists are moved towards what goes with the items for which
-    it holds; these and all others may still be in them."""
+    """A condition, written like `where`: move lists towards items that meet it."""
     dislike_where: str | None = None
-    """The same, away from them."""
+    """The same, away from such items."""
     strength: float = 1.0
-    """How strongly lists are moved, see :func:`~diffrec_cli.ranking.guidance.guided`."""
+    """How strongly to move lists, see :func:`~diffrec_cli.ranking.guidance.guided`."""
     events: str | Path | None = None
-    """A file ``user,item[,time]`` of what happened since: appended to the histories of known
-    users, and all there is of new ones."""
+    """A file ``user,item[,time]`` of interactions since the fit, appended to the histories."""
     k: int = 20
     """Length of the lists."""
     include_seen: bool = False
-    """Also recommend what the user has already."""
+    """Also recommend items in the history."""
     allow: str | Path | None = None
-    """A file of item ids, one a line: only these."""
+    """A file of item ids, one a line: recommend only these."""
     block: str | Path | None = None
-    """A file of item ids: none of these."""
+    """A file of item ids: never recommend these."""
     block_for: str | Path | None = None
-    """A file ``user,item``: not this item for this user."""
+    """A file ``user,item``: never this item for this user."""
     where: str | None = None
-    """Only items for which this holds, such as ``year >= 1990 and genre contains Comedy``."""
+    """Only items that meet this condition, such as ``year >= 1990 and genre contains Comedy``."""
     diversity: float = 0.0
-    """0 to 1: how much it counts that the items of a list are unlike each other."""
+    """0 to 1: how different from each other a list's items should be."""
     on_unknown: str = "error"
-    """For a user that the model does not know: ``error``, ``skip``, or ``popular`` items."""
+    """For an unknown user: ``error``, ``skip``, or ``popular`` items."""
     titles: bool = False
     """Add the items' titles."""
     why: bool = False
-    """Add to each item those of the history that raised its score most."""
+    """Add the history items that raised each score most."""
     device: str = "auto"
-    """Where to compute; ``auto`` serves few users with NumPy, without loading torch."""
+    """Where to compute; ``auto`` uses NumPy for a few users, without loading torch."""
     precision: str = "auto"
-    """``bf16`` finds candidates in bfloat16 and scores them again, where torch serves; ``auto`` is
-    ``fp32``."""
+    """``bf16`` (torch) finds candidates in bfloat16 and scores them again; ``auto`` is ``fp32``."""
 
     def __post_init__(self) -> None:
-        """Refuse options that make no sense, or not together."""
+        """Refuse impossible options and combinations."""
         self._check_who()
         if sum(str(getattr(self, name)) == "-" for name in FILES) > 1:
             raise UsageError("several options ask for stdin (-)", "give all but one of them a file")
@@ -95,7 +91,7 @@ class RecommendOptions:
 
     @property
     def names_users(self) -> bool:
-        """Whether somebody is asked for besides by `like`."""
+        """Whether users are asked for, not only `like`."""
         return self._ways > 0
 
     @property

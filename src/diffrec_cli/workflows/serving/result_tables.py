@@ -18,7 +18,7 @@ from diffrec_cli.ranking.batches import Ranked
 from diffrec_cli.ranking.reasons import gains
 from diffrec_cli.workflows.serving.user_histories import Request
 
-_REASONS = 3  # that are given for an item of a list
+_REASONS = 3  # at most for an item
 
 #: Items of a history and how much each raised a score, most first.
 Reasons = list[tuple[int, float]]
@@ -32,9 +32,9 @@ def explained(
     temporal: TemporalConfig | None,
     user: int,
 ) -> list[Reasons]:
-    """Return for each item of a list, (k,), the items of the history that raised its score most.
+    """Return for each item of a list, (k,), the history items that raised its score most.
 
-    See :func:`~diffrec_cli.ranking.reasons.gains`; items that lowered it are no reasons.
+    See :func:`~diffrec_cli.ranking.reasons.gains`.
     """
     raised = gains(scorer, history, items, temporal=temporal, user=user)  # (n, k)
     best = np.argsort(-raised, axis=0, kind="stable")[:_REASONS]  # (<= 3, k)
@@ -52,7 +52,7 @@ def list_table(
     titles: bool,
     reasons: Sequence[Sequence[Reasons]] | None,
 ) -> pa.Table:
-    """Return the lists of a batch as rows; places that no item was left for are left out.
+    """Return the lists of a batch as rows; empty places are left out.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def list_table(
     titles
         Whether there is a column ``title``.
     reasons
-        For every user those of every item of their list, as the column ``because``; or ``None``.
+        For each user those of each item, for the column ``because``; or ``None``.
     """
     row, place = np.nonzero(lists.items >= 0)
     items = lists.items[row, place]

@@ -1,4 +1,4 @@
-"""For whom lists are asked: known users with the events that came since, and people never seen."""
+"""Users to make lists for: known users with new events, and unseen users."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import DataError, NotFoundError, UsageError
 from diffrec_cli.workflows.progress import Listener, Note
 
-#: Users that are ranked, and written, at a time.
+#: Users that are ranked and written at a time.
 CHUNK = 4096
-#: Users of a stream that are answered at first, before more are waited for.
+#: Users in the first request of a stream, which is answered soon.
 FIRST = 64
 _NAMED = 5  # unknown ids that a message names
 
 
 @dataclass(frozen=True)
 class Request:
-    """Some of those who are asked for.
+    """Some of the users asked for.
 
     Parameters
     ----------
     labels
-        Arrow string array of what to call them.
+        Arrow string array of their ids.
     users
-        (B,) who they are in the data that the model was trained on, -1 for unseen users.
+        (B,) indices in the training data, -1 for unseen users.
     histories
-        What the model reads of each, B rows.
+        What the model reads, B rows.
     unknown
-        (B,) of whom nothing is known.
+        (B,) whether nothing is known of them.
     """
 
     labels: Any
@@ -58,7 +58,7 @@ class Request:
         return len(self.users)
 
     def take(self, rows: NDArray[np.int64]) -> Request:
-        """Return these of them, in this order."""
+        """Return the users of these rows, in that order."""
         return Request(
             self.labels.take(numbers(rows)),
             self.users[rows],
@@ -69,16 +69,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Events:
-    """What happened since the model was trained.
+    """Interactions since the model was trained.
 
     Parameters
     ----------
     of_known
-        New items of every user of the dataset, oldest first, |U| rows.
+        New items of each known user, oldest first, |U| rows.
     newcomers
-        Ids of users that the dataset does not know.
+        Ids of new users.
     of_newcomers
-        Their items, a row each, and an empty row at the end.
+        Their items, a row each, and an empty row.
     """
 
     of_known: Sequences
@@ -87,7 +87,7 @@ class Events:
 
     @staticmethod
     def none(users: int) -> Events:
-        """Return that nothing happened to any of `users` users."""
+        """Return no events, for a dataset of `users` users."""
         items = np.zeros(0, np.int32)
         return Events(
             Sequences(np.zeros(users + 1, np.int64), items),
@@ -97,14 +97,14 @@ class Events:
 
 
 class UserHistories:
-    """The users of a model's dataset, with all that is known of them by now.
+    """The users of a model's dataset, with their whole histories.
 
     Parameters
     ----------
     dataset
         What the model was trained on.
     events
-        What came since.
+        Interactions since.
     """
 
     def __init__(self, dataset: Dataset, events: Events | None = None) -> None:
@@ -116,8 +116,7 @@ class UserHistories:
         histories = Sequences.concatenate(
             self.dataset.known_of(users), self.events.of_known.take(users)
         )
-        # A user who came with an update is in the data, but the model was not trained on them; and
-        # a trained user vector is out of date when there are new events of the user.
+        # A user added by `update` has no trained vector, and new events make a vector out of date.
         fresh = self.events.of_known.take(users).lengths
         if self.dataset.fresh is not None:
             fresh = fresh + self.dataset.fresh.take(users).lengths
@@ -130,7 +129,7 @@ class UserHistories:
         )
 
     def named(self, ids: Sequence[str]) -> Request:
-        """Return users by their ids, in that order; of some nothing may be known."""
+        """Return users by their ids, in that order; some may be unknown."""
         indices, new = self.dataset.user_ids.indices(ids), self.events.newcomers.indices(ids)
         old, is_new = indices >= 0, (indices < 0) & (new >= 0)
         known = self.at(np.maximum(indices, 0))
@@ -146,10 +145,9 @@ class UserHistories:
         )
 
     def everyone(self, shard: tuple[int, int] = (1, 1)) -> tuple[int, Iterator[Request]]:
-        """Return how many users a shard has, and they, sorted by id, a chunk at a time.
+        """Return the number of users in a shard, and the users, a chunk at a time.
 
-        They are those of the dataset and those who came with the events. Ids are compared byte by
-        byte, as ``LC_ALL=C sort`` does.
+        New users are among them. Ids are sorted byte by byte, as by ``LC_ALL=C sort``.
         """
         ids = pa.concat_arrays([self.dataset.user_ids.array, self.events.newcomers.array])
         order = to_numpy(pc.sort_indices(ids)).astype(np.int64)
@@ -157,12 +155,12 @@ class UserHistories:
         start, stop = (len(order) * part // shards for part in (number - 1, number))
         chunks = (
             self._mixed(order[first : min(first + CHUNK, stop)])
-            for first in range(start, max(stop, start + 1), CHUNK)  # nobody is a chunk, too
+            for first in range(start, max(stop, start + 1), CHUNK)  # no users are one chunk
         )
         return stop - start, chunks
 
     def _mixed(self, places: NDArray[np.int64]) -> Request:
-        """Return users by their indices in the dataset, and newcomers by those behind it."""
+        """Return users by their indices; those of new users follow the dataset's."""
         if not len(self.events.newcomers):
             return self.at(places)
         new = places - self.dataset.n_users
@@ -188,13 +186,12 @@ class UserHistories:
 def read_events(dataset: Dataset, path: str | Path, listener: Listener) -> Events:
     """Return the events of a log ``user,item[,time]`` that are new to the dataset.
 
-    Ratings below what counted as liked when the dataset was prepared, items that it does not know
-    and what is known already are left out, and told.
+    Low ratings, unknown items and known interactions are left out, with a note.
 
     Raises
     ------
     DataError
-        The file is no such log; one without rows is.
+        The file is not such a log; it may have no rows.
     """
     given = read_histories(path, min_rating=liked_from(dataset), of_users=True)
     users, items = known_items(dataset, given, f"{path}: ", listener)
@@ -208,7 +205,7 @@ def read_events(dataset: Dataset, path: str | Path, listener: Listener) -> Event
     if not fresh.all():
         repeated = int((~fresh).sum())
         listener(Note(f"{path}: {repeated:,} events are known already"))
-    # Of whom no item is known, nothing is known.
+    # A new user without a known item is unknown.
     new = ~known & (np.bincount(users, minlength=len(known)) > 0)
     places = np.cumsum(new) - 1  # of each label among the newcomers
     newcomers = [label for label, is_new in zip(given.labels, new, strict=True) if is_new]
@@ -222,14 +219,14 @@ def read_events(dataset: Dataset, path: str | Path, listener: Listener) -> Event
 def unseen_users(
     dataset: Dataset, history: str | Path | None, like: Sequence[str], listener: Listener
 ) -> Request:
-    """Return people by the histories in a file, or by one that is given by hand."""
+    """Return unseen users by the histories in a file, or by one history of `like`."""
     if history is None:
         given = one_history("like", like)
     else:
         given = read_histories(history, min_rating=liked_from(dataset))
     if not len(given.item):
         raise DataError(
-            f"{history}: every rating is below {liked_from(dataset):g}, from where on items count",
+            f"{history}: every rating is below {liked_from(dataset):g}, the lowest that counts",
             "give what is liked, or leave the ratings out",
         )
     users, items = known_items(dataset, given, "", listener)
@@ -245,7 +242,7 @@ def unseen_users(
 
 
 def liked_from(dataset: Dataset) -> float | None:
-    """Return the lowest rating that counted as liked when the dataset was prepared, if any did."""
+    """Return the lowest rating that counted as liked in the dataset, if it had ratings."""
     rating = dataset.source.get("split", {}).get("min_rating")
     return None if rating is None else float(rating)
 
@@ -253,13 +250,13 @@ def liked_from(dataset: Dataset) -> float | None:
 def known_items(
     dataset: Dataset, given: Histories, where: str, listener: Listener
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the user and the item of each entry, by user; what is unknown is named, not dropped.
+    """Return the user and the item of each entry, by user; name unknown items in a note.
 
-    A repeated item of a user counts once, where it stands first. `where` begins the notes.
+    A user's repeated item counts once, at its first place. `where` begins the notes.
     """
     for note in given.notes:
         listener(Note(note))
-    # Each distinct item is looked up once, however often it stands in the histories.
+    # Look each distinct item up once.
     indices = dataset.item_ids.indices(given.item_ids.array.to_pylist())[given.item]
     unknown = indices < 0
     if unknown.any():
@@ -275,7 +272,7 @@ def known_items(
 
 
 def known_index(dataset: Dataset, ids: Sequence[str], option: str, model: str) -> NDArray[np.int64]:
-    """Return the indices of items that were named by hand, (n,).
+    """Return the indices of items by their ids, (n,).
 
     Raises
     ------
@@ -310,7 +307,7 @@ def parse_shard(text: str) -> tuple[int, int]:
     Raises
     ------
     UsageError
-        It is nothing of the kind.
+        The text is not a shard.
 
     Examples
     --------
@@ -324,7 +321,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def _by_user(users: NDArray[np.int64], items: NDArray[np.int64], rows: int) -> Sequences:
-    """Return entries as rows; those of one user keep their order."""
+    """Return entries as rows; each user's entries keep their order."""
     order = np.argsort(users, kind="stable")
     return Sequences.from_rows(users[order], items[order], rows)
 
