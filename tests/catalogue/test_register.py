@@ -87,3 +87,12 @@ def test_compare_measures_a_model_from_outside_in_a_process_of_its_own(
     assert {toy.model, popularity.model} == {"toy", "popularity"}
     assert toy.failure == popularity.failure == ""
     assert toy.metrics["recall@20"] == pytest.approx(popularity.metrics["recall@20"])
+
+
+def test_two_corruptions_at_once_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"--corruption fading: variant base\+smoothing names"):
+        catalogue.Variant.parse("base+smoothing").corrupted("fading")
+    with pytest.raises(ConfigError, match="--corruption gaussian"):
+        catalogue.Variant.parse("t+smoothing").corrupted("gaussian")
+    with pytest.raises(ConfigError, match="not with variant lt"):
+        catalogue.Variant.parse("lt").corrupted("smoothing")

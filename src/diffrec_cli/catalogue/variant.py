@@ -73,8 +73,13 @@ class Variant:
             raise ConfigError(
                 f"--corruption {corruption}: unknown", f"one of: {', '.join(CORRUPTIONS)}"
             )
-        if corruption in (GAUSSIAN, self.corruption):
+        if corruption == self.corruption:
             return self
+        if self.corruption != GAUSSIAN:
+            raise ConfigError(
+                f"--corruption {corruption}: variant {self} names another one",
+                "leave out one of the two",
+            )
         if not self.takes_corruptions:
             raise ConfigError(
                 f"--corruption {corruption}: not with variant {self}", "use --variant base or t"

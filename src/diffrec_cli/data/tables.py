@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -50,16 +50,6 @@ def check_target(path: Path) -> str:
     if not path.absolute().parent.is_dir():
         raise UsageError(f"{path}: there is no such directory", "make it, or give another file")
     return format_of(path)
-
-
-class TableWriter(Protocol):
-    """A writer of tables of one schema, one after the other."""
-
-    def write(self, table: pa.Table) -> None:
-        """Write the rows of a table."""
-
-    def close(self) -> None:
-        """Finish; without it the output may be incomplete."""
 
 
 class CsvWriter:

@@ -10,7 +10,7 @@ from typing import Any
 
 from diffrec_cli.catalogue import Variant, as_file_name, hint, reads_order
 from diffrec_cli.catalogue import own_preset as find_preset
-from diffrec_cli.config import GAUSSIAN, ReadOptions, SplitOptions
+from diffrec_cli.config import ReadOptions, SplitOptions
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.registry.artifact import Artifact
 from diffrec_cli.registry.record import ModelRecord, TrainingFacts
@@ -141,8 +141,9 @@ def fit(
     chosen_precision = choose_precision(precision, chosen_device)
     if name is not None:
         check_model_name(name)
-    meant = Variant.parse(variant).corrupted(corruption or GAUSSIAN)
-    if meant != Variant.parse(variant):
+    meant = Variant.parse(variant)
+    if corruption not in (None, meant.corruption):
+        meant = meant.corrupted(corruption)
         variant = str(meant)
     find_preset(preset, variant, users=1)  # find a mistyped name before preparing the log
     dataset = dataset_of(
