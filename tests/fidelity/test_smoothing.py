@@ -1,5 +1,7 @@
 """Smoothing held to dense float64 arithmetic, step by step, written from the equations."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -120,8 +122,9 @@ def test_scores_are_those_of_the_reverse_process_step_by_step(name, weighted, ba
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_the_loss_is_the_squared_error_and_less_of_what_was_shown(name, monkeypatch) -> None:
-    config = CONFIGS[name]
+@pytest.mark.parametrize("form", ["scores", "compact"])
+def test_the_loss_is_the_squared_error_and_less_of_what_was_shown(name, form, monkeypatch) -> None:
+    config = replace(CONFIGS[name], loss_form=form)
     _, model, weights = trained(config)
     A = matrix(config)
     rows, x = some_rows(weighted=True)

@@ -11,7 +11,7 @@ import torch
 
 from diffrec_cli.config import FitConfig, TrainingConfig
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.data.sequences import input_rows
+from diffrec_cli.data.sequences import Rows, input_rows
 from diffrec_cli.errors import CorruptError, StorageError, TrainingError
 from diffrec_cli.models.build import build_model
 from diffrec_cli.models.trainable import Trainable
@@ -255,3 +255,67 @@ def test_users_without_interactions_are_not_trained_on() -> None:
         on_batch=lambda done, total: seen.append((done, total)),
     )
     assert seen == [(2, 2)]
+
+
+def trained_on(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, **options: object
+) -> list[list[int]]:
+    """Return the users of each update of a training."""
+    batches: list[list[int]] = []
+    model = build_model(CONFIG, dataset.n_items)
+    loss = type(model).loss
+
+    def hear(self: Trainable, rows: Rows, *args: object) -> torch.Tensor:
+        batches.append(rows.users.tolist())
+        return loss(self, rows, *args)
+
+    monkeypatch.setattr(type(model), "loss", hear)
+    fit(dataset, **options)
+    return batches
+
+
+def test_an_epoch_of_updates_goes_on_with_the_pass_of_the_last(
+    checkerboard: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n = len(checkerboard.train)
+    assert n == 60
+    training = {"epoch_updates": 4, "batch_size": 10, "epochs": 6}
+    batches = trained_on(checkerboard, monkeypatch, training=training)
+    assert [len(batch) for batch in batches] == [10] * 24
+    users = [user for batch in batches for user in batch]
+    passes = [users[start : start + n] for start in range(0, len(users), n)]
+    assert [sorted(one) for one in passes] == [list(range(n))] * 4
+    assert passes[0] != passes[1]
+
+
+def test_an_epoch_may_be_several_passes(
+    checkerboard: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = {"epoch_updates": 13, "batch_size": 10, "epochs": 1}
+    batches = trained_on(checkerboard, monkeypatch, training=training)
+    users = [user for batch in batches for user in batch]
+    assert [users.count(user) for user in range(60)].count(2) == 50
+    assert len(users) == 130
+
+
+def test_progress_of_an_epoch_of_updates_counts_its_users(checkerboard: Dataset) -> None:
+    seen = []
+    fit(
+        checkerboard,
+        training={"epoch_updates": 2, "batch_size": 10, "epochs": 1},
+        on_batch=lambda done, total: seen.append((done, total)),
+    )
+    assert seen == [(10, 20), (20, 20)]
+
+
+@pytest.mark.usefixtures("eager_checkpoints")
+def test_a_resumed_training_goes_on_at_the_same_update(
+    checkerboard: Dataset, tmp_path: Path
+) -> None:
+    scores = [0.1, 0.5, 0.3, 0.2, 0.6, 0.1]
+    options = {"training": {"epoch_updates": 4, "batch_size": 10}}
+    undisturbed = fit(checkerboard, scores, **options)
+    fit(checkerboard, scores, run=tmp_path, on_epoch=interrupt_after(4), **options)
+    resumed = fit(checkerboard, scores[3:], run=tmp_path, resume=True, **options)
+    assert (resumed.epoch, resumed.epochs_run) == (5, 6)
+    assert same_weights(resumed, undisturbed)

@@ -5,12 +5,12 @@ A corruption is a file in ``diffusion/``, its denoiser in ``models/``, and a row
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 from diffrec_cli.catalogue.registered import register
 from diffrec_cli.catalogue.rows import Code, Corruption, Space, Values
-from diffrec_cli.catalogue.sizes import DENSE, LARGE, SPARSE, batch_size
+from diffrec_cli.catalogue.sizes import DENSE, LARGE, MANY, SPARSE, batch_size
 from diffrec_cli.config import (
     GAUSSIAN,
     CorruptionConfig,
@@ -19,7 +19,7 @@ from diffrec_cli.config import (
     TrainingConfig,
 )
 from diffrec_cli.config.checks import NonNegative, Rate, Size, between, check
-from diffrec_cli.config.diffrec import Steps
+from diffrec_cli.config.diffrec import LossForm, Steps
 
 #: The paper's grid (section 4.1.3), without T' above 0, which the paper finds to be worse.
 DIFFUSION_SPACE: Space = {
@@ -27,6 +27,15 @@ DIFFUSION_SPACE: Space = {
     "s": (0.0, 1e-5, 1e-4, 5e-3, 1e-2, 1e-1),
     "alpha_min": (5e-4, 1e-3, 5e-3),
     "alpha_max": (5e-3, 1e-2),
+}
+
+
+# With many users a batch of 2,000 costs little more than one of 400 if its loss is compact.
+_IN_LARGE_BATCHES: dict[str, int] = {
+    "batch_size": 2000,
+    "epoch_updates": 20,
+    "patience": 10,
+    "valid_users": 5000,
 }
 
 
@@ -85,6 +94,9 @@ class SmoothingConfig(CorruptionConfig):
     """Whether the smoothed history is added to the scores."""
     bias: bool = True
     """Whether items have a bias."""
+    loss_form: LossForm = "auto"
+    """How losses are computed: from the ``scores`` of all items, or ``compact``, without them, by
+    the same mathematics. ``auto``: whatever is cheaper, which depends on the batch."""
 
     def __post_init__(self) -> None:
         """Check every field and name the one that is wrong."""
@@ -110,12 +122,12 @@ def _auto_smoothing(temporal: bool, users: int, interactions_each: float) -> Fit
     The fewer interactions users have, the more copying them is rewarded, so those that the denoiser
     reads weigh less. With many, ``t`` needs weight decay, and ``base`` needs no bias.
     """
-    config = FitConfig(
-        training=TrainingConfig(
-            lr=1e-3, batch_size=batch_size(users, updates=60), ema_decay=0.99, patience=30
-        ),
-        corruption=SmoothingConfig(),
+    training = TrainingConfig(
+        lr=1e-3, batch_size=batch_size(users, updates=60), ema_decay=0.99, patience=30
     )
+    if users >= MANY:
+        training = replace(training, lr=4e-3, **_IN_LARGE_BATCHES)
+    config = FitConfig(training=training, corruption=SmoothingConfig())
     if interactions_each < SPARSE:
         return config.with_values({"kept_weight": 0.0, "adds_smooth": False})
     if interactions_each < DENSE:

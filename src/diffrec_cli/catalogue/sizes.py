@@ -6,6 +6,8 @@ from __future__ import annotations
 SPARSE, DENSE = 3.0, 30.0
 #: Users from which ``auto`` uses the best settings on MovieLens-1M instead of on smaller logs.
 LARGE = 3000
+#: Users from which ``auto`` trains `base` and `t` in large batches, and counts updates, not passes.
+MANY = 24_000
 
 
 def batch_size(users: int, *, updates: int) -> int:

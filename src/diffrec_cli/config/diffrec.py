@@ -24,6 +24,8 @@ from diffrec_cli.config.checks import (
 
 MAX_STEPS = 10_000
 Steps = Annotated[int, between(1, MAX_STEPS)]
+#: How a loss over all items is computed: from the scores of all, or without them.
+LossForm = Literal["auto", "scores", "compact"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,9 @@ class DenoiserConfig(Settings):
     """Dropout on x_t in training."""
     normalize_input: bool = False
     """L2-normalise the input of every step."""
+    loss_form: LossForm = "auto"
+    """How losses over all items are computed: from the ``scores`` of all, or ``compact``, without
+    them, by the same mathematics. ``auto``: whatever is cheaper, which depends on the batch."""
 
 
 @dataclass(frozen=True)
@@ -159,11 +164,16 @@ class TrainingConfig(Settings):
     of valid Recall@20 on four datasets."""
     batch_size: Size = 400
     """Users in a batch."""
+    epoch_updates: Annotated[int | None, Range("1 or more, or none", lambda n: n >= 1)] = None
+    """Updates in an epoch; ``none``: one pass over all users."""
     epochs: Size = 1000
     """Largest number of epochs."""
     patience: Size = 20
     """Stop after at least so many epochs without a better validation."""
     eval_every: Size = 1
     """Epochs from one validation to the next."""
+    valid_users: Annotated[int | None, Range("1 or more, or none", lambda n: n >= 1)] = None
+    """Users of a validation in training: a fixed sample. ``none``: all of them. The figures of the
+    chosen epoch are of all."""
     seed: Annotated[int, SEED] = 1
     """Seed of initial weights, batches, noise and dropout."""

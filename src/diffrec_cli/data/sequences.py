@@ -175,6 +175,15 @@ class Rows:
             self.users, _kept_before(mask)[self.indptr], self.items[mask], self.values[mask]
         )
 
+    def above(self, others: Rows) -> Rows:
+        """Return these rows, and others after them."""
+        return Rows(
+            np.concatenate([self.users, others.users]),
+            np.concatenate([self.indptr, self.indptr[-1] + others.indptr[1:]]),
+            np.concatenate([self.items, others.items]),
+            np.concatenate([self.values, others.values]),
+        )
+
 
 def input_rows(
     history: Sequences, temporal: TemporalConfig | None, users: NDArray[np.int64] | None = None

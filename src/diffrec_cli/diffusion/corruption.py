@@ -37,6 +37,9 @@ class Corruption:
         Whether training draws steps by Eq. 14, else by Eq. 13.
     """
 
+    #: Whether :meth:`mixed_in_product` is there, and the target is x_0.
+    has_product = False
+
     def __init__(
         self,
         forward: Table,
@@ -52,6 +55,26 @@ class Corruption:
 
     def mixed_in(self, x_0: Tensor, generator: Generator) -> Tensor:
         """Return the y, (B, D), of dense histories in training."""
+        raise NotImplementedError
+
+    def mixed_in_product(
+        self, W: Tensor, n: int, generator: Generator, rows: Tensor | None = None
+    ) -> Tensor:
+        """Return y W, (n, H), for n histories in training, without making their y, (n, D).
+
+        Only where `has_product`.
+
+        Parameters
+        ----------
+        W
+            (D, H).
+        n
+            Number of histories.
+        generator
+            Source of randomness, on the device of W.
+        rows
+            The rows of W to use, the others being 0; ``None``: all.
+        """
         raise NotImplementedError
 
     def corrupt(self, x_0: Tensor, t: Tensor, y: Tensor) -> Tensor:
@@ -101,6 +124,10 @@ class Corruption:
         from torch.nn.functional import mse_loss  # faster than operators: one pass, not three
 
         error = mse_loss(prediction.to(target.dtype), target, reduction="none").mean(dim=1)  # (B,)
+        return self.weighted(error, t)
+
+    def weighted(self, error: Tensor, t: Tensor) -> Tensor:
+        """Return the errors, (B,), times the weights of their steps."""
         return error * self._at("weights", t, error)
 
     def _at(self, table: str, t: Tensor, like: Tensor) -> Tensor:

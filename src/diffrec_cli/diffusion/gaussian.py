@@ -26,7 +26,7 @@ class Gaussian(Corruption):
     """
 
     def __init__(self, config: DiffusionConfig) -> None:
-        self.predicts_x0 = config.prediction == "x0"
+        self.predicts_x0 = self.has_product = config.prediction == "x0"
         self.schedule = linear_schedule(
             config.T, config.s, config.alpha_min, config.alpha_max, config.first_beta
         )
@@ -62,6 +62,14 @@ class Gaussian(Corruption):
         from diffrec_cli.diffusion.randomness import normal_like
 
         return normal_like(x_0, generator)
+
+    def mixed_in_product(
+        self, W: Tensor, n: int, generator: Generator, rows: Tensor | None = None
+    ) -> Tensor:
+        """Draw eps W, (n, H)."""
+        from diffrec_cli.diffusion.randomness import normal_product
+
+        return normal_product(W, n, generator, rows)
 
     def target(self, x_0: Tensor, y: Tensor) -> Tensor:
         """Return what the denoiser should predict, (B, D): x_0 or eps."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch import Generator, Tensor
 from diffrec_cli.data.sequences import Rows
 
 _STREAMS = 2  # a constant, so that draws do not depend on the machine
+_RIDGE = 1e-6  # share of its diagonal added to a covariance: rounding cannot make it negative
 _LARGE = 2**20  # numbers from which several streams are faster
 
 
@@ -33,6 +35,56 @@ def sparse_dropout(rows: Rows, rate: float, generator: np.random.Generator) -> R
 def normal_like(x: Tensor, generator: Generator) -> Tensor:
     """Draw standard normal noise of the shape, type and device of x."""
     return _fill(torch.empty_like(x), lambda part, g: part.normal_(generator=g), generator)
+
+
+def normal_product(W: Tensor, n: int, generator: Generator, rows: Tensor | None = None) -> Tensor:
+    """Draw eps W, (n, H), for standard normal eps, (n, D), without drawing eps.
+
+    Its rows are normal with the covariance ``W^T W``, so they are drawn from its Cholesky factor L:
+    ``eps W = xi L^T`` with xi (n, H). The gradient is the mean over all eps with this product,
+    ``W (W^T W)^-1 (eps W)^T g``: that of an explicit eps, with less noise.
+
+    Parameters
+    ----------
+    W
+        (D, H), D well above H.
+    n
+        Number of rows to draw.
+    generator
+        On the device of W.
+    rows
+        Indices of the rows of W to use, each once, the others being 0; ``None``: all.
+    """
+    xi = torch.randn(n, W.shape[1], generator=generator, dtype=W.dtype, device=W.device)
+    drawn: Tensor = _NormalProduct.apply(W, xi, rows)  # type: ignore[no-untyped-call]
+    return drawn
+
+
+class _NormalProduct(torch.autograd.Function):
+    """xi L^T, with L L^T = W^T W."""
+
+    @staticmethod
+    def forward(ctx: Any, W: Tensor, xi: Tensor, rows: Tensor | None) -> Tensor:
+        some = W if rows is None else W[rows]
+        with torch.autocast(W.device.type, enabled=False):
+            G = some.T @ some
+            G.diagonal().add_(_RIDGE * G.diagonal().mean())
+            L, failed = torch.linalg.cholesky_ex(G)
+            L = L.masked_fill(failed != 0, torch.nan)  # a loss that is not finite has its own error
+            ctx.save_for_backward(W, xi, rows, L)
+            drawn: Tensor = xi @ L.T
+        return drawn
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        W, xi, rows, L = ctx.saved_tensors
+        (g,) = gradients  # (n, H)
+        right = torch.linalg.solve_triangular(L.T, xi.T @ g, upper=True)  # L^-T xi^T g
+        if rows is None:
+            return W @ right, None, None
+        of_W = torch.zeros_like(W)
+        of_W[rows] = W[rows] @ right
+        return of_W, None, None
 
 
 def dropout(x: Tensor, rate: float, generator: Generator) -> Tensor:

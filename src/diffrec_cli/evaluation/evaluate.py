@@ -58,6 +58,7 @@ def evaluate(
     temporal: TemporalConfig | None = None,
     precision: str = "fp32",
     grouped: bool = False,
+    users: NDArray[np.int64] | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Rank all items that are new to each user, and compare with their items in `split`.
@@ -78,6 +79,8 @@ def evaluate(
         As in :func:`~diffrec_cli.ranking.batches.rank`.
     grouped
         Whether to measure by groups of users and of items too.
+    users
+        (U,) users to evaluate, ascending, each with interactions in the split; ``None``: all.
     on_progress
         Called with the users done and all users.
 
@@ -87,7 +90,8 @@ def evaluate(
         No user has interactions in this split.
     """
     truth = dataset.part(split)
-    users = np.flatnonzero(truth.lengths > 0)
+    if users is None:
+        users = np.flatnonzero(truth.lengths > 0)
     if len(users) == 0:
         raise DataError(
             f"dataset {dataset.name!r}: no user has {split} interactions",

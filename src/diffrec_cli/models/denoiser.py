@@ -16,9 +16,14 @@ from torch import Tensor, nn
 from diffrec_cli.config import DenoiserConfig, FitConfig
 from diffrec_cli.data.sequences import Rows, Sequences
 from diffrec_cli.diffusion.corruption import Corruption
-from diffrec_cli.diffusion.randomness import dropout
+from diffrec_cli.diffusion.randomness import dropout, kept, sparse_dropout
+from diffrec_cli.errors import ConfigError
 from diffrec_cli.models.backend import TorchBackend
+from diffrec_cli.models.diffrec_inference import corruption_of
+from diffrec_cli.models.linear_output import is_compact, own_products, squared_errors
 from diffrec_cli.models.trainable import Draws
+
+_WIDE = 4  # items for each number of the first layer, from which losses can be compact
 
 
 def sinusoidal_embedding(T: int, size: int) -> NDArray[np.float32]:
@@ -67,6 +72,7 @@ class Denoiser(nn.Module):
         super().__init__()
         self.width = width
         self.rate = config.dropout
+        self.compact = False
         self.normalize_input = config.normalize_input
         E = config.step_embedding
         sizes = [*reversed(config.dims), *config.dims[1:]]  # [200, 600] -> 600, 200, 600
@@ -87,12 +93,37 @@ class Denoiser(nn.Module):
         cls, config: FitConfig, train: Sequences | None, n_items: int, generator: torch.Generator
     ) -> Denoiser:
         """Return the denoiser of histories of `n_items` items."""
-        return cls(n_items, config.of_corruption.T, config.denoiser, generator)
+        denoiser = cls(n_items, config.of_corruption.T, config.denoiser, generator)
+        users = config.training.batch_size
+        if train is not None:
+            users = min(len(train), users)
+        denoiser.compact = denoiser._is_compact(corruption_of(config), config.denoiser, users)
+        return denoiser
+
+    def _is_compact(self, corruption: Corruption, config: DenoiserConfig, users: int) -> bool:
+        """Return whether to compute losses without the scores of all items."""
+        possible = corruption.has_product and not config.normalize_input
+        if config.loss_form == "compact" and not possible:
+            raise ConfigError(
+                "loss_form = compact needs the prediction of x_0 from an input as it is",
+                "leave loss_form out, or set prediction=x0 normalize_input=false",
+            )
+        first, last = self.W_in.shape[1], self.V.shape[1]
+        if config.loss_form == "auto" and self.width < _WIDE * first:
+            return False  # too few items for the covariance of their noise
+        return possible and is_compact(
+            config.loss_form,
+            users=users,
+            of_user=2 * first + 3 * last,
+            of_batch=round(2 * (1 - self.rate) * first**2) + 2 * last**2,
+        )
 
     def losses(
         self, corruption: Corruption, rows: Rows, t: Tensor, backend: TorchBackend, draws: Draws
     ) -> Tensor:
         """Corrupt histories to steps t (B,), predict, and return the loss of each, (B,)."""
+        if self.compact:
+            return self._compact_losses(corruption, rows, t, backend, draws)
         x_0 = backend.dense(rows, self.width)  # (B, D)
         y = corruption.mixed_in(x_0, draws.device)
         x_t = corruption.corrupt(x_0, t, y)
@@ -101,6 +132,25 @@ class Denoiser(nn.Module):
         prediction = self(x_t, t, draws.device)
         del x_t
         return corruption.losses(prediction, target, t)
+
+    def _compact_losses(
+        self, corruption: Corruption, rows: Rows, t: Tensor, backend: TorchBackend, draws: Draws
+    ) -> Tensor:
+        """Return the losses without an array as wide as the catalogue for each user.
+
+        The noise enters by its product with W_in, see :func:`~.randomness.normal_product`. Dropout
+        is drawn for each interaction, and for the noise of each item once a batch: a user's x_t has
+        the distribution that it has above, but that an interaction and its noise are dropped apart.
+        """
+        x = backend.sparse_product(sparse_dropout(rows, self.rate, draws.host), self.W_in)
+        noisy = kept(self.b_out.shape, self.rate, draws.device).nonzero()[:, 0]
+        y = corruption.mixed_in_product(self.W_in, len(rows), draws.device, noisy)
+        a = corruption.corrupt(x, t, y / (1.0 - self.rate))  # (B, H)
+        h = self._last_hidden(a, t)
+        VV, bV = own_products(self.V, self.b_out)
+        xV = backend.sparse_product(rows, self.V)
+        errors = squared_errors(rows, xV, h, VV, bV, self.b_out, backend)
+        return corruption.weighted(errors / self.width, t)
 
     def scoring_weights(self) -> dict[str, Tensor]:
         """Return the live arrays that :class:`CollapsedDenoiser` reads."""
@@ -124,9 +174,13 @@ class Denoiser(nn.Module):
         """
         if self.normalize_input:
             x_t = nn.functional.normalize(x_t)
+        h = self._last_hidden(dropout(x_t, self.rate, generator) @ self.W_in, t)
+        return nn.functional.linear(h, self.V, self.b_out)
+
+    def _last_hidden(self, a: Tensor, t: Tensor) -> Tensor:
+        """Return the last hidden layer, (B, H), from x_t W_in and the steps."""
         step = self.embedding[t] @ self.W_embed + self.b_embed  # (B, E)
-        a = dropout(x_t, self.rate, generator) @ self.W_in + step @ self.W_step + self.b_in
-        h = torch.tanh(a)  # (B, H)
+        h = torch.tanh(a + step @ self.W_step + self.b_in)  # (B, H)
         for W, b in zip(self.W, self.b, strict=True):
             h = torch.tanh(h @ W + b)
-        return nn.functional.linear(h, self.V, self.b_out)
+        return h

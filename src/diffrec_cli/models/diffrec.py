@@ -20,6 +20,8 @@ from diffrec_cli.models.trainable import Draws, Trainable
 class ItemDenoiser(Protocol):
     """The interface of a denoiser of histories, a torch module."""
 
+    compact: bool
+
     def losses(
         self, corruption: Corruption, rows: Rows, t: Tensor, backend: TorchBackend, draws: Draws
     ) -> Tensor:
@@ -45,7 +47,7 @@ class DiffRec(Trainable):
     def __init__(self, corruption: Corruption, denoiser: ItemDenoiser, n_items: int) -> None:
         super().__init__()
         self.corruption, self.n_items = corruption, n_items
-        self.denoiser = denoiser
+        self.denoiser, self.compact = denoiser, denoiser.compact
         self.sampler = StepSampler(corruption.T, by_importance=corruption.by_importance)
 
     @classmethod

@@ -26,7 +26,13 @@ from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.denoiser import xavier
 from diffrec_cli.models.graph_denoiser_inference import lengths
 from diffrec_cli.models.item_spectrum import item_spectrum
-from diffrec_cli.models.likelihood import squares, squares_at
+from diffrec_cli.models.likelihood import entries, squares, squares_at
+from diffrec_cli.models.linear_output import (
+    is_compact,
+    own_products,
+    scores_at,
+    squared_errors,
+)
 from diffrec_cli.models.trainable import Draws
 
 #: Columns of the weights of a step.
@@ -49,6 +55,8 @@ class GraphDenoiser(nn.Module):
         |I|.
     generator
         Source of the initial weights, on the CPU.
+    compact
+        Whether to compute losses without the scores of all items.
     """
 
     b: Tensor
@@ -56,10 +64,16 @@ class GraphDenoiser(nn.Module):
     reads: Tensor
 
     def __init__(
-        self, config: SmoothingConfig, train: Sequences, n_items: int, generator: torch.Generator
+        self,
+        config: SmoothingConfig,
+        train: Sequences,
+        n_items: int,
+        generator: torch.Generator,
+        *,
+        compact: bool = False,
     ) -> None:
         super().__init__()
-        self.config, self.n_items = config, n_items
+        self.config, self.n_items, self.compact = config, n_items, compact
         self.E = xavier(n_items, config.dim, n_items + config.dim, generator)
         self.mix = nn.Parameter(torch.tensor(INITIAL).repeat(config.T + 1, 1))  # (T + 1, 3)
         b = torch.zeros(n_items)
@@ -93,7 +107,15 @@ class GraphDenoiser(nn.Module):
         """Return the denoiser of these settings."""
         if train is None:
             raise ValueError("smoothing needs the interactions")
-        return cls(config.settings(SmoothingConfig), train, n_items, generator)
+        own = config.settings(SmoothingConfig)
+        d, r = own.dim, min(own.rank, n_items, len(train))
+        compact = is_compact(
+            own.loss_form,
+            users=min(len(train), config.training.batch_size),
+            of_user=3 * d + 2 * r,
+            of_batch=2 * d * (d + r),
+        )
+        return cls(own, train, n_items, generator, compact=compact)
 
     def losses(
         self, corruption: Corruption, rows: Rows, t: Tensor, backend: TorchBackend, draws: Draws
@@ -105,17 +127,40 @@ class GraphDenoiser(nn.Module):
         """
         Q, values = self.basis
         w = (self.mix * self.reads)[t]  # (B, 3)
-        x = backend.sparse_product(rows, self.E)  # E^T x, (B, d)
-        x_smooth = (backend.sparse_product(rows, Q) * values) @ (Q.T @ self.E)  # E^T A x
-        z = corruption.corrupt(x, t, x_smooth)  # E^T x_t
         c = sparse_dropout(rows, self.config.dropout, draws.host)
-        history = backend.sparse_product(c, self.E) / backend.asarray(lengths(c))
-        h = w[:, [W_Z]] * z / self.kappa + w[:, [W_C]] * history
-        seen = w[:, [W_SMOOTH]] * backend.sparse_product(c, Q) * values
-        predicted = torch.cat([h, seen], 1) @ torch.cat([self.E, Q], 1).T + self.b  # (B, |I|)
+        read = rows.above(c)
+        xE, cE = backend.sparse_product(read, self.E).split(len(rows))  # E^T x and E^T c, (B, d)
+        xQ, cQ = backend.sparse_product(read, Q).split(len(rows))  # (B, r)
+        products = own_products(self.E, self.b, Q) if self.compact else None
+        QE = Q.T @ self.E if products is None else products[0][self.config.dim :]  # (r, d)
+        z = corruption.corrupt(xE, t, (xQ * values) @ QE)  # E^T x_t
+        history = cE / backend.asarray(lengths(c))
+        h = w[:, [W_Z]] * z / self.kappa + w[:, [W_C]] * history  # (B, d)
+        seen = w[:, [W_SMOOTH]] * cQ * values  # (B, r)
+        hidden = torch.cat([h, seen], 1)
         kept = replace(c, values=c.values * (1.0 - self.config.dropout))  # values of the history
-        less = (1.0 - self.config.kept_weight) * squares_at(predicted, kept, backend)
-        return (squares(predicted, rows, backend) - less) / self.n_items
+        less = 1.0 - self.config.kept_weight
+        shown: Tensor | None = None  # scores at the kept interactions
+        if products is None:
+            scores = hidden @ torch.cat([self.E, Q], 1).T + self.b  # (B, |I|)
+            errors = squares(scores, rows, backend)
+            shown = entries(scores, kept, backend)
+        else:
+            VE, bV = products
+            xV = torch.cat([xE, xQ], 1)
+            VQ = torch.cat([QE.T, torch.eye(len(QE)).to(Q)])  # Q's columns are orthonormal
+            VV = torch.cat([VE, VQ], 1)  # (d + r, d + r)
+            errors = squared_errors(rows, xV, hidden, VV, bV, self.b, backend)
+            if less > 0:
+                shown = self._scores_at(h, seen, kept, backend)
+        if shown is not None:
+            errors = errors - less * squares_at(shown, kept, backend)
+        return errors / self.n_items
+
+    def _scores_at(self, h: Tensor, seen: Tensor, rows: Rows, backend: TorchBackend) -> Tensor:
+        """Return the scores at the entries of the rows, (nnz,)."""
+        learned = scores_at(h, self.E, rows, backend) + self.b[backend.asarray(rows.items)]
+        return learned + scores_at(seen, self.basis[0], rows, backend)
 
     @torch.no_grad()
     def scoring_weights(self) -> dict[str, Tensor]:

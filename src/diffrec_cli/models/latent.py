@@ -15,6 +15,7 @@ from diffrec_cli.config import FitConfig, LatentConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.diffusion.importance import StepSampler
 from diffrec_cli.diffusion.randomness import sparse_dropout
+from diffrec_cli.models import linear_output
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.denoiser import Denoiser, xavier
 from diffrec_cli.models.diffrec_inference import corruption_of
@@ -47,6 +48,9 @@ class LatentDiffRec(Trainable):
         self.config: LatentConfig = config.latent
         self.n_items = len(of_item)
         self.of_item = of_item
+        self.compact = linear_output.is_in_blocks(
+            config.denoiser.loss_form, config.training.batch_size * self.n_items
+        )
         self.corruption = corruption_of(config)
         self.vae = _vae_parameters(self.config, Groups(of_item), generator)
         T = self.corruption.T
@@ -101,10 +105,12 @@ class LatentDiffRec(Trainable):
         self, vae: GroupVAE, z: Tensor, mean: Tensor, log_variance: Tensor, rows: Rows
     ) -> Tensor:
         """Return the negative of Eq. 15, averaged over users, with one softmax over all groups."""
-        columns = replace(rows, items=vae.column[rows.items].astype(np.int32))
-        return multinomial(vae.decode(z), columns, vae.backend) + self._gamma() * divergence(
-            mean, log_variance
-        )
+        if self.compact:
+            error = linear_output.multinomial(vae.output(), z, rows)
+        else:
+            columns = replace(rows, items=vae.column[rows.items].astype(np.int32))
+            error = multinomial(vae.decode(z), columns, vae.backend)
+        return error + self._gamma() * divergence(mean, log_variance)
 
     def _gamma(self) -> Tensor:
         """Return the weight of the KL term, which rises with each update up to its cap."""

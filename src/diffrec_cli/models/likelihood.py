@@ -36,14 +36,22 @@ def square(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
 def squares(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
     """Return ``|x - scores|^2`` of each user, (B,)."""
     scores, values = wide(scores), backend.asarray(rows.values)
-    at = scores.view(-1)[_places(scores, rows, backend)]  # (nnz,)
+    at = entries(scores, rows, backend)
     return scores.square().sum(dim=1) + _by_user((values - 2 * at) * values, rows, backend)
 
 
 def squares_at(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
-    """Return ``sum_i (x_i - scores_i)^2`` of each user over the items of their row, (B,)."""
-    errors = wide(scores.view(-1)[_places(scores, rows, backend)]) - backend.asarray(rows.values)
+    """Return ``sum_i (x_i - scores_i)^2`` of each user over the items of their row, (B,).
+
+    `scores` are those at the rows' entries, (nnz,).
+    """
+    errors = scores - backend.asarray(rows.values)
     return _by_user(errors.square(), rows, backend)
+
+
+def entries(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
+    """Return the scores at the rows' entries, (B, |I|) -> (nnz,)."""
+    return wide(scores.view(-1)[_places(scores, rows, backend)])
 
 
 def sample(mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Tensor:
@@ -59,8 +67,7 @@ def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 def _at(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
     """Return ``sum_i x_i scores_i``, averaged over users."""
-    at = scores.view(-1)[_places(scores, rows, backend)]
-    found: Tensor = (at * backend.asarray(rows.values)).sum()
+    found: Tensor = (entries(scores, rows, backend) * backend.asarray(rows.values)).sum()
     return found / len(scores)
 
 

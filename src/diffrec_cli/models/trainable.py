@@ -36,6 +36,8 @@ class Trainable(nn.Module):
     """A model that the training loop can train."""
 
     n_items: int
+    #: Whether its losses are computed without the scores of all items.
+    compact: bool = False
 
     @classmethod
     def of(

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from diffrec_cli.config import TrainingConfig
@@ -238,16 +239,15 @@ def _epoch(
     optimizer: torch.optim.Optimizer,
     on_batch: Callable[[int, int], None],
 ) -> Epoch:
-    """Train once on all users with interactions, in a random order."""
+    """Train on the users of one epoch."""
     draws = _draws(config.seed, epoch, backend.device)
-    users = np.flatnonzero(np.diff(rows.indptr) > 0)
-    draws.host.shuffle(users)
+    users = _users(rows, config, epoch, draws)
     model.train()
     model.start_epoch(epoch)
     started = time.perf_counter()
     total = torch.zeros((), device=backend.device)  # summed there, so that no step waits
-    batches = math.ceil(len(users) / config.batch_size)
-    for i in range(batches):
+    updates = math.ceil(len(users) / config.batch_size)
+    for i in range(updates):
         batch = users[i * config.batch_size : (i + 1) * config.batch_size]
         with _autocast(backend.device, precision):
             loss = model.loss(rows.take(batch), backend, draws)
@@ -256,7 +256,7 @@ def _epoch(
         optimizer.zero_grad(set_to_none=True)  # here, as gradients are as large as the weights
         total += loss.detach()
         on_batch(min((i + 1) * config.batch_size, len(users)), len(users))
-    mean = float(total) / max(1, batches)
+    mean = float(total) / max(1, updates)
     seconds = time.perf_counter() - started
     if not math.isfinite(mean):
         raise TrainingError(
@@ -264,6 +264,27 @@ def _epoch(
             f"use a smaller learning rate (--set lr={config.lr / 10:g}) or --precision fp32",
         )
     return Epoch(epoch, mean, {}, seconds, len(users) / seconds)
+
+
+def _users(rows: Rows, config: TrainingConfig, epoch: int, draws: Draws) -> NDArray[np.int64]:
+    """Return the users of an epoch in the order of training: those with interactions.
+
+    They are all of them in a random order, or the epoch's part of endless passes over them. A part
+    depends on the seed and its place alone, so resuming needs no state.
+    """
+    users = np.flatnonzero(np.diff(rows.indptr) > 0)
+    if config.epoch_updates is None or len(users) == 0:
+        draws.host.shuffle(users)
+        return users
+    size = config.epoch_updates * config.batch_size
+    start, stop = (epoch - 1) * size, epoch * size
+    first, last = start // len(users), (stop - 1) // len(users)
+    passes = [
+        np.random.default_rng([config.seed, number]).permutation(users)
+        for number in range(first, last + 1)
+    ]
+    shift = first * len(users)
+    return np.concatenate(passes)[start - shift : stop - shift]
 
 
 def _judge(

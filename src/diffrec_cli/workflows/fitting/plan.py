@@ -16,6 +16,7 @@ from diffrec_cli.config import FitConfig
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.models.baselines import fitting_memory
 from diffrec_cli.models.build import build_model, parameter_count
+from diffrec_cli.models.trainable import Trainable
 from diffrec_cli.ranking.batches import BATCH_BYTES
 from diffrec_cli.training.devices import device_name
 
@@ -69,7 +70,8 @@ class Job:
 def plan(job: Job) -> dict[str, Any]:
     """Return the decisions, the number of parameters, and an estimate of memory in bytes."""
     dataset, config = job.dataset, job.config
-    parameters = _parameters(config, dataset) if config.trains else 0
+    model = _model(config, dataset) if config.trains else None
+    parameters = 0 if model is None else parameter_count(model)
     return {
         "name": job.name,
         "variant": config.variant,
@@ -82,6 +84,7 @@ def plan(job: Job) -> dict[str, Any]:
         "precision": job.precision,
         "seed": config.seed,
         "parameters": parameters,
+        "loss_form": None if model is None else ("compact" if model.compact else "scores"),
         "memory_bytes": _memory(config, dataset, parameters),
         "config": config.to_dict(),
     }
@@ -103,14 +106,14 @@ def plan_line(plan: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _parameters(config: FitConfig, dataset: Dataset) -> int:
-    """Count the parameters; latent variants as if all groups had the same size."""
+def _model(config: FitConfig, dataset: Dataset) -> Trainable | None:
+    """Return a model of shapes alone; latent variants as if all groups had the same size."""
     n_items = dataset.n_items
     if config.latent is not None and n_items < config.latent.C:
-        return 0  # clustering will refuse this
+        return None  # clustering will refuse this
     even = None if config.latent is None else np.arange(n_items) % config.latent.C
-    with torch.device("meta"):  # shapes only: nothing is allocated or drawn
-        return parameter_count(build_model(config, n_items, even, dataset.train))
+    with torch.device("meta"):  # nothing is allocated or drawn
+        return build_model(config, n_items, even, dataset.train)
 
 
 def _memory(config: FitConfig, dataset: Dataset, parameters: int) -> int:

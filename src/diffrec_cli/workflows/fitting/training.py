@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from diffrec_cli.config import FitConfig
@@ -86,6 +87,9 @@ def train_model(
         return TrainedModel(trained, {}, interruption=trained.interruption)
     _tell_why_it_stopped(trained, listener)
     weights, interruption = trained.weights, trained.interruption
+    if interruption is None and _valid_sample(job) is not None:
+        model.load_state_dict(weights)
+        trained = replace(trained, metrics=_measured(job, model, None))
     refitted = False
     if job.refit and interruption is None:
         fresh = build_model(job.config, n_items, of_item, job.dataset.known)
@@ -158,7 +162,7 @@ def _select(
 ) -> Trained:
     """Train on the train part, choosing the epoch by the valid part."""
     training, stages = job.config.training, _Listening(job.config, listener)
-    validate = _validation(job)
+    validate = _validation(job, listener)
     if validate is None:
         epochs = min(training.epochs, EPOCHS_WITHOUT_VALIDATION)
         training = replace(training, epochs=epochs)
@@ -194,17 +198,33 @@ def _refit(job: Job, model: Trainable, epochs: int, listener: Listener) -> Train
     )
 
 
-def _validation(job: Job) -> Callable[[Trainable], dict[str, float]] | None:
+def _validation(job: Job, listener: Listener) -> Callable[[Trainable], dict[str, float]] | None:
     """Return a function that measures a model on the valid part; None if that is empty."""
     if job.dataset.valid.size == 0:
         return None
-    backend = TorchBackend(job.device)
+    users = _valid_sample(job)
+    if users is not None:
+        of = np.count_nonzero(job.dataset.valid.lengths)
+        listener(Note(f"validating on a fixed sample of {len(users):,} of {of:,} users"))
+    return lambda model: _measured(job, model, users)
 
-    def validate(model: Trainable) -> dict[str, float]:
-        scorer = build_scorer(job.config, model.scoring_weights(), backend)
-        return evaluate(scorer, job.dataset, "valid", temporal=job.config.temporal).means
 
-    return validate
+def _valid_sample(job: Job) -> NDArray[np.int64] | None:
+    """Return the users of a validation, the same for all seeds and models; None: all of them."""
+    users = np.flatnonzero(job.dataset.valid.lengths > 0)
+    size = job.config.training.valid_users
+    if size is None or size >= len(users):
+        return None
+    return np.sort(np.random.default_rng(0).choice(users, size, replace=False))
+
+
+def _measured(job: Job, model: Trainable, users: NDArray[np.int64] | None) -> dict[str, float]:
+    """Return the metrics of a model on the valid part."""
+    model.eval()
+    with torch.inference_mode():
+        scorer = build_scorer(job.config, model.scoring_weights(), TorchBackend(job.device))
+        found = evaluate(scorer, job.dataset, "valid", temporal=job.config.temporal, users=users)
+    return found.means
 
 
 class _Listening:
