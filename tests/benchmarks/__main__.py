@@ -1,7 +1,8 @@
 """Run the benchmarks and print their tables: ``python -m tests.benchmarks [GROUP...]``.
 
 Groups: ranking, steps (how ranking grows with T), growth (with users, items and hidden size),
-training, smoothing (beside Gaussian noise), startup, prepare, memory, exports (and their memory),
+training, smoothing (beside Gaussian noise), forms (of a loss: with and without all scores), scaling
+(of both with items, users and width), startup, prepare, memory, exports (and their memory),
 kills (of an export). Ratios are medians over rounds in which all ways take turns.
 """
 
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterable
 import torch
 
 from diffrec_cli.training.devices import choose_device, device_name, fast_bf16
-from tests.benchmarks import exports, processes, ranking, smoothing, training
+from tests.benchmarks import exports, large, processes, ranking, smoothing, training
 
 Row = dict[str, object]
 
@@ -36,6 +37,8 @@ def main() -> None:
         "growth": lambda: ranking.growth(args.users, args.rounds, device),
         "training": lambda: training.run(args.rounds, device),
         "smoothing": lambda: smoothing.run(args.users, args.rounds, device),
+        "forms": lambda: large.forms(args.rounds, device),
+        "scaling": lambda: large.growth(args.rounds, device),
         "startup": lambda: processes.startup(args.rounds),
         "prepare": lambda: processes.prepare(args.rows),
         "memory": processes.memory,

@@ -25,8 +25,9 @@ class Size:
 
 ML_1M = Size("ml-1m", 5_949, 2_810, 403_277)
 YELP = Size("yelp", 54_574, 34_395, 1_000_000)
+GOWALLA = Size("gowalla", 29_858, 40_981, 730_000)
 AMAZON = Size("amazon-book", 108_822, 94_949, 2_200_000)
-SIZES = {size.name: size for size in (ML_1M, YELP, AMAZON)}
+SIZES = {size.name: size for size in (ML_1M, YELP, GOWALLA, AMAZON)}
 
 
 @cache

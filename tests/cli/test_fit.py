@@ -243,3 +243,52 @@ def test_who_did_not_choose_a_corruption_is_told_of_smoothing(
 ) -> None:
     outcome = cli("fit", "ratings", "--dry-run", *options)
     assert ("--corruption smoothing" in outcome.err) == is_told
+
+
+def test_the_first_line_says_which_form_of_the_loss_runs(cli: Cli, fitted: Path) -> None:
+    def form(*options: str) -> tuple[str, str]:
+        outcome = cli("fit", "ratings", "--dry-run", "--format", "json", *options)
+        return outcome.err.splitlines()[0], json.loads(outcome.out)["loss_form"]
+
+    for options, wanted in (
+        (["--batch-size", "1"], "scores"),
+        (["--set", "loss_form=compact"], "compact"),
+        (["--variant", "base+smoothing", "--set", "loss_form=compact"], "compact"),
+        (["--variant", "l", "--set", "loss_form=compact"], "compact"),
+    ):
+        line, found = form(*options)
+        assert found == wanted
+        assert f"loss_form {wanted}" in line
+    command = ("fit", "ratings", "--dry-run", "--format", "json", "--variant", "ease")
+    assert json.loads(cli(*command).out)["loss_form"] is None
+
+
+def test_a_form_that_is_impossible_is_refused(cli: Cli, fitted: Path) -> None:
+    settings = ["--set", "loss_form=compact", "--set", "prediction=epsilon"]
+    outcome = cli("fit", "ratings", *QUICK, *settings)
+    assert outcome.code == 2
+    assert "loss_form" in outcome.err
+    assert "prediction=x0" in outcome.err
+
+
+@pytest.mark.parametrize("variant", ["base", "l"])
+def test_both_forms_of_a_loss_train(cli: Cli, fitted: Path, variant: str) -> None:
+    command = ["fit", "ratings", "--variant", variant, "--set", "loss_form=compact", *QUICK]
+    outcome = cli(*command, "--format", "json")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)["valid"]["recall@20"] > 0
+
+
+def test_a_validation_on_a_sample_is_told_and_the_figures_are_of_all_users(
+    cli: Cli, fitted: Path
+) -> None:
+    settings = ["--set", "valid_users=7", "--set", "epoch_updates=3", "--name", "some"]
+    outcome = cli("fit", "ratings", *QUICK, *settings, "--format", "json")
+    assert "a fixed sample of 7 of " in outcome.err
+    assert "an epoch is 3 updates" in outcome.err
+    valid = json.loads(outcome.out)["valid"]
+    measured = json.loads(cli("eval", "some", "--split", "valid", "--format", "json").out)
+    wanted = measured["results"][0]["metrics"]
+    assert {name: valid[name] for name in wanted} == pytest.approx(wanted)
+    log = (Path(json.loads(outcome.out)["path"]) / "epochs.jsonl").read_text().splitlines()
+    assert valid["recall@20"] not in [json.loads(line)["recall@20"] for line in log]

@@ -41,12 +41,15 @@ _IN_LARGE_BATCHES: dict[str, int] = {
 
 def _auto_gaussian(temporal: bool, users: int, interactions_each: float) -> FitConfig:
     """Return settings that do well without tuning, see :func:`~.presets.auto`."""
+    training = TrainingConfig(lr=3e-4, batch_size=batch_size(users, updates=60), ema_decay=0.99)
+    if users >= MANY:
+        training = replace(training, lr=3e-3, **_IN_LARGE_BATCHES)
     large = users >= LARGE
     return FitConfig(
         diffusion=(
             DiffusionConfig(T=10, s=0.5, alpha_min=0.001) if large else DiffusionConfig(s=0.1)
         ),
-        training=TrainingConfig(lr=3e-4, batch_size=batch_size(users, updates=60), ema_decay=0.99),
+        training=training,
     )
 
 

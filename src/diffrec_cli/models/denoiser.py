@@ -20,8 +20,8 @@ from diffrec_cli.diffusion.randomness import dropout, kept, sparse_dropout
 from diffrec_cli.errors import ConfigError
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.diffrec_inference import corruption_of
-from diffrec_cli.models.linear_output import is_compact, own_products, squared_errors
-from diffrec_cli.models.trainable import Draws
+from diffrec_cli.models.linear_output import compact_bytes, is_compact, own_products, squared_errors
+from diffrec_cli.models.trainable import SCORE_ARRAYS, Draws
 
 _WIDE = 4  # items for each number of the first layer, from which losses can be compact
 
@@ -151,6 +151,12 @@ class Denoiser(nn.Module):
         xV = backend.sparse_product(rows, self.V)
         errors = squared_errors(rows, xV, h, VV, bV, self.b_out, backend)
         return corruption.weighted(errors / self.width, t)
+
+    def batch_bytes(self, users: int) -> int:
+        """Return about how much memory a batch takes beside the weights and their gradients."""
+        if self.compact:
+            return compact_bytes(users, self.width, max(self.W_in.shape[1], self.V.shape[1]))
+        return 4 * SCORE_ARRAYS * users * self.width
 
     def scoring_weights(self) -> dict[str, Tensor]:
         """Return the live arrays that :class:`CollapsedDenoiser` reads."""

@@ -22,6 +22,9 @@ class ItemDenoiser(Protocol):
 
     compact: bool
 
+    def batch_bytes(self, users: int) -> int:
+        """Return about how much memory a batch takes beside the weights and their gradients."""
+
     def losses(
         self, corruption: Corruption, rows: Rows, t: Tensor, backend: TorchBackend, draws: Draws
     ) -> Tensor:
@@ -65,6 +68,10 @@ class DiffRec(Trainable):
         self.sampler.tell(t, losses)
         mean: Tensor = (losses * scale).mean()
         return mean
+
+    def batch_bytes(self, users: int) -> int:
+        """Return about how much memory a batch takes beside the weights and their gradients."""
+        return self.denoiser.batch_bytes(users)
 
     def scoring_weights(self) -> dict[str, Any]:
         """Return what the denoiser's scorer reads."""

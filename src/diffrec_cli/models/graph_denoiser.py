@@ -28,12 +28,13 @@ from diffrec_cli.models.graph_denoiser_inference import lengths
 from diffrec_cli.models.item_spectrum import item_spectrum
 from diffrec_cli.models.likelihood import entries, squares, squares_at
 from diffrec_cli.models.linear_output import (
+    compact_bytes,
     is_compact,
     own_products,
     scores_at,
     squared_errors,
 )
-from diffrec_cli.models.trainable import Draws
+from diffrec_cli.models.trainable import SCORE_ARRAYS, Draws
 
 #: Columns of the weights of a step.
 W_Z, W_C, W_SMOOTH = range(3)
@@ -161,6 +162,15 @@ class GraphDenoiser(nn.Module):
         """Return the scores at the entries of the rows, (nnz,)."""
         learned = scores_at(h, self.E, rows, backend) + self.b[backend.asarray(rows.items)]
         return learned + scores_at(seen, self.basis[0], rows, backend)
+
+    def batch_bytes(self, users: int) -> int:
+        """Return about how much memory a batch and the graph take beside the weights."""
+        d, r = self.config.dim, min(self.config.rank, self.n_items, len(self._train))
+        # Q and its singular vectors' other side, and E beside Q.
+        graph = 4 * (self.n_items * (2 * r + d) + len(self._train) * r)
+        if self.compact:
+            return graph + compact_bytes(users, self.n_items, d)
+        return graph + 4 * SCORE_ARRAYS * users * self.n_items
 
     @torch.no_grad()
     def scoring_weights(self) -> dict[str, Tensor]:

@@ -129,6 +129,12 @@ class LatentDiffRec(Trainable):
             self._view = GroupVAE(backend, self.of_item, weights)
         return self._view
 
+    def batch_bytes(self, users: int) -> int:
+        """Return about how much memory a batch takes beside the weights and their gradients."""
+        if self.compact:
+            return linear_output.compact_bytes(users, self.n_items, self.config.z_dim)
+        return super().batch_bytes(users)
+
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """Return the VAEs' parameters and the denoiser's, each with its learning rate."""
         return [

@@ -28,6 +28,7 @@ from diffrec_cli.models.output import Output
 
 #: Multiply-adds that take as long as the passes over an array of scores: for a user and an item.
 PASSES = 1000
+_HIDDEN_ARRAYS = 12
 _ROWS = 8192  # rows of V in a product; in bfloat16 their products are summed in float32
 _ENTRIES = 4096  # entries whose rows of V are copied at a time
 _MANY_SCORES = 2**25  # scores of a batch from which blocks of them are faster
@@ -55,6 +56,14 @@ def is_in_blocks(form: str, scores: int) -> bool:
     Their gradient multiplies once more, so this saves memory, and time with many scores alone.
     """
     return form == "compact" or (form == "auto" and scores >= _MANY_SCORES)
+
+
+def compact_bytes(users: int, n_items: int, width: int) -> int:
+    """Return about how much memory a compact loss takes, for a table of `width` columns.
+
+    These are parts of its gradient, and some arrays of hidden vectors.
+    """
+    return 4 * width * (2 * n_items + _HIDDEN_ARRAYS * users)
 
 
 def squared_errors(

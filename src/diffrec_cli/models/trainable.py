@@ -13,6 +13,8 @@ from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows, Sequences
 from diffrec_cli.models.backend import TorchBackend
 
+#: Arrays of scores of all items that a batch has at a time where it has any: scores, errors, ...
+SCORE_ARRAYS = 4
 _TRAINING_ONLY = ("sampler.", "updates")
 
 
@@ -49,6 +51,13 @@ class Trainable(nn.Module):
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the loss of a batch of users, a scalar on the backend's device."""
         raise NotImplementedError
+
+    def batch_bytes(self, users: int) -> int:
+        """Return about how much memory a batch takes beside the weights and their gradients.
+
+        By default it is that of some arrays of the scores of all items.
+        """
+        return 4 * SCORE_ARRAYS * users * self.n_items
 
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """Return the parameters with their learning rates, as torch optimisers take them."""

@@ -17,7 +17,8 @@ from diffrec_cli.ranking.top_k import Lists, Mask, from_blocks, from_candidates,
 BATCH_BYTES = 256 * 2**20
 _COPIES = 3  # copies of the scores in memory when a scorer computes all items at once
 _MAX_BATCH = 2048
-_BLOCK_BATCH = 1024  # users in a batch when ranking goes by blocks of items
+#: Users in a batch when ranking goes by blocks of items.
+BLOCK_BATCH = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def rank(
         Override the sizes chosen by memory. Scorers without an ``output`` ignore blocks.
     """
     linear = isinstance(scorer, LinearScorer) and scorer.output is not None
-    step = users_per_batch or (_BLOCK_BATCH if linear else batch_size(scorer.n_items))
+    step = users_per_batch or (BLOCK_BATCH if linear else batch_size(scorer.n_items))
     width = items_per_block or max(1, BATCH_BYTES // (4 * step))
     lists = _lists_of(scorer, k, width, precision)
     users = np.full(len(history), -1) if users is None else users

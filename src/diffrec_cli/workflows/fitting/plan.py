@@ -17,10 +17,12 @@ from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.models.baselines import fitting_memory
 from diffrec_cli.models.build import build_model, parameter_count
 from diffrec_cli.models.trainable import Trainable
-from diffrec_cli.ranking.batches import BATCH_BYTES
+from diffrec_cli.ranking.batches import BATCH_BYTES, BLOCK_BATCH
 from diffrec_cli.training.devices import device_name
 
-_RUN_SCHEMA = 2  # of what a checkpoint holds: others are not resumed
+_PROCESS_BYTES = 440 * 2**20  # Python, torch and what else a fit imports
+_INTERACTION_BYTES = 40
+_RUN_SCHEMA = 3  # of what a checkpoint holds: others are not resumed
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,8 @@ def plan(job: Job) -> dict[str, Any]:
         "precision": job.precision,
         "seed": config.seed,
         "parameters": parameters,
-        "loss_form": None if model is None else ("compact" if model.compact else "scores"),
-        "memory_bytes": _memory(config, dataset, parameters),
+        "loss_form": _loss_form(config, model),
+        "memory_bytes": _memory(config, dataset, model, parameters),
         "config": config.to_dict(),
     }
 
@@ -103,6 +105,8 @@ def plan_line(plan: Mapping[str, Any]) -> str:
     if plan["parameters"]:  # a closed form has no seed and no trained parameters
         parts.insert(2, f"seed {plan['seed']}")
         parts.insert(-1, f"{plan['parameters'] / 1e6:.1f}M parameters")
+    if plan["loss_form"]:
+        parts.insert(-1, f"loss_form {plan['loss_form']}")
     return ", ".join(parts)
 
 
@@ -116,14 +120,21 @@ def _model(config: FitConfig, dataset: Dataset) -> Trainable | None:
         return build_model(config, n_items, even, dataset.train)
 
 
-def _memory(config: FitConfig, dataset: Dataset, parameters: int) -> int:
-    """Estimate the peak: copies of the weights, dense batches, a block of scores, the log."""
-    others = (
-        BATCH_BYTES + 40 * sum(part.size for part in dataset.parts.values()) + 400 * 2**20
-    )  # the last is torch itself
-    if not config.trains:
-        return fitting_memory(config, dataset.n_items) + others
-    batch = min(dataset.n_users, config.training.batch_size)
+def _loss_form(config: FitConfig, model: Trainable | None) -> str | None:
+    """Return how the losses will be computed; None for models that have no such setting."""
+    if model is None or "loss_form" not in config.keys():  # noqa: SIM118  # it is a method
+        return None
+    return "compact" if model.compact else "scores"
+
+
+def _memory(config: FitConfig, dataset: Dataset, model: Trainable | None, parameters: int) -> int:
+    """Estimate the peak: this process, the log, copies of the weights, a batch, a validation."""
+    n_items = dataset.n_items
+    of_log = _INTERACTION_BYTES * sum(part.size for part in dataset.parts.values())
+    of_ranking = min(BATCH_BYTES, 4 * n_items * min(dataset.n_users, BLOCK_BATCH))
+    others = _PROCESS_BYTES + of_log + of_ranking
+    if model is None:
+        return fitting_memory(config, n_items) + others
+    users = min(dataset.n_users, config.training.batch_size)
     copies = 5 if config.training.ema_decay > 0 else 4  # weights, gradients, moments, average
-    wide_arrays = 6  # x_0, noise, x_t, dropout mask, prediction, its gradient
-    return copies * 4 * parameters + wide_arrays * 4 * batch * dataset.n_items + others
+    return copies * 4 * parameters + model.batch_bytes(users) + others

@@ -162,6 +162,9 @@ def _select(
 ) -> Trained:
     """Train on the train part, choosing the epoch by the valid part."""
     training, stages = job.config.training, _Listening(job.config, listener)
+    if training.epoch_updates is not None:
+        passes = training.epoch_updates * training.batch_size / max(1, job.dataset.n_users)
+        listener(Note(f"an epoch is {training.epoch_updates} updates, {passes:.2g} passes"))
     validate = _validation(job, listener)
     if validate is None:
         epochs = min(training.epochs, EPOCHS_WITHOUT_VALIDATION)
