@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from diffrec_cli.catalogue import PRESETS, VARIANTS, preset
-from diffrec_cli.catalogue.sizes import LARGE
+from diffrec_cli.catalogue.sizes import LARGE, MANY
 from diffrec_cli.errors import UsageError
 
 #: Settings in the names of the authors' released checkpoints: lr, T, s, alpha_min, alpha_max.
@@ -101,7 +101,7 @@ def test_released_runs_shared_the_rest(name: str, variant: str) -> None:
 
 @pytest.mark.parametrize(
     ("users", "over_interactions", "latent"),
-    [(100, 50, 50), (942, 94, 94), (5949, 100, 198), (50_000, 400, 400)],
+    [(100, 50, 50), (942, 94, 94), (5949, 100, 198), (23_999, 399, 400), (50_000, 2000, 400)],
 )
 def test_auto_sizes_the_batches_by_the_users(
     users: int, over_interactions: int, latent: int
@@ -113,6 +113,14 @@ def test_auto_sizes_the_batches_by_the_users(
         "l": latent,
         "lt": latent,
     }
+
+
+@pytest.mark.parametrize("variant", ["base", "t", "base+smoothing", "t+smoothing"])
+def test_with_very_many_users_auto_counts_updates_instead_of_passes(variant: str) -> None:
+    few, many = (preset("auto", variant, users=users).training for users in (MANY - 1, MANY))
+    assert (few.epoch_updates, few.valid_users) == (None, None)
+    assert (many.epoch_updates, many.valid_users, many.patience) == (20, 5000, 10)
+    assert many.lr > few.lr
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
