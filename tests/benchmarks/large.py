@@ -22,7 +22,7 @@ from diffrec_cli.training.devices import choose_precision, reused_memory
 from tests.benchmarks.measure import side_by_side
 from tests.benchmarks.sizes import AMAZON, GOWALLA, ML_1M, Size, histories
 
-STEPS = 3
+STEPS = 2
 VARIANTS = ("base", "base+smoothing", "l")
 #: A batch as before, and as large logs have it.
 WAYS = (("scores", 400), ("compact", 400), ("compact", 2000))
