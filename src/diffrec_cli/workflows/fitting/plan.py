@@ -20,7 +20,7 @@ from diffrec_cli.models.trainable import Trainable
 from diffrec_cli.ranking.batches import BATCH_BYTES, BLOCK_BATCH
 from diffrec_cli.training.devices import device_name
 
-_PROCESS_BYTES = 440 * 2**20  # Python, torch and what else a fit imports
+_PROCESS_BYTES = 480 * 2**20  # Python, torch and what else a fit imports
 _INTERACTION_BYTES = 40
 _RUN_SCHEMA = 3  # of what a checkpoint holds: others are not resumed
 
