@@ -183,8 +183,8 @@ def auto(variant: Variant, users: int, interactions: int | None = None) -> FitCo
     reasons. Without a latent space the loss is unweighted, the learning rate lower than the
     released one and the noise much larger, above all with many users. In the latent space a wider
     denoiser and a free log-variance are better with many users, a weighted loss with few. With
-    very many, `base` and `t` train in larger batches with a higher learning rate, and count updates
-    instead of passes, as chosen on gowalla and yelp2018.
+    very many, `base`, `t` and smoothing train in larger batches with a higher learning rate, as
+    chosen on gowalla, and count updates instead of passes.
     """
     each = math.inf if interactions is None else interactions / max(1, users)
     if variant.model is not None:
