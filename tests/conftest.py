@@ -49,7 +49,7 @@ def checkerboard() -> Dataset:
     return Dataset(
         name="checkerboard",
         setting="clean",
-        ordered=True,
+        order="times",
         user_ids=IdMap([f"u{i}" for i in range(60)]),
         item_table=pa.table(
             {"id": [f"i{i:02d}" for i in range(40)], "title": [f"Title {i}" for i in range(40)]}

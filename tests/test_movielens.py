@@ -3,10 +3,10 @@
 import pytest
 
 from diffrec_cli import workflows
-from tests.movielens import MOVIELENS
+from tests.real_logs import REAL_LOGS
 
-ML_100K = MOVIELENS / "ml-100k" / "ml-100k.inter"
-ML_1M = MOVIELENS / "ml-1m_clean"
+ML_100K = REAL_LOGS / "ml-100k" / "ml-100k.inter"
+ML_1M = REAL_LOGS / "ml-1m_clean"
 
 pytestmark = [
     pytest.mark.long,

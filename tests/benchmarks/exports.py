@@ -87,7 +87,7 @@ def dataset(users: int) -> Dataset:
     return Dataset(
         name="export",
         setting="clean",
-        ordered=True,
+        order="times",
         train=Sequences.from_rows(np.repeat(np.arange(users), EACH), items.ravel(), users),
         valid=nothing,
         test=nothing,

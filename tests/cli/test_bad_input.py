@@ -209,6 +209,15 @@ class TestEvaluating:
         assert fitted.code == 0, fitted.err
         refused(cli("eval", fitted.out.strip()), 2, "--refit")
 
+    def test_a_model_of_train_and_valid_may_only_be_tested(self, cli: Cli, sample) -> None:
+        fitted = cli("fit", "ratings", "-v", "ease", "--refit", "train+valid", "--name", "both")
+        assert fitted.code == 0, fitted.err
+        refused(cli("eval", "both", "--split", "valid"), 2, "train and valid")
+        assert "both are read as history" in cli("eval", "both").err
+
+    def test_a_part_that_a_refit_cannot_take(self, cli: Cli, sample) -> None:
+        refused(cli("fit", "ratings", "--refit=test"), 2, "--refit test: unknown")
+
 
 class TestFitting:
     @pytest.mark.parametrize(
@@ -255,7 +264,7 @@ class TestFitting:
     def test_temporal_variants_need_an_order(self, cli: Cli, tmp_path: Path, variant: str) -> None:
         rows = (line.rsplit(",", 1)[0] for line in GOOD.splitlines())
         (tmp_path / "log.csv").write_text("\n".join(rows))
-        refused_after_notes(cli("fit", tmp_path / "log.csv", "-v", variant), 3, "timestamps")
+        refused_after_notes(cli("fit", tmp_path / "log.csv", "-v", variant), 3, "has none")
 
     def test_other_content_under_a_datasets_name(self, cli: Cli, tmp_path: Path) -> None:
         (tmp_path / "log.csv").write_text(GOOD)

@@ -90,6 +90,7 @@ def test_models_ls(cli: Cli) -> None:
         "created",
         "complete",
         "refit",
+        "trained_on",
         "valid",
     ]
     assert (model["name"], model["version"], model["default"]) == ("shop", 1, True)
@@ -107,7 +108,7 @@ def test_models_show_and_verify(cli: Cli) -> None:
 @pytest.mark.usefixtures("fitted")
 def test_data_ls_and_show(cli: Cli) -> None:
     (dataset,) = keys(cli, "data", "ls")["datasets"]
-    assert list(dataset) == ["dataset", "setting", *COUNTS, "ordered"]
+    assert list(dataset) == ["dataset", "setting", *COUNTS, "order"]
     shown = keys(cli, "data", "show", "ratings")
     assert {"content_hash", "source", "dropped", "path"} <= set(shown)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from diffrec_cli.cli.app import ANYWHERE, app
+from diffrec_cli.cli.app import ANYWHERE, app, with_refit_values
 from tests.cli.conftest import Cli
 
 ROOT: Any = typer.main.get_command(app)
@@ -53,7 +53,7 @@ def calls(line: str) -> list[list[str]]:
 def check(arguments: list[str]) -> None:
     """Parse arguments as the program does, without running anything."""
     command, context = ROOT, None
-    rest = [word for word in arguments if word not in ANYWHERE]
+    rest = [word for word in with_refit_values(arguments) if word not in ANYWHERE]
     while hasattr(command, "commands"):
         # A group's parser alone: its context would call back, and --install-completion installs.
         context = command.context_class(command, info_name=command.name, parent=context)

@@ -10,9 +10,9 @@ import pytest
 
 from diffrec_cli.data import store
 from tests.cli.conftest import Cli
-from tests.movielens import MOVIELENS
+from tests.real_logs import REAL_LOGS
 
-ML_1M = MOVIELENS / "ml-1m_clean"
+ML_1M = REAL_LOGS / "ml-1m_clean"
 
 LOG = "user,item,rating,timestamp\n" + "".join(
     f'"{u:03d}","a, {i}",{5 if i % 4 else 2},{i}\n' for u in range(4) for i in range(12)

@@ -35,11 +35,37 @@ def test_saving_and_loading_is_identity(saved):
         assert np.array_equal(loaded.part(part).items, dataset.part(part).items)
     assert loaded.user_ids.array.to_pylist() == ["007", "Ä, b"]
     assert loaded.item_table.equals(dataset.item_table)
-    assert (loaded.setting, loaded.ordered, loaded.source) == (
+    assert (loaded.setting, loaded.order, loaded.source) == (
         "clean",
-        True,
+        "times",
         {"files": ["log.csv"]},
     )
+
+
+@pytest.mark.parametrize(
+    ("ordered", "source", "order"),
+    [
+        (True, {"files": ["log.csv"]}, "times"),
+        (True, {"format": "authors"}, "file"),
+        (False, {"files": ["log.csv"]}, "none"),
+    ],
+)
+def test_records_before_version_3_say_only_whether_there_is_an_order(saved, ordered, source, order):
+    path = saved / "dataset.json"
+    record = json.loads(path.read_bytes())
+    del record["order"]
+    path.write_text(
+        json.dumps({**record, "ordered": ordered, "schema_version": 2, "source": source})
+    )
+    loaded = Dataset.load(saved)
+    assert loaded.order == order
+    assert loaded.ordered is ordered
+
+
+def test_an_unknown_order_is_damage(saved):
+    change_record(saved, order="by magic")
+    with pytest.raises(CorruptError, match="order"):
+        Dataset.load(saved)
 
 
 def test_summary_counts_everything_by_every_reason():
@@ -65,7 +91,7 @@ def test_titles_fall_back_to_ids():
 @pytest.mark.parametrize(
     "change",
     [
-        {"ordered": False},
+        {"order": "none"},
         {"setting": "noisy"},
         {"user_ids": IdMap(["007", "Ä, c"])},
         {"user_ids": IdMap(["007Ä", ", b"])},
@@ -87,7 +113,7 @@ def test_content_hash_is_of_content_alone():
 def test_variants_that_need_an_order_are_refused_without():
     make_dataset().require_order("t")
     with pytest.raises(DataError) as caught:
-        make_dataset(ordered=False).require_order("lt")
+        make_dataset(order="none").require_order("lt")
     assert "--time-col" in caught.value.fix
 
 
@@ -112,7 +138,7 @@ def test_damaged_record_is_told(saved, content):
         Dataset.load(saved)
 
 
-FIELDS = ("dataset", "setting", "users", "train", "dropped", "ordered", "content_hash", "source")
+FIELDS = ("dataset", "setting", "users", "train", "dropped", "order", "content_hash", "source")
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -124,7 +150,7 @@ def test_a_record_without_a_field_or_with_another_type_is_damage(saved, field, v
     if value == "missing":
         del record[field]
     path.write_text(json.dumps(record))
-    if (field, value) in (("ordered", True), ("source", {"duplicate": "3"})):
+    if (field, value) == ("source", {"duplicate": "3"}):
         Dataset.load(saved)  # of the right type after all
         return
     for read in (Dataset.read_summary, Dataset.load):

@@ -47,7 +47,7 @@ def make_dataset(**changes):
     values = {
         "name": "d",
         "setting": "clean",
-        "ordered": True,
+        "order": "times",
         "train": Sequences.from_rows(np.array([0, 0, 1]), np.array([2, 0, 1]), 2),
         "valid": Sequences.from_rows(np.array([1]), np.array([0]), 2),
         "test": Sequences.from_rows(np.array([0]), np.array([1]), 2),

@@ -155,7 +155,7 @@ class ModelContract:
         )
 
     def test_refit_learns_from_every_interaction(self, fitted, checkerboard: Dataset) -> None:
-        refitted = self.fit(checkerboard, refit=True)
+        refitted = self.fit(checkerboard, refit="all")
         assert refitted.training.refit
         assert refitted.training.epoch == fitted.training.epoch  # 0 of a closed form
         assert not np.array_equal(

@@ -22,7 +22,7 @@ def dataset():
     return Dataset(
         name="tiny",
         setting="clean",
-        ordered=True,
+        order="times",
         train=Sequences.from_rows(rows, np.array([0, 1, 2]), users=2),
         valid=Sequences.from_rows(np.array([0]), np.array([2]), users=2),
         test=Sequences.from_rows(np.array([1]), np.array([0]), users=2),

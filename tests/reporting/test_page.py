@@ -153,7 +153,7 @@ def test_a_refitted_model_has_no_accuracy_to_show(cli: Cli, fitted: Path) -> Non
     assert "95% interval" not in text
     assert "Rare items" not in text
     assert "Top 10" in text
-    assert "--refit" in text
+    assert "--refit=all" in text
 
 
 def test_a_log_too_small_to_validate_has_a_report(cli: Cli, tmp_path: Path) -> None:

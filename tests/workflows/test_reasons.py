@@ -11,10 +11,10 @@ from diffrec_cli.models.backend import NumpyBackend, TorchBackend
 from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.ranking.reasons import gains
 from diffrec_cli.registry import versions as registry
-from tests.movielens import MOVIELENS
+from tests.real_logs import REAL_LOGS
 from tests.workflows.conftest import Fit
 
-ML_100K = MOVIELENS / "ml-100k" / "ml-100k.inter"
+ML_100K = REAL_LOGS / "ml-100k" / "ml-100k.inter"
 
 
 def scores_by_hand(model: str, history: list[str], tmp_path: Path) -> dict[str, float]:

@@ -110,7 +110,7 @@ def test_an_updated_model_is_repeated_with_its_update(fitted: str, tmp_path: Pat
 
 def test_a_refitted_model_is_not_measured(checkerboard: Dataset) -> None:
     store.save(checkerboard, overwrite=False)
-    model = workflows.fit("checkerboard", values=QUICK, refit=True, device="cpu").model
+    model = workflows.fit("checkerboard", values=QUICK, refit="all", device="cpu").model
     gathered = report(model or "")
     assert gathered.evaluated is None
     assert "--refit" in gathered.unmeasured

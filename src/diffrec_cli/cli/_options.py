@@ -14,6 +14,9 @@ from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli._output import Format, PageFormat
 from diffrec_cli.errors import UsageError
 
+#: Values of ``--refit``; the first is meant by the option alone.
+REFITS = ("all", "train+valid")
+
 READING, SPLITTING, TRAINING = "Reading the log", "Splitting", "Training"
 
 FormatOption = Annotated[
@@ -175,6 +178,17 @@ RatiosOption = Annotated[
         metavar="A:B:C",
         help=r"Shares of train, valid and test. \[default: 7:1:2]",
         rich_help_panel=SPLITTING,
+    ),
+]
+OrderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--order",
+        metavar="times|file|none",
+        help="Whether a user's rows are in order by time, as in the file, or not at all: then the"
+        r" split is random. \[default: times, or found out and told]",
+        rich_help_panel=SPLITTING,
+        autocompletion=completion.one_of("times", "file", "none"),
     ),
 ]
 SplitByOption = Annotated[

@@ -32,6 +32,7 @@ from diffrec_cli.cli import (
 )
 from diffrec_cli.cli._config_file import load_defaults
 from diffrec_cli.cli._help import examples
+from diffrec_cli.cli._options import REFITS
 from diffrec_cli.cli._output import screen
 from diffrec_cli.errors import DiffrecError
 
@@ -98,7 +99,7 @@ ANYWHERE = {"--quiet": "quiet", "-q": "quiet", "--no-color": "no_color", "--debu
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line, without the program's name, and return its exit code."""
-    flags, rest = _split_anywhere(arguments)
+    flags, rest = _split_anywhere(with_refit_values(arguments))
     screen.configure(quiet="quiet" in flags, no_color="no_color" in flags)
     debug = "debug" in flags
     terminated = _watch_signals()
@@ -126,6 +127,22 @@ def run(arguments: Sequence[str]) -> int:
             return _fail(what, "--show-completion prints what the shell loads", 2, error, debug)
         what = f"internal error: {error.__class__.__name__}: {error}"
         return _fail(what, "this is a bug; --debug shows where", 1, error, debug)
+
+
+def with_refit_values(arguments: Sequence[str]) -> list[str]:
+    """Give each ``--refit`` its value, which may be left out; Typer has no such options.
+
+    Examples
+    --------
+    >>> with_refit_values(["fit", "--refit", "shop.csv"])
+    ['fit', '--refit=all', 'shop.csv']
+    >>> with_refit_values(["fit", "--refit", "train+valid"])
+    ['fit', '--refit', 'train+valid']
+    """
+    return [
+        f"{word}={REFITS[0]}" if word == "--refit" and after not in REFITS else word
+        for word, after in zip(arguments, [*arguments[1:], ""], strict=False)
+    ]
 
 
 def _split_anywhere(arguments: Sequence[str]) -> tuple[set[str], list[str]]:

@@ -145,7 +145,7 @@ def download(
 def _brief(record: dict[str, Any]) -> dict[str, Any]:
     if "error" in record:
         return {"dataset": record["dataset"], "error": record["error"]}
-    return {key: record[key] for key in ("dataset", "setting", *COUNTS, "ordered")}
+    return {key: record[key] for key in ("dataset", "setting", *COUNTS, "order")}
 
 
 def _row(record: dict[str, Any]) -> list[str]:

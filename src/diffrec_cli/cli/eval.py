@@ -41,14 +41,15 @@ def evaluate(
         ),
     ] = "recall,ndcg",
     history: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--history",
             metavar="train|train+valid",
-            help="History to read when testing; the paper uses train.",
+            help="History to read when testing; the paper uses train."
+            r" \[default: train; train+valid for a model that was trained on it]",
             autocompletion=completion.one_of("train", "train+valid"),
         ),
-    ] = "train",
+    ] = None,
     baselines: Annotated[
         str,
         typer.Option(

@@ -122,13 +122,16 @@ def fit(
         typer.Option("--resume", help="Continue an interrupted fit.", rich_help_panel=o.TRAINING),
     ] = False,
     refit: Annotated[
-        bool,
+        str | None,
         typer.Option(
             "--refit",
-            help="Then train again on all interactions, for deployment.",
+            metavar="[all|train+valid]",
+            help="Then train again on all interactions, for deployment; or on train and valid,"
+            " for a last test.",
+            autocompletion=completion.one_of(*o.REFITS),
             rich_help_panel=o.TRAINING,
         ),
-    ] = False,
+    ] = None,
     dataset: o.DatasetOption = None,
     overwrite: Annotated[
         bool,
@@ -150,6 +153,7 @@ def fit(
     setting: o.SettingOption = None,
     min_rating: o.MinRatingOption = None,
     ratios: o.RatiosOption = None,
+    order: o.OrderOption = None,
     split_by: o.SplitByOption = None,
     noise: o.NoiseOption = None,
     noise_ratio: o.NoiseRatioOption = None,
@@ -158,7 +162,9 @@ def fit(
     split_seed: Annotated[
         int | None,
         typer.Option(
-            "--split-seed", help=r"Seed of the noise. \[default: 1]", rich_help_panel=o.SPLITTING
+            "--split-seed",
+            help=r"Seed of the noise, and of a random split. \[default: 1]",
+            rich_help_panel=o.SPLITTING,
         ),
     ] = None,
     no_default: Annotated[

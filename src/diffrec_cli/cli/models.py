@@ -220,6 +220,7 @@ def _brief(model: Any) -> dict[str, Any]:
         "created": record.created,
         "complete": record.training.complete,
         "refit": record.training.refit,
+        "trained_on": record.training.trained_on,
         "valid": dict(record.training.valid),
     }
 
@@ -234,5 +235,5 @@ def _row(record: dict[str, Any]) -> list[str]:
     shown = "" if recall is None else f"{recall:.4f}"
     created = record["created"][:16].replace("T", " ")
     state = "" if record["complete"] else "interrupted"
-    state = "refit" if record["refit"] else state
+    state = f"refit on {record['trained_on']}" if record["refit"] else state
     return [star, reference, record["variant"], record["dataset"], shown, size, created, state]

@@ -49,6 +49,7 @@ def prepare(
     setting: o.SettingOption = None,
     min_rating: o.MinRatingOption = None,
     ratios: o.RatiosOption = None,
+    order: o.OrderOption = None,
     split_by: o.SplitByOption = None,
     noise: o.NoiseOption = None,
     noise_ratio: o.NoiseRatioOption = None,
@@ -59,7 +60,7 @@ def prepare(
         typer.Option(
             "--seed",
             envvar="DIFFREC_SEED",
-            help=r"Seed of the noise. \[default: 1]",
+            help=r"Seed of the noise, and of a random split. \[default: 1]",
             rich_help_panel=o.SPLITTING,
         ),
     ] = None,

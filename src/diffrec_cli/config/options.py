@@ -9,6 +9,11 @@ from typing import Annotated, Literal
 from diffrec_cli.config.checks import FINITE, SEED, Settings, Size, check
 from diffrec_cli.errors import ConfigError
 
+#: What a model was trained on in the end; beyond ``train`` only after selection (``--refit``).
+TRAINED_ON = (TRAIN, TRAIN_AND_VALID, ALL) = ("train", "train+valid", "all")
+#: The same in words.
+IN_WORDS = {TRAIN: "the train part", TRAIN_AND_VALID: "train and valid", ALL: "every interaction"}
+
 
 @dataclass(frozen=True)
 class ReadOptions:
@@ -43,6 +48,10 @@ class SplitOptions(Settings):
     """Lowest positive rating; ``None`` is 4 on scales up to 5, an error on others."""
     ratios: tuple[float, float, float] = (7, 1, 2)
     """Shares of train, valid and test."""
+    order: Literal["times", "file", "none"] | None = None
+    """Whether a user's rows are in order by the time column, as they stand in the file, or not at
+    all (the split is then random, by ``seed``). ``None``: by the time column; in a log without one,
+    as the rows stand if they show an order."""
     split_by: Literal["user", "time"] = "user"
     """Whether to cut each user's sequence, or the whole log at two times."""
     noise: Literal["natural", "random"] = "natural"
@@ -55,7 +64,7 @@ class SplitOptions(Settings):
     min_item_interactions: Size = 1
     """Items with fewer interactions are dropped."""
     seed: Annotated[int, SEED] = 1
-    """Seed of the noise."""
+    """Seed of the noise, and of the split where there is no order."""
 
     def __post_init__(self) -> None:
         """Check every field and name the one that is wrong."""
@@ -65,6 +74,15 @@ class SplitOptions(Settings):
         right = len(self.ratios) == 3 and shares and self.ratios[0] > 0
         expected = "three finite numbers, the first above 0 and none below"
         check(right, "ratios", self.ratios, expected)
+        for option, asks in (
+            ("setting temporal", self.setting == "temporal"),
+            ("split_by time", self.split_by == "time"),
+        ):
+            if asks and self.order in ("file", "none"):
+                raise ConfigError(
+                    f"order {self.order} goes without times, and {option} reads them",
+                    f"leave out --order, or --{option.replace('_', '-')}",
+                )
         self._check_noise()
 
     def _check_noise(self) -> None:

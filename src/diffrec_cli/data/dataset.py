@@ -4,11 +4,12 @@ On disk it is a directory::
 
     dataset.json          kind, schema version, name, setting, counts, drops, source, hashes
     PART_indptr.npy       of train, valid, test and, if there is any, fresh:
-    PART_items.npy        compressed sparse rows of each part, in time order
+    PART_items.npy        compressed sparse rows of each part, oldest first if ordered
     users.parquet         id
     items.parquet         id, title and whatever else the item table had
 
-Schema version 1 had its arrays in one ``interactions.npz``, which is still read. A trained model
+Schema version 1 had its arrays in one ``interactions.npz``, and before version 3 there was
+``ordered`` instead of ``order``; both are still read. A trained model
 has a copy of this directory, so that it needs no stored dataset.
 """
 
@@ -27,13 +28,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from diffrec_cli.config.options import TRAIN, TRAIN_AND_VALID
 from diffrec_cli.data.arrow import numbers, read_parquet
 from diffrec_cli.data.idmap import IdMap
+from diffrec_cli.data.order import FILE, NONE, ORDERS, TIMES
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import CorruptError, DataError, UsageError
 from diffrec_cli.files import dump_json, read_record, sha256_file
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 PARTS = ("train", "valid", "test")
 FRESH = "fresh"
 
@@ -43,7 +46,7 @@ _FIELDS: Mapping[str, type] = {
     "setting": str,
     **dict.fromkeys(("users", "items", "interactions", *PARTS), int),
     "dropped": dict,
-    "ordered": bool,
+    "order": str,
     "content_hash": str,
     "source": dict,
 }
@@ -71,10 +74,11 @@ class Dataset:
         Name in the store.
     setting
         ``clean``, ``noisy`` or ``temporal`` (paper, section 4.1.1).
-    ordered
-        Whether the rows stand in a known time order; the temporal variants need it.
+    order
+        What the order of a user's rows is: ``times`` (by a time column), ``file`` (as they stood)
+        or ``none``. The temporal variants need one.
     train, valid, test
-        Items of every user, oldest first.
+        Items of every user, oldest first if there is an order.
     user_ids
         Ids of the users, as written in the log.
     item_table
@@ -82,14 +86,15 @@ class Dataset:
     dropped
         Rows of the log that are not here, by reason (:data:`DROP_REASONS`).
     source
-        How the dataset came to be: files and options, for the record.
+        How the dataset came to be: files and options, for the record. Where no one said what the
+        order is, ``order`` tells why there is one or none.
     fresh
         Interactions since training: read for lists, not in training or evaluation.
     """
 
     name: str
     setting: str
-    ordered: bool
+    order: str
     train: Sequences
     valid: Sequences
     test: Sequences
@@ -103,6 +108,11 @@ class Dataset:
     def n_users(self) -> int:
         """Number of users."""
         return len(self.user_ids)
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the rows of a user stand in an order of time."""
+        return self.order != NONE
 
     @property
     def size(self) -> dict[str, int]:
@@ -145,6 +155,12 @@ class Dataset:
         """History before the test part; its items are masked when testing."""
         return Sequences.concatenate(self.train, self.valid)
 
+    def history(self, name: str) -> Sequences:
+        """Return each user's ``train``, ``train+valid`` or whole history (``all``)."""
+        if name == TRAIN:
+            return self.train
+        return self.train_and_valid if name == TRAIN_AND_VALID else self.known
+
     @property
     def has_titles(self) -> bool:
         """Whether the item table has titles."""
@@ -173,12 +189,14 @@ class Dataset:
         return part
 
     def require_order(self, variant: str) -> None:
-        """Raise a :class:`DataError` unless the rows stand in time order."""
+        """Raise a :class:`DataError` unless the rows stand in an order."""
         if not self.ordered:
+            reason = self.source.get("order") or "it was prepared so"
             raise DataError(
-                f"variant {variant} reads the order of interactions, and dataset "
-                f"{self.name!r} has no timestamps",
-                "prepare it from a log with a time column (--time-col), or use --variant base or l",
+                f"variant {variant} reads the order of interactions, and dataset {self.name!r} has"
+                f" none: {reason}",
+                "prepare it with a time column (--time-col), or with --order file if rows do stand"
+                " in order; or use --variant base or l",
             )
 
     @cached_property
@@ -218,7 +236,7 @@ class Dataset:
             "kind": "dataset",
             "schema_version": SCHEMA_VERSION,
             **self.summary(),
-            "ordered": self.ordered,
+            "order": self.order,
             "content_hash": self.content_hash,
             "source": self.source,
             "arrays": {path.name: sha256_file(path) for path in sorted(directory.glob("*.npy"))},
@@ -257,7 +275,7 @@ class Dataset:
             dataset = Dataset(
                 name=record["dataset"],
                 setting=record["setting"],
-                ordered=record["ordered"],
+                order=record["order"],
                 user_ids=IdMap(_text_table(directory / "users.parquet")["id"]),
                 item_table=_text_table(directory / "items.parquet"),
                 dropped=record["dropped"],
@@ -276,16 +294,28 @@ class Dataset:
 
 def _record(directory: Path) -> dict[str, Any]:
     path = directory / "dataset.json"
-    record = read_record(path, kind="dataset", schema_version=SCHEMA_VERSION)
+    record = _renewed(read_record(path, kind="dataset", schema_version=SCHEMA_VERSION))
     dropped = record.get("dropped")
     counts = dropped.values() if isinstance(dropped, dict) else ()
     wrong = [name for name, kind in _FIELDS.items() if type(record.get(name)) is not kind]
+    if not wrong and record["order"] not in ORDERS:
+        wrong = ["order"]
     if wrong or not all(type(count) is int for count in counts):
         raise CorruptError(
             f"{path}: the record is damaged ({', '.join(wrong) or 'dropped'})",
             f"remove {directory} and prepare it again",
         )
     return record
+
+
+def _renewed(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record with an ``order``, which those before schema version 3 do not have."""
+    ordered, source = record.get("ordered"), record.get("source")
+    if record["schema_version"] >= 3 or type(ordered) is not bool:
+        return record
+    released = isinstance(source, dict) and source.get("format") == "authors"
+    rest = {key: value for key, value in record.items() if key != "ordered"}
+    return {**rest, "order": (FILE if released else TIMES) if ordered else NONE}
 
 
 def _save_array(path: Path, array: NDArray[Any]) -> None:

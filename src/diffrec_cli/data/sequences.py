@@ -1,4 +1,4 @@
-"""Ragged rows: each user's items in time order, and a model's input.
+"""Ragged rows: each user's items in order, and a model's input.
 
 A :class:`Sequences` is a compressed sparse row matrix with its columns in time order: the
 interaction matrix and the interaction sequences at once, in 4 bytes an interaction.

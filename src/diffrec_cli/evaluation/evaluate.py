@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec_cli.config import TemporalConfig
+from diffrec_cli.config.options import TRAIN, TRAIN_AND_VALID
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import DataError
@@ -17,7 +18,7 @@ from diffrec_cli.evaluation.segments import ACTIVITY, POPULARITY, Group, item_th
 from diffrec_cli.models.scorer import Scorer
 from diffrec_cli.ranking.batches import rank
 
-HISTORIES = ("train", "train+valid")
+HISTORIES = (TRAIN, TRAIN_AND_VALID)
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def evaluate(
     *,
     ks: Sequence[int] = (10, 20),
     metrics: Sequence[str] = ("recall", "ndcg"),
-    history: str = "train",
+    history: str = TRAIN,
     temporal: TemporalConfig | None = None,
     precision: str = "fp32",
     grouped: bool = False,
@@ -180,4 +181,4 @@ def _group(
 
 def input_history(dataset: Dataset, split: str, history: str) -> Sequences:
     """Return the history of each user that a model reads when evaluated on `split`."""
-    return dataset.train if history == "train" or split == "valid" else dataset.train_and_valid
+    return dataset.history(TRAIN if split == "valid" else history)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from diffrec_cli.config.options import ALL, TRAIN, TRAINED_ON
 from diffrec_cli.errors import CorruptError, UsageError
 from diffrec_cli.paths import check_name
 
@@ -50,7 +51,9 @@ class TrainingFacts:
     precision: str
     """``fp32`` or ``bf16``."""
     refit: bool = False
-    """Whether it was trained again on all interactions after selection."""
+    """Whether it was trained again after selection, on more than the train part."""
+    trained_on: str = TRAIN
+    """What it was trained on in the end: ``train``, ``train+valid`` or ``all``."""
     complete: bool = True
     """False if training was interrupted."""
     valid: Mapping[str, float | None] = field(default_factory=dict)
@@ -155,7 +158,10 @@ def _rebuild(values: Mapping[str, Any]) -> ModelRecord:
 
 def _training(values: Mapping[str, Any]) -> TrainingFacts:
     names = [f.name for f in dataclasses.fields(TrainingFacts)]
-    facts = TrainingFacts(**{name: values[name] for name in names})
+    earlier = {"trained_on": ALL if values["refit"] else TRAIN}  # before there was train+valid
+    facts = TrainingFacts(**{name: {**earlier, **values}[name] for name in names})
+    if facts.trained_on not in TRAINED_ON:
+        raise ValueError(f"{facts.trained_on!r} is nothing to train on")
     _typed(facts.valid, dict)
     return facts
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from diffrec_cli.catalogue import closed_forms, preset
 from diffrec_cli.config import FitConfig
+from diffrec_cli.config.options import ALL, IN_WORDS, TRAIN, TRAIN_AND_VALID
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.sequences import input_rows
 from diffrec_cli.data.tables import check_target, write_file
@@ -145,7 +146,7 @@ def evaluate(
     split: str = "test",
     ks: Sequence[int] = (10, 20),
     metrics: Sequence[str] = ("recall", "ndcg"),
-    history: str = "train",
+    history: str | None = None,
     baselines: Sequence[str] = (),
     minima: Mapping[str, float] | None = None,
     per_user: Path | None = None,
@@ -166,7 +167,8 @@ def evaluate(
     ks, metrics
         Cutoffs, and names out of recall, ndcg, precision, mrr, hit, novelty, coverage.
     history
-        Input when testing: ``train`` (the paper's protocol) or ``train+valid``.
+        Input when testing: ``train`` (the paper's protocol) or ``train+valid``. ``None`` is
+        ``train``, but ``train+valid`` if a model was trained on that.
     baselines
         Simple models to fit on the first model's dataset and measure too.
     minima
@@ -187,7 +189,7 @@ def evaluate(
     Raises
     ------
     UsageError
-        An option has a wrong value, or a model was trained on the test part (``--refit``).
+        An option has a wrong value, or a model was trained on what it is to predict (``--refit``).
     """
     _check_options(split, ks, metrics, history, baselines)
     for metric in minima or {}:
@@ -198,6 +200,11 @@ def evaluate(
     device, precision = choose_device(device), ranking_precision(precision)
     backend = TorchBackend(device)
     artifacts = [registry.resolve(model) for model in models] or [registry.resolve(None)]
+    for artifact in artifacts:
+        _refuse_trained_on(artifact, split)
+    trained_on = artifacts[0].record.training.trained_on
+    if history is None:
+        history = _history_of(artifacts, listener)
     measured: list[tuple[str, Dataset, Evaluation]] = []  # of the models, then of the baselines
 
     def measure(name: str, dataset: Dataset, scorer: Scorer, config: FitConfig) -> None:
@@ -217,7 +224,6 @@ def evaluate(
 
     with memory_errors(device, ranking_fix(device)):
         for artifact in artifacts:
-            _refuse_refitted(artifact)
             config, stored = artifact.config(), artifact.dataset()
             scorer = load_scorer(artifact, config, stored, backend)
             measure(artifact.record.reference, stored, scorer, config)
@@ -225,7 +231,8 @@ def evaluate(
         for name in baselines:
             listener(Note(f"fitting baseline {name}"))
             config = preset("auto", name, **dataset.size)
-            weights = fit_closed_form(config, input_rows(dataset.train, None), dataset.n_items)
+            train = input_rows(dataset.history(trained_on), None)
+            weights = fit_closed_form(config, train, dataset.n_items)
             measure(config.variant, dataset, build_scorer(config, weights, backend), config)
     evaluated = _compared(measured, len(artifacts), split, intervals, listener)
     if per_user is not None:
@@ -263,11 +270,11 @@ def _check_options(
     split: str,
     ks: Sequence[int],
     metrics: Sequence[str],
-    history: str,
+    history: str | None,
     baselines: Sequence[str],
 ) -> None:
     for option, value, allowed in (("--split", split, SPLITS), ("--history", history, HISTORIES)):
-        if value not in allowed:
+        if value is not None and value not in allowed:
             raise UsageError(f"{option} {value}: unknown", f"one of: {', '.join(allowed)}")
     if not ks or not metrics:
         raise UsageError(
@@ -285,13 +292,26 @@ def _check_options(
             raise UsageError(f"--metrics {name}: unknown", f"some of: {', '.join(METRICS)}")
 
 
-def _refuse_refitted(artifact: Artifact) -> None:
-    if artifact.record.training.refit:
+def _refuse_trained_on(artifact: Artifact, split: str) -> None:
+    """Raise if a model has seen the answers."""
+    trained_on = artifact.record.training.trained_on
+    if trained_on == ALL or (trained_on == TRAIN_AND_VALID and split == "valid"):
         raise UsageError(
-            f"{artifact.record.reference} was trained on every interaction (--refit): it has seen"
-            " the answers",
-            "evaluate the same settings fitted without --refit",
+            f"{artifact.record.reference} was trained on {IN_WORDS[trained_on]} (--refit): it has"
+            " seen the answers",
+            "evaluate the same settings fitted without --refit"
+            + ("" if split == "valid" else ", or with --refit train+valid"),
         )
+
+
+def _history_of(artifacts: Sequence[Artifact], listener: Listener) -> str:
+    """Return the history that models read when tested, if no one said it."""
+    for artifact in artifacts:
+        if artifact.record.training.trained_on == TRAIN_AND_VALID:
+            name = artifact.record.reference
+            listener(Note(f"{name} was trained on train and valid: both are read as history"))
+            return TRAIN_AND_VALID
+    return TRAIN
 
 
 def _with(values: Sequence[Any], value: Any) -> list[Any]:

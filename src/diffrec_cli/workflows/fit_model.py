@@ -11,6 +11,8 @@ from typing import Any
 from diffrec_cli.catalogue import Variant, as_file_name, hint, reads_order
 from diffrec_cli.catalogue import own_preset as find_preset
 from diffrec_cli.config import ReadOptions, SplitOptions
+from diffrec_cli.config.options import ALL, TRAIN, TRAIN_AND_VALID
+from diffrec_cli.errors import UsageError
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.registry.artifact import Artifact
 from diffrec_cli.registry.record import ModelRecord, TrainingFacts
@@ -96,7 +98,7 @@ def fit(
     precision: str = "auto",
     max_seconds: float | None = None,
     resume: bool = False,
-    refit: bool = False,
+    refit: str | None = None,
     default: bool = True,
     dry_run: bool = False,
     listener: Listener = silent,
@@ -124,7 +126,8 @@ def fit(
     resume
         Continue an interrupted fit of the same data and settings.
     refit
-        After selection, train again on every interaction for the chosen number of epochs.
+        After selection, train again for the chosen number of epochs: on ``all`` interactions, to
+        deploy, or on ``train+valid``, so that test may still judge it.
     default
         Make it the default model, unless it was interrupted.
     dry_run
@@ -141,6 +144,8 @@ def fit(
     chosen_precision = choose_precision(precision, chosen_device)
     if name is not None:
         check_model_name(name)
+    if refit not in (None, ALL, TRAIN_AND_VALID):
+        raise UsageError(f"--refit {refit}: unknown", f"one of: {ALL}, {TRAIN_AND_VALID}")
     meant = Variant.parse(variant)
     if corruption not in (None, meant.corruption):
         meant = meant.corrupted(corruption)
@@ -166,7 +171,7 @@ def fit(
         preset=preset,
         device=chosen_device,
         precision=chosen_precision if config.trains else "fp32",
-        refit=refit,
+        trained_on=refit or TRAIN,
         default=default,
     )
     decided = plan(job)
@@ -216,7 +221,8 @@ def _publish(job: Job, outcome: TrainedModel, run: Path) -> Artifact:
             seconds=trained.seconds,
             device=device_name(job.device),
             precision=job.precision,
-            refit=outcome.refitted,
+            refit=outcome.trained_on != TRAIN,
+            trained_on=outcome.trained_on,
             complete=complete,
             valid=trained.metrics,
         ),

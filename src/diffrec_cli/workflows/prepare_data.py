@@ -12,6 +12,7 @@ from typing import Any
 from diffrec_cli.config import ReadOptions, SplitOptions
 from diffrec_cli.data import store
 from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.order import TIMES
 from diffrec_cli.errors import NotFoundError, UsageError
 from diffrec_cli.paths import check_name
 from diffrec_cli.workflows.progress import Listener, Note, silent
@@ -173,9 +174,12 @@ def _from_lists(
         raise UsageError(
             f"{inputs[0]} is a directory of lists, which stands alone", "give nothing beside it"
         )
-    dataset = read_authors_lists(inputs[0], name)
+    dataset = _ordered(read_authors_lists(inputs[0], name), split)
+    _tell_order(dataset, listener)
     if split is not None:
-        listener(Note(f"{inputs[0]} is split already: only setting and random noise are taken"))
+        listener(
+            Note(f"{inputs[0]} is split already: only setting, order and random noise are taken")
+        )
         dataset = dataclasses.replace(dataset, setting=split.setting)
         if split.noise == "random":
             dataset = add_random_items(dataset, split)
@@ -208,7 +212,37 @@ def _from_logs(
         "read": dataclasses.asdict(read),
         "split": dataclasses.asdict(split),
     }
-    return split_log(log, split, name=name, item_table=item_table, source=source)
+    dataset = split_log(log, split, name=name, item_table=item_table, source=source)
+    _tell_order(dataset, listener)
+    return dataset
+
+
+def _ordered(dataset: Dataset, split: SplitOptions | None) -> Dataset:
+    """Return released lists with the order that was said, or else the one that their rows show."""
+    from diffrec_cli.data.splitting.split import found_order
+
+    said = None if split is None else split.order
+    if said == TIMES:
+        raise UsageError("--order times: lists have no times", "use --order file or none")
+    if said is not None:
+        return dataclasses.replace(dataset, order=said)
+    order, reason = found_order(dataset.train, dataset.item_ids.array.to_pylist())
+    return dataclasses.replace(dataset, order=order, source={**dataset.source, "order": reason})
+
+
+def _tell_order(dataset: Dataset, listener: Listener) -> None:
+    """Tell which order was found out, if no one said it."""
+    reason = dataset.source.get("order")
+    if reason is None:
+        return
+    if dataset.ordered:
+        listener(
+            Note(f"no times; rows are taken as in order: {reason} (--order none: they are not)")
+        )
+        return
+    released = dataset.source.get("format") == "authors"
+    effect = "" if released else "; the split is random"
+    listener(Note(f"no times and no order{effect}: {reason} (--order file: rows are in order)"))
 
 
 def _items(path: str | Path) -> Any:

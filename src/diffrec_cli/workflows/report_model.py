@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from diffrec_cli.catalogue import preset
 from diffrec_cli.config import FitConfig, ReadOptions, SplitOptions
+from diffrec_cli.config.options import ALL, IN_WORDS, TRAIN_AND_VALID
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import UsageError
 from diffrec_cli.files import storage_errors, write_atomically
@@ -131,8 +132,8 @@ class Report:
         Everything about it but its arrays.
     split
         The part it was measured on.
-    ordered, source
-        Whether its dataset stands in time order; the files and options that made it.
+    order, source
+        What the order of its dataset's rows is; the files and options that made it.
     evaluated
         The model's metrics, then popularity's; ``None`` if they cannot be had.
     unmeasured
@@ -149,7 +150,7 @@ class Report:
 
     record: ModelRecord
     split: str
-    ordered: bool
+    order: str
     source: Mapping[str, Any]
     evaluated: Evaluated | None
     unmeasured: str
@@ -204,7 +205,7 @@ def report(
     return Report(
         record=artifact.record,
         split=split,
-        ordered=dataset.ordered,
+        order=dataset.order,
         source=dataset.source,
         evaluated=evaluated,
         unmeasured=unmeasured,
@@ -276,10 +277,11 @@ def _check_target(out: Path, overwrite: bool) -> None:
 
 def _why_unmeasured(artifact: Artifact, dataset: Dataset, split: str) -> str:
     """Return why the model cannot be measured on a split; nothing if it can."""
-    if artifact.record.training.refit:
+    trained_on = artifact.record.training.trained_on
+    if trained_on == ALL or (trained_on == TRAIN_AND_VALID and split == "valid"):
         return (
-            f"{artifact.record.reference} was trained on every interaction (--refit), those of"
-            f" the {split} part included: nothing is left to measure it on."
+            f"{artifact.record.reference} was trained on {IN_WORDS[trained_on]} (--refit), the"
+            f" {split} part included: nothing is left to measure it on."
         )
     if dataset.part(split).size == 0:
         return f"The dataset has no {split} interactions to measure it on."
@@ -433,7 +435,9 @@ def _fit_command(record: ModelRecord, config: FitConfig, settings: Sequence[Sett
         changed["epochs"] = record.training.epochs
     for key, value in changed.items():
         words += ["--set", f"{key}={setting_text(value)}"]
-    return shlex.join([*words, "--refit"] if record.training.refit else words)
+    if record.training.refit:
+        words.append(f"--refit={record.training.trained_on}")
+    return shlex.join(words)
 
 
 def _prepare_command(dataset: Dataset) -> str:

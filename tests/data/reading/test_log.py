@@ -17,7 +17,7 @@ from diffrec_cli.data.dataset import PARTS
 from diffrec_cli.data.reading import input_file
 from diffrec_cli.data.reading import log as readers
 from diffrec_cli.errors import DataError, UsageError
-from tests.movielens import MOVIELENS
+from tests.real_logs import REAL_LOGS
 
 AUTO = ReadOptions()
 
@@ -507,11 +507,11 @@ def test_authors_lists_are_taken_as_released(lists):
     assert readers.is_authors_directory(directory)
     assert not readers.is_authors_directory(directory / "none")
     dataset = readers.read_authors_lists(directory, "d")
-    assert (dataset.n_users, dataset.n_items, dataset.setting, dataset.ordered) == (
+    assert (dataset.n_users, dataset.n_items, dataset.setting, dataset.order) == (
         3,
         4,
         "clean",
-        True,
+        "file",
     )
     assert dataset.train.of(0).tolist() == [1, 0]
     assert dataset.train.of(1).tolist() == []
@@ -572,18 +572,18 @@ def test_missing_truncated_or_empty_list_is_named(lists):
         readers.read_authors_lists(directory, "d")
 
 
-@pytest.mark.skipif(not MOVIELENS.is_dir(), reason="the real data is not here")
+@pytest.mark.skipif(not REAL_LOGS.is_dir(), reason="the real data is not here")
 def test_released_movielens_has_the_known_counts():
-    dataset = readers.read_authors_lists(MOVIELENS / "ml-1m_clean", "ml1m")
+    dataset = readers.read_authors_lists(REAL_LOGS / "ml-1m_clean", "ml1m")
     sizes = (dataset.train.size, dataset.valid.size, dataset.test.size)
     assert (dataset.n_users, dataset.n_items) == (5949, 2810)
     assert sizes == (403277, 110722, 57532)
     assert sum(dataset.dropped.values()) == 0
 
 
-@pytest.mark.skipif(not MOVIELENS.is_dir(), reason="the real data is not here")
+@pytest.mark.skipif(not REAL_LOGS.is_dir(), reason="the real data is not here")
 def test_recbole_movielens_reads_whole():
-    log = readers.read_logs([MOVIELENS / "ml-100k" / "ml-100k.inter"], AUTO)
+    log = readers.read_logs([REAL_LOGS / "ml-100k" / "ml-100k.inter"], AUTO)
     assert (len(log), len(log.user_ids), len(log.item_ids)) == (100_000, 943, 1682)
-    table = readers.read_item_table(MOVIELENS / "ml-100k" / "ml-100k.item")
+    table = readers.read_item_table(REAL_LOGS / "ml-100k" / "ml-100k.item")
     assert table.slice(0, 1).to_pylist()[0]["title"] == "Toy Story"

@@ -3,6 +3,8 @@ from __future__ import annotations
 import collections
 import math
 import warnings
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -137,12 +139,70 @@ def test_hand_worked_user():
     assert dataset.dropped["item_unseen_in_train"] == 2
 
 
-def test_equal_times_keep_the_order_of_rows_and_no_times_too():
+@pytest.mark.parametrize(("timed", "order"), [(True, None), (True, "file"), (False, "file")])
+def test_rows_of_equal_times_and_rows_in_the_order_of_the_file_stay_as_they_are(timed, order):
     rows = [(u, f"i{k}", 5, 0) for u in "ab" for k in (2, 0, 1)]
-    for timed in (True, False):
-        dataset = split_log(make_log(rows, timed=timed), SplitOptions(ratios=(1, 0, 0)), name="d")
-        assert lists(dataset, "train")["a"] == ["i2", "i0", "i1"]
-        assert dataset.ordered is timed
+    options = SplitOptions(ratios=(1, 0, 0), order=order)
+    dataset = split_log(make_log(rows, timed=timed), options, name="d")
+    assert lists(dataset, "train")["a"] == ["i2", "i0", "i1"]
+    assert dataset.order == (order or "times")
+    assert "order" not in dataset.source  # it was said, or times were there
+
+
+def test_the_order_of_the_file_goes_before_times_if_asked_for():
+    rows = [(u, f"i{k}", 5, -k) for u in "ab" for k in range(3)]
+    options = SplitOptions(ratios=(1, 0, 0))
+    by_time = split_log(make_log(rows), options, name="d")
+    as_in_file = split_log(make_log(rows), replace(options, order="file"), name="d")
+    assert lists(by_time, "train")["a"] == ["i2", "i1", "i0"]
+    assert lists(as_in_file, "train")["a"] == ["i0", "i1", "i2"]
+
+
+def sorted_rows(users=40, items=30):
+    """Rows sorted by item within users, of which the last ones are the same few items."""
+    return [(f"u{u}", f"i{k:02d}", 5, 0) for u in range(users) for k in range(items)]
+
+
+def test_a_log_without_an_order_is_split_at_random_by_the_seed():
+    log = make_log(sorted_rows(), timed=False)
+    first, again, other = (split_log(log, SplitOptions(seed=seed), name="d") for seed in (1, 1, 2))
+    assert first.order == "none"
+    assert "ascend" in first.source["order"]
+    assert first.content_hash == again.content_hash != other.content_hash
+    tested = Counter(item for items in lists(first, "test").values() for item in items)
+    assert len(tested) == 30  # not only the last six
+    assert first.user_ids.array.to_pylist() == [f"u{u}" for u in range(40)]
+
+
+def test_no_order_can_be_said_of_a_log_with_times():
+    rows = [(u, i, 5, t) for u, i, _, t in sorted_rows()]
+    dataset = split_log(make_log(rows), SplitOptions(order="none"), name="d")
+    assert dataset.order == "none"
+    assert len({item for items in lists(dataset, "test").values() for item in items}) == 30
+    with pytest.raises(DataError) as caught:
+        dataset.require_order("t")
+    assert "--order file" in caught.value.fix
+
+
+def test_rows_without_times_that_show_an_order_are_taken_in_it():
+    # Everyone goes the same way around a circle of items.
+    rows = [(f"u{u}", f"i{(u + 7 * k) % 30}", 5, 0) for u in range(90) for k in range(10)]
+    dataset = split_log(make_log(rows, timed=False), SplitOptions(), name="d")
+    assert dataset.order == "file"
+    assert "more alike" in dataset.source["order"]
+    assert lists(dataset, "train")["u3"][:3] == ["i3", "i10", "i17"]
+
+
+@pytest.mark.parametrize("asked", [{"setting": "temporal"}, {"split_by": "time"}])
+@pytest.mark.parametrize("order", ["file", "none"])
+def test_what_reads_times_contradicts_an_order_without_them(asked, order):
+    with pytest.raises(ConfigError, match="goes without times"):
+        SplitOptions(order=order, **asked)
+
+
+def test_times_asked_for_and_not_there_are_an_error():
+    with pytest.raises(DataError, match="--order times needs timestamps"):
+        split_log(make_log(sorted_rows(), timed=False), SplitOptions(order="times"), name="d")
 
 
 def test_float_times_and_unrated_logs():

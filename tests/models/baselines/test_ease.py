@@ -9,9 +9,9 @@ from diffrec_cli.evaluation.metrics import per_user
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.baselines import ease
 from tests.models.baselines.conftest import fitted
-from tests.movielens import MOVIELENS
+from tests.real_logs import REAL_LOGS
 
-RELEASED = MOVIELENS / "ml-1m_clean"
+RELEASED = REAL_LOGS / "ml-1m_clean"
 
 
 def ridge_without_itself(x, lambda_):

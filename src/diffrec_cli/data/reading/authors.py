@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from diffrec_cli.data.dataset import DROP_REASONS, PARTS, Dataset
 from diffrec_cli.data.idmap import IdMap
+from diffrec_cli.data.order import FILE
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import DataError
 
@@ -25,9 +26,10 @@ def is_authors_directory(path: str | Path) -> bool:
 def read_authors_lists(path: str | Path, name: str) -> Dataset:
     """Read ``train_list.npy``, ``valid_list.npy`` and ``test_list.npy`` exactly as released.
 
-    Every file is an integer array (n, 2) of user and item, each user's rows in time order. The
-    numbers are the indices, and as text the ids. The first of repeated (user, item) pairs counts,
-    in the order train, valid, test; the others are dropped.
+    Every file is an integer array (n, 2) of user and item; each user's rows keep their order, which
+    may be none (:func:`~diffrec_cli.data.order.why_unordered`). The numbers
+    are the indices, and as text the ids. The first of repeated (user, item) pairs counts, in the
+    order train, valid, test; the others are dropped.
 
     Parameters
     ----------
@@ -53,7 +55,7 @@ def read_authors_lists(path: str | Path, name: str) -> Dataset:
     return Dataset(
         name=name,
         setting="clean",
-        ordered=True,
+        order=FILE,
         user_ids=IdMap(_decimal_ids(users)),
         item_table=pa.table({"id": _decimal_ids(items)}),
         dropped={**dict.fromkeys(DROP_REASONS, 0), "duplicate": repeated},

@@ -1,7 +1,7 @@
 """From a log to the train, valid and test parts of a dataset (paper, section 4.1.1).
 
 Each rule shortens an int64 array of row numbers, `rows`, grouped by user and oldest first, and
-counts the rows that it drops under a reason.
+counts the rows that it drops under a reason. Where there is no order, the log is shuffled first.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from diffrec_cli.config import SplitOptions
 from diffrec_cli.data.dataset import DROP_REASONS, Dataset
+from diffrec_cli.data.order import FILE, NONE, TIMES, why_unordered
 from diffrec_cli.data.reading.log import Log
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.data.splitting import noise
@@ -66,10 +67,11 @@ def split_log(
 ) -> Dataset:
     """Split a log by the rules of a setting.
 
-    In this order: drop ratings below the threshold; keep the oldest of repeated (user, item)
-    pairs; drop users and items with too few interactions, until none is left; cut each user's rows
-    by ratio; drop users without train rows, and valid and test rows of items not in train; add
-    noise (noisy setting). Users and items are numbered by first appearance in the log.
+    In this order: find out whether its rows have an order, and shuffle them if not; drop
+    ratings below the threshold; keep the oldest of repeated (user, item) pairs; drop users and
+    items with too few interactions, until none is left; cut each user's rows by ratio; drop
+    users without train rows, and valid and test rows of items not in train; add noise (noisy
+    setting). Users and items are numbered by first appearance in the log.
 
     Parameters
     ----------
@@ -87,7 +89,8 @@ def split_log(
 
     Returns
     -------
-    Dataset whose `dropped` accounts for every row of the log that is not in it.
+    Dataset whose `dropped` accounts for every row of the log that is not in it, and whose `source`
+    tells under ``order`` how the order was found out, if no one said it.
 
     Raises
     ------
@@ -96,6 +99,8 @@ def split_log(
         fewer than two users or two items are left.
     """
     _check_needs(log, options)
+    order, reason = _order(log, options)
+    log = _arranged(log, order, options.seed)
     dropped: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
     threshold = _threshold(log, options)
     positive = _positive_rows(log, threshold)
@@ -112,20 +117,63 @@ def split_log(
         cut = _mix_in_low_ratings(log, cut, positive, options, dropped)
 
     record = {**dataclasses.asdict(options), "min_rating": threshold}
+    told = {"order": reason} if reason else {}
     dataset = dataclasses.replace(
-        _dataset(log, cut, name, options.setting, item_table),
+        _dataset(log, cut, name, options.setting, order, item_table),
         dropped=dict(dropped),
-        source={**(source or {}), "split": record},
+        source={**(source or {}), "split": record, **told},
     )
     return add_random_items(dataset, options) if options.noise == "random" else dataset
 
 
+def _order(log: Log, options: SplitOptions) -> tuple[str, str]:
+    """Return what the order of a user's rows is, and how it was found out if no one said it."""
+    if options.order is not None:
+        return options.order, ""
+    if log.time is not None:
+        return TIMES, ""
+    rows = stable_order(log.user)
+    history = Sequences.from_rows(log.user[rows], log.item[rows], len(log.user_ids))
+    return found_order(history, log.item_ids.array.to_pylist())
+
+
+def found_order(history: Sequences, ids: list[str]) -> tuple[str, str]:
+    """Return whether rows without times stand in an order, ``file`` or ``none``, and the reason.
+
+    Parameters
+    ----------
+    history, ids
+        As in :func:`~diffrec_cli.data.order.why_unordered`.
+    """
+    reason = why_unordered(history, ids)
+    if reason is None:
+        return FILE, "what follows what is more alike between users than in shuffled rows"
+    return NONE, reason
+
+
+def _arranged(log: Log, order: str, seed: int) -> Log:
+    """Return the log as its order says: without times that do not count, and shuffled for none."""
+    if order == TIMES:
+        return log
+    if order == FILE:
+        return dataclasses.replace(log, time=None)
+    rows = np.random.default_rng(seed).permutation(len(log))
+    rating = None if log.rating is None else log.rating[rows]
+    user, item = log.user[rows], log.item[rows]
+    return dataclasses.replace(log, user=user, item=item, rating=rating, time=None)
+
+
 def _check_needs(log: Log, options: SplitOptions) -> None:
-    if log.time is None and (options.setting == "temporal" or options.split_by == "time"):
-        asker = "--setting temporal" if options.setting == "temporal" else "--split-by time"
+    askers = {
+        "--setting temporal": options.setting == "temporal",
+        "--split-by time": options.split_by == "time",
+        "--order times": options.order == TIMES,
+    }
+    asker = next((option for option, asks in askers.items() if asks), None)
+    if log.time is None and asker is not None:
         raise DataError(
             f"{asker} needs timestamps and the log has no time column",
-            "name the column with --time-col, or choose --setting clean --split-by user",
+            "name the column with --time-col, or leave that option out",
         )
     natural = options.setting == "noisy" and options.noise == "natural"
     if natural and log.rating is None:
@@ -367,7 +415,9 @@ def add_random_items(dataset: Dataset, options: SplitOptions) -> Dataset:
 # The dataset -----------------------------------------------------------------------------
 
 
-def _dataset(log: Log, cut: Cut, name: str, setting: str, item_table: pa.Table | None) -> Dataset:
+def _dataset(
+    log: Log, cut: Cut, name: str, setting: str, order: str, item_table: pa.Table | None
+) -> Dataset:
     users, user_codes = _renumber(log.user[cut.rows], len(log.user_ids))
     items, item_codes = _renumber(log.item[cut.rows], len(log.item_ids))
     train, valid, test = (
@@ -377,7 +427,7 @@ def _dataset(log: Log, cut: Cut, name: str, setting: str, item_table: pa.Table |
     return Dataset(
         name=name,
         setting=setting,
-        ordered=log.time is not None,
+        order=order,
         user_ids=log.user_ids.take(user_codes),
         item_table=join_items(log.item_ids.take(item_codes).array, item_table),
         train=train,

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from diffrec_cli import __version__
 from diffrec_cli.config import FitConfig
+from diffrec_cli.config.options import TRAIN
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.evaluation.evaluate import Evaluation, evaluate
 from diffrec_cli.files import storage_errors
@@ -107,7 +108,7 @@ class Task:
             preset="auto",
             device=self.device,
             precision=self.precision,
-            refit=False,
+            trained_on=TRAIN,
             default=False,
         )
 

@@ -22,7 +22,7 @@ from diffrec_cli.training.devices import device_name
 
 _PROCESS_BYTES = 480 * 2**20  # Python, torch and what else a fit imports
 _INTERACTION_BYTES = 40
-_RUN_SCHEMA = 3  # of what a checkpoint holds: others are not resumed
+_RUN_SCHEMA = 4  # of what a checkpoint holds: others are not resumed
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Job:
         Name of the preset, for the record.
     device, precision
         As :mod:`diffrec_cli.training.devices` chose them.
-    refit
-        Whether to train again on every interaction after selection.
+    trained_on
+        On what to train again after selection: ``train`` is not to.
     default
         Whether the model becomes the default.
     """
@@ -51,7 +51,7 @@ class Job:
     preset: str
     device: str
     precision: str
-    refit: bool
+    trained_on: str
     default: bool
 
     @property
@@ -64,7 +64,7 @@ class Job:
             self.dataset.content_hash,
             self.config.to_dict(),
             self.precision,
-            self.refit,
+            self.trained_on,
         ]
         return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from diffrec_cli.config import FitConfig
+from diffrec_cli.config.options import IN_WORDS, TRAIN
 from diffrec_cli.data.sequences import input_rows
 from diffrec_cli.evaluation.evaluate import evaluate
 from diffrec_cli.files import storage_errors
@@ -41,8 +42,8 @@ class TrainedModel:
         The weights that scorers read; empty after an interruption in the first epoch.
     parameters
         Number of trained parameters, or of numbers that a closed form stores.
-    refitted
-        Whether the arrays are from a refit on all interactions.
+    trained_on
+        What the arrays are from in the end, as asked for unless interrupted.
     interruption
         What interrupted it, if anything.
     """
@@ -50,7 +51,7 @@ class TrainedModel:
     trained: Trained
     arrays: dict[str, NDArray[Any]]
     parameters: int = 0
-    refitted: bool = False
+    trained_on: str = TRAIN
     interruption: BaseException | None = None
 
 
@@ -90,17 +91,16 @@ def train_model(
     if interruption is None and _valid_sample(job) is not None:
         model.load_state_dict(weights)
         trained = replace(trained, metrics=_measured(job, model, None))
-    refitted = False
-    if job.refit and interruption is None:
-        fresh = build_model(job.config, n_items, of_item, job.dataset.known)
+    trained_on = TRAIN
+    if job.trained_on != TRAIN and interruption is None:
+        fresh = build_model(job.config, n_items, of_item, job.dataset.history(job.trained_on))
         again = _refit(job, fresh, trained.epoch, listener)
         interruption = again.interruption
-        refitted = interruption is None  # else the selected weights are kept
-        if refitted:
-            model, weights = fresh, again.weights
+        if interruption is None:  # else the selected weights are kept
+            model, weights, trained_on = fresh, again.weights, job.trained_on
     model.load_state_dict(weights)
     arrays = stored_weights(model.scoring_weights())
-    return TrainedModel(trained, arrays, parameter_count(model), refitted, interruption)
+    return TrainedModel(trained, arrays, parameter_count(model), trained_on, interruption)
 
 
 def _in_closed_form(job: Job, listener: Listener) -> TrainedModel:
@@ -116,11 +116,12 @@ def _in_closed_form(job: Job, listener: Listener) -> TrainedModel:
     if dataset.valid.size:
         scorer = build_scorer(config, arrays, TorchBackend(job.device))
         valid = evaluate(scorer, dataset, "valid", temporal=config.temporal).means
-    if job.refit:
-        listener(Note("fitting again on every interaction"))
-        arrays = fit_closed_form(config, input_rows(dataset.known, None), dataset.n_items)
+    if job.trained_on != TRAIN:
+        listener(Note(f"fitting again on {IN_WORDS[job.trained_on]}"))
+        history = dataset.history(job.trained_on)
+        arrays = fit_closed_form(config, input_rows(history, None), dataset.n_items)
     trained = Trained({}, 0, 0, valid, "closed form", seconds)
-    return TrainedModel(trained, arrays, array_size(arrays), refitted=job.refit)
+    return TrainedModel(trained, arrays, array_size(arrays), job.trained_on)
 
 
 def _tell_why_it_stopped(trained: Trained, listener: Listener) -> None:
@@ -186,13 +187,13 @@ def _select(
 
 
 def _refit(job: Job, model: Trainable, epochs: int, listener: Listener) -> Trained:
-    """Train anew on all interactions, for the chosen number of epochs."""
-    listener(Note(f"training again on every interaction for {epochs} epochs"))
+    """Train anew on more than the train part, for the chosen number of epochs."""
+    listener(Note(f"training again on {IN_WORDS[job.trained_on]} for {epochs} epochs"))
     config = replace(job.config.training, epochs=epochs)
     stages = _Listening(replace(job.config, training=config), listener)
     return train(
         model,
-        input_rows(job.dataset.known, job.config.temporal),
+        input_rows(job.dataset.history(job.trained_on), job.config.temporal),
         config,
         device=job.device,
         precision=job.precision,
