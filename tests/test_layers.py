@@ -15,7 +15,7 @@ FLOORS = [
     {"paths"},
     {"files", "config", "memory"},
     {"catalogue", "data"},
-    {"diffusion"},
+    {"diffusion", "graph"},
     {"models"},
     {"ranking"},
     {"training", "evaluation", "registry"},

@@ -88,8 +88,14 @@ REFERENCES = ["shop", "shop@1", "shop@2"]
         ("diffrec eval --metrics recall,nd", ["recall,ndcg"]),
         ("diffrec eval --min ndcg@", ["ndcg@10=", "ndcg@20="]),
         ("diffrec eval --split ", ["valid", "test"]),
-        ("diffrec fit x -v ease --set ", ["lambda="]),
-        ("diffrec compare x -m ease,itemknn --set ", ["lambda=", "neighbours=", "shrink="]),
+        (
+            "diffrec fit x -v ease --set ",
+            ["lambda=", "neighbours=", "user_exponent=", "item_exponent="],
+        ),
+        (
+            "diffrec compare x -m ease,itemknn --set ",
+            ["lambda=", "neighbours=", "user_exponent=", "item_exponent=", "shrink="],
+        ),
         ("diffrec doctor --format j", ["json", "jsonl"]),
         ("diffrec fit x --device ", ["auto", "cuda", "mps", "cpu"]),
         ("diffrec fit x --device=c", ["--device=cuda", "--device=cpu"]),

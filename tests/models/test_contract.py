@@ -297,3 +297,20 @@ class TestSLIM(ClosedFormContract):
 class TestIALS(ClosedFormContract):
     variant = "ials"
     values = MappingProxyType({"dim": 4})
+
+
+class TestGraph(ClosedFormContract):
+    variant = "graph"
+
+
+class TestGraphT(ClosedFormContract):
+    variant = "graph-t"
+
+
+class TestMarkov(ClosedFormContract):
+    variant = "markov"
+
+
+class TestEASEOfNeighbours(ClosedFormContract):
+    variant = "ease"
+    values = MappingProxyType({"neighbours": 5})

@@ -11,7 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from diffrec_cli.catalogue import comparators, corruptions, simple_models  # their rows register
+from diffrec_cli.catalogue import (  # their rows register
+    comparators,
+    corruptions,
+    graphs,
+    simple_models,
+)
 from diffrec_cli.catalogue.presets import (
     PRESETS,
     auto,
@@ -58,6 +63,7 @@ __all__ = [
     "corruption_row",
     "corruptions",
     "draws",
+    "graphs",
     "hint",
     "model_row",
     "names",

@@ -58,6 +58,9 @@ class Model:
         :class:`~diffrec_cli.models.trainable.Trainable`.
     fit
         For a closed form: (its settings, train rows, |I|) -> arrays by name.
+    select
+        For a closed form: (its settings, train rows, valid rows, |I|) -> the settings with what
+        they leave open found on valid, and the arrays that `fit` returns for these.
     space
         Values to search.
     auto
@@ -65,7 +68,11 @@ class Model:
     updates
         Updates in an epoch, by which ``auto`` sizes the batch.
     memory
-        (|I|,) -> bytes that fitting needs besides the log. ``None``: few.
+        (its settings, |I|, number of interactions of each user) -> bytes that fitting needs besides
+        the log. ``None``: few.
+    sized
+        (its settings, |I|) -> the settings with what they leave to the size of the log and of
+        memory. ``None``: nothing.
     reads_order
         Whether it reads the order of a history.
     short
@@ -76,10 +83,12 @@ class Model:
     scorer: Code
     build: Code | None = None
     fit: Code | None = None
+    select: Code | None = None
     space: Space = field(default_factory=dict)
     auto: Values = field(default_factory=dict)
     updates: int = 60
     memory: Code | None = None
+    sized: Code | None = None
     reads_order: bool = False
     short: str | None = None
 

@@ -11,7 +11,14 @@ from typing import Annotated, ClassVar
 from diffrec_cli.catalogue.registered import register
 from diffrec_cli.catalogue.rows import Code, Model, Space
 from diffrec_cli.config import Comparator
-from diffrec_cli.config.checks import NonNegative, Positive, Range, Size
+from diffrec_cli.config.checks import (
+    AT_LEAST_1,
+    FINITE,
+    NonNegative,
+    Positive,
+    Range,
+    Size,
+)
 
 _NEIGHBOURS: Space = {"neighbours": (20, 50, 100, 200, 500), "shrink": (0.0, 1.0, 10.0, 100.0)}
 _ITEM_TO_ITEM = Code(".models.baselines.item_to_item:ItemToItemScorer")
@@ -87,15 +94,23 @@ class EASEConfig(Comparator):
 
     lambda_: Positive = 500.0
     """Weight of the ridge penalty."""
+    neighbours: Annotated[int | None, AT_LEAST_1] = None
+    """Number of most co-occurring items that may predict an item. ``None`` is all of them, which
+    takes a matrix of items x items; where that does not fit into memory, it is 200."""
+    user_exponent: Annotated[float, FINITE] = 0.0
+    """Users are weighted by their degree to this power."""
+    item_exponent: Annotated[float, FINITE] = 0.0
+    """Items are scaled by their degree to this power before the fit, and back after it."""
 
 
 register(
     Model(
         EASEConfig,
         fit=Code(".models.baselines.ease:fit_ease"),
-        scorer=Code(".models.baselines.ease:EASEScorer"),
+        scorer=Code(".models.baselines.ease:ease_scorer"),
         space={"lambda": (10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0)},
         memory=Code(".models.baselines.ease:memory"),
+        sized=Code(".models.baselines.ease:sized"),
     )
 )
 

@@ -70,3 +70,18 @@ def _describe(kind: Any) -> str:
     if typing.get_origin(kind) is tuple:
         return "whole numbers, separated by commas"
     return {int: "a whole number", float: "a number"}.get(kind, "text")
+
+
+def setting_text(value: Any) -> str:
+    """Return a value in the words that ``--set`` takes for it.
+
+    Examples
+    --------
+    >>> [setting_text(value) for value in (0.5, (200, 600), None, True, "svd")]
+    ['0.5', '200,600', 'none', 'true', 'svd']
+    """
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return str(value)

@@ -14,8 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffrec_cli.config.values import setting_text
 from diffrec_cli.reporting.charts import Bars, Line, bar_chart, line_chart
-from diffrec_cli.workflows.report_model import CUTOFFS, METRICS, setting_text
+from diffrec_cli.workflows.report_model import CUTOFFS, METRICS
 
 if TYPE_CHECKING:
     from diffrec_cli.evaluation.segments import Group

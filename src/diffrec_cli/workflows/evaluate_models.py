@@ -22,7 +22,7 @@ from diffrec_cli.evaluation.evaluate import evaluate as evaluate_scorer
 from diffrec_cli.evaluation.metrics import METRICS, parse_metric
 from diffrec_cli.evaluation.significance import Paired, interval, paired_randomisation
 from diffrec_cli.models.backend import TorchBackend
-from diffrec_cli.models.baselines import fit_closed_form
+from diffrec_cli.models.baselines import fit_closed_form, selects_on_valid
 from diffrec_cli.models.scorer import Scorer, build_scorer
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.registry.artifact import Artifact
@@ -32,6 +32,7 @@ from diffrec_cli.training.devices import (
     ranking_fix,
     ranking_precision,
 )
+from diffrec_cli.workflows.fitting.closed_form import fit_on_train
 from diffrec_cli.workflows.progress import Listener, Note, Step, silent
 from diffrec_cli.workflows.serving.loading import load_scorer
 
@@ -208,6 +209,8 @@ def evaluate(
     measured: list[tuple[str, Dataset, Evaluation]] = []  # of the models, then of the baselines
 
     def measure(name: str, dataset: Dataset, scorer: Scorer, config: FitConfig) -> None:
+        if split == "valid" and selects_on_valid(config):
+            listener(Note(f"{name}: its weights were found on valid, so its figures there flatter"))
         evaluation = evaluate_scorer(
             scorer,
             dataset,
@@ -229,10 +232,11 @@ def evaluate(
             measure(artifact.record.reference, stored, scorer, config)
         dataset = measured[0][1]
         for name in baselines:
-            listener(Note(f"fitting baseline {name}"))
             config = preset("auto", name, **dataset.size)
-            train = input_rows(dataset.history(trained_on), None)
-            weights = fit_closed_form(config, train, dataset.n_items)
+            config, weights = fit_on_train(config, dataset, listener)
+            if trained_on != TRAIN:
+                known = input_rows(dataset.history(trained_on), None)
+                weights = fit_closed_form(config, known, dataset.n_items)
             measure(config.variant, dataset, build_scorer(config, weights, backend), config)
     evaluated = _compared(measured, len(artifacts), split, intervals, listener)
     if per_user is not None:

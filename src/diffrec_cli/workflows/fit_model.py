@@ -211,7 +211,7 @@ def _publish(job: Job, outcome: TrainedModel, run: Path) -> Artifact:
     record = ModelRecord(
         name=job.name,
         variant=job.config.variant,
-        config=job.config.to_dict(),
+        config=outcome.config.to_dict(),
         parameters=outcome.parameters,
         training=TrainingFacts(
             seed=job.config.seed,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from diffrec_cli.catalogue import preset
 from diffrec_cli.config import FitConfig, ReadOptions, SplitOptions
 from diffrec_cli.config.options import ALL, IN_WORDS, TRAIN_AND_VALID
+from diffrec_cli.config.values import setting_text
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import UsageError
 from diffrec_cli.files import storage_errors, write_atomically
@@ -468,18 +469,3 @@ def _options(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]
         else:
             words += [option, setting_text(value).replace("\t", "\\t")]
     return words
-
-
-def setting_text(value: Any) -> str:
-    """Return a value in the words that ``--set`` takes for it.
-
-    Examples
-    --------
-    >>> [setting_text(value) for value in (0.5, (200, 600), None, True, "svd")]
-    ['0.5', '200,600', 'none', 'true', 'svd']
-    """
-    if value is None or isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return ",".join(map(str, value))
-    return str(value)

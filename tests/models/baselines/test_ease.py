@@ -3,12 +3,13 @@ import pytest
 
 from diffrec_cli import memory
 from diffrec_cli.catalogue.simple_models import EASEConfig
+from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows, Sequences
 from diffrec_cli.errors import DeviceError, UsageError
 from diffrec_cli.evaluation.metrics import per_user
 from diffrec_cli.models.backend import TorchBackend
-from diffrec_cli.models.baselines import ease
-from tests.models.baselines.conftest import fitted
+from diffrec_cli.models.baselines import ease, sized
+from tests.models.baselines.conftest import fitted, rows_of
 from tests.real_logs import REAL_LOGS
 
 RELEASED = REAL_LOGS / "ml-1m_clean"
@@ -63,6 +64,38 @@ def test_just_enough_or_unknown_memory_is_no_error(train, monkeypatch):
     for available in (3 * 8 * 25**2, None):
         monkeypatch.setattr(memory, "available_memory", lambda size=available: size)
         assert fitted(EASEConfig(), train)[1].n_items == 25
+
+
+def test_with_all_others_as_neighbours_it_is_the_dense_one():
+    """Every two items of this log have users in common: no neighbour is missing."""
+    train = rows_of(np.random.default_rng(5).random((60, 25)) < 0.6)
+    weights, scorer = fitted(EASEConfig(20.0, neighbours=24), train)
+    assert "B" not in weights
+    dense = fitted(EASEConfig(20.0), train)[1].scores(train)
+    np.testing.assert_allclose(scorer.scores(train), dense, atol=1e-4)
+
+
+def test_exponents_of_degrees_weight_users_and_scale_items(train, interactions):
+    users, items = interactions.sum(axis=1), interactions.sum(axis=0)
+    with np.errstate(divide="ignore"):
+        of_users = np.where(users > 0, users**-0.25, 0)
+        of_items = np.where(items > 0, items**-0.4, 0)
+        back = np.where(items > 0, items**0.4, 0)
+    weighted = of_users[:, None] * interactions * of_items
+    expected = of_items[:, None] * ridge_without_itself(weighted, 0.1) * back
+
+    B = fitted(EASEConfig(0.1, user_exponent=-0.5, item_exponent=-0.4), train)[0]["B"]
+
+    np.testing.assert_allclose(B, expected, atol=1e-5)
+
+
+def test_where_the_matrix_does_not_fit_neighbours_are_used(monkeypatch):
+    config = FitConfig(comparator=EASEConfig())
+    monkeypatch.setattr(ease, "available_memory", lambda: 3 * 8 * 25**2 - 1)
+    assert sized(config, 25).comparator.neighbours == 200
+    assert sized(config, 24) == config
+    monkeypatch.setattr(ease, "available_memory", lambda: None)
+    assert sized(config, 25) == config
 
 
 @pytest.mark.parametrize("lambda_", [0, -1, float("nan")])

@@ -5,8 +5,10 @@ Each has a function from settings and histories to arrays, and a scorer that rea
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from diffrec_cli.catalogue import closed_form, model_row
@@ -14,10 +16,52 @@ from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
 
 
-def fitting_memory(config: FitConfig, n_items: int) -> int:
+def sized(config: FitConfig, n_items: int) -> FitConfig:
+    """Return the settings with what they leave to the number of items and the memory there is."""
+    row = model_row(config)
+    if row is None or row.sized is None:
+        return config
+    return replace(config, comparator=row.sized(config.comparator, n_items))
+
+
+def fitting_memory(config: FitConfig, n_items: int, lengths: NDArray[np.int64]) -> int:
     """Return the bytes that fitting takes besides the log."""
     row = model_row(config)
-    return 0 if row is None or row.memory is None else int(row.memory(n_items))
+    if row is None or row.memory is None:
+        return 0
+    return int(row.memory(config.comparator, n_items, lengths))
+
+
+def selects_on_valid(config: FitConfig) -> bool:
+    """Return whether a fit finds settings of the model on the valid part."""
+    row = model_row(config)
+    return row is not None and row.select is not None
+
+
+def select_closed_form(
+    config: FitConfig, train: Rows, valid: Rows, n_items: int
+) -> tuple[FitConfig, dict[str, NDArray[Any]]]:
+    """Return a model's settings with what they leave open found on valid, and its arrays of train.
+
+    Parameters
+    ----------
+    config
+        Its settings.
+    train, valid
+        Every user's interactions, all of weight 1, oldest first; `valid` may be empty.
+    n_items
+        |I|.
+
+    Raises
+    ------
+    DeviceError, MissingExtraError
+        As for :func:`fit_closed_form`.
+    """
+    select = closed_form(config).select
+    if select is None or not len(valid.items):
+        return config, fit_closed_form(config, train, n_items)
+    settings, arrays = select(config.comparator, train, valid, n_items)
+    return replace(config, comparator=settings), arrays
 
 
 def fit_closed_form(config: FitConfig, train: Rows, n_items: int) -> dict[str, NDArray[Any]]:

@@ -30,7 +30,7 @@ def fit_slim(config: SLIMConfig, train: Rows, n_items: int) -> dict[str, NDArray
     """
     from scipy.sparse import csr_matrix
 
-    require_memory("slim", memory(n_items), n_items)
+    require_memory("slim", memory(config, n_items, np.diff(train.indptr)), n_items)
     G = gram(matrix(train, n_items)).astype(np.float32)
     rho = config.step
     P = np.linalg.inv(G + np.diag(np.full(n_items, config.l2 + rho, np.float32)))
@@ -46,6 +46,6 @@ def fit_slim(config: SLIMConfig, train: Rows, n_items: int) -> dict[str, NDArray
     return stored(csr_matrix(C))
 
 
-def memory(n_items: int) -> int:
+def memory(config: SLIMConfig, n_items: int, lengths: NDArray[np.int64]) -> int:
     """Return the bytes that fitting takes."""
     return _MATRICES * 4 * n_items**2

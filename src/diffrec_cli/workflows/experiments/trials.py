@@ -177,7 +177,7 @@ def measure(
     learning = time.perf_counter() - started
     evaluation, ranking = None, 0.0
     if task.final:
-        scorer = build_scorer(task.config, outcome.arrays, TorchBackend(task.device))
+        scorer = build_scorer(outcome.config, outcome.arrays, TorchBackend(task.device))
         started = time.perf_counter()
         evaluation = evaluate(
             scorer, dataset, "test", ks=KS, metrics=METRICS, temporal=task.config.temporal

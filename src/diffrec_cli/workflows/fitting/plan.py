@@ -14,7 +14,7 @@ import torch
 from diffrec_cli import __version__
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.models.baselines import fitting_memory
+from diffrec_cli.models.baselines import fitting_memory, sized
 from diffrec_cli.models.build import build_model, parameter_count
 from diffrec_cli.models.trainable import Trainable
 from diffrec_cli.ranking.batches import BATCH_BYTES, BLOCK_BATCH
@@ -134,7 +134,7 @@ def _memory(config: FitConfig, dataset: Dataset, model: Trainable | None, parame
     of_ranking = min(BATCH_BYTES, 4 * n_items * min(dataset.n_users, BLOCK_BATCH))
     others = _PROCESS_BYTES + of_log + of_ranking
     if model is None:
-        return fitting_memory(config, n_items) + others
+        return fitting_memory(sized(config, n_items), n_items, dataset.train.lengths) + others
     users = min(dataset.n_users, config.training.batch_size)
     copies = 5 if config.training.ema_decay > 0 else 4  # weights, gradients, moments, average
     return copies * 4 * parameters + model.batch_bytes(users) + others

@@ -18,11 +18,12 @@ from diffrec_cli.data.sequences import input_rows
 from diffrec_cli.evaluation.evaluate import evaluate
 from diffrec_cli.files import storage_errors
 from diffrec_cli.models.backend import TorchBackend
-from diffrec_cli.models.baselines import fit_closed_form, fitting_memory
+from diffrec_cli.models.baselines import fit_closed_form
 from diffrec_cli.models.build import array_size, build_model, parameter_count, stored_weights
 from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.models.trainable import Trainable
 from diffrec_cli.training.loop import Epoch, Trained, train
+from diffrec_cli.workflows.fitting.closed_form import fit_on_train
 from diffrec_cli.workflows.fitting.item_clustering import item_groups
 from diffrec_cli.workflows.fitting.plan import Job
 from diffrec_cli.workflows.progress import EpochDone, Listener, Note, Step, silent
@@ -40,6 +41,8 @@ class TrainedModel:
         How training went; its weights are from selection, even after a refit.
     arrays
         The weights that scorers read; empty after an interruption in the first epoch.
+    config
+        The settings; closed forms find some on the valid part.
     parameters
         Number of trained parameters, or of numbers that a closed form stores.
     trained_on
@@ -50,6 +53,7 @@ class TrainedModel:
 
     trained: Trained
     arrays: dict[str, NDArray[Any]]
+    config: FitConfig
     parameters: int = 0
     trained_on: str = TRAIN
     interruption: BaseException | None = None
@@ -85,7 +89,7 @@ def train_model(
     model = build_model(job.config, n_items, of_item, job.dataset.train)
     trained = _select(job, model, run, resume, max_seconds, listener)
     if trained.epoch == 0:
-        return TrainedModel(trained, {}, interruption=trained.interruption)
+        return TrainedModel(trained, {}, job.config, interruption=trained.interruption)
     _tell_why_it_stopped(trained, listener)
     weights, interruption = trained.weights, trained.interruption
     if interruption is None and _valid_sample(job) is not None:
@@ -100,17 +104,16 @@ def train_model(
             model, weights, trained_on = fresh, again.weights, job.trained_on
     model.load_state_dict(weights)
     arrays = stored_weights(model.scoring_weights())
-    return TrainedModel(trained, arrays, parameter_count(model), trained_on, interruption)
+    return TrainedModel(
+        trained, arrays, job.config, parameter_count(model), trained_on, interruption
+    )
 
 
 def _in_closed_form(job: Job, listener: Listener) -> TrainedModel:
     """Fit a model that has no epochs, and measure it on the valid part."""
-    config, dataset = job.config, job.dataset
+    dataset = job.dataset
     started = time.perf_counter()
-    needed = fitting_memory(config, dataset.n_items)
-    told = f": items x items matrices of {needed / 1e9:.1f} GB" if needed else ""
-    listener(Note(f"fitting {config.variant}{told}"))
-    arrays = fit_closed_form(config, input_rows(dataset.train, None), dataset.n_items)
+    config, arrays = fit_on_train(job.config, dataset, listener)
     seconds = time.perf_counter() - started
     valid: dict[str, float] = {}
     if dataset.valid.size:
@@ -121,7 +124,7 @@ def _in_closed_form(job: Job, listener: Listener) -> TrainedModel:
         history = dataset.history(job.trained_on)
         arrays = fit_closed_form(config, input_rows(history, None), dataset.n_items)
     trained = Trained({}, 0, 0, valid, "closed form", seconds)
-    return TrainedModel(trained, arrays, array_size(arrays), job.trained_on)
+    return TrainedModel(trained, arrays, config, array_size(arrays), job.trained_on)
 
 
 def _tell_why_it_stopped(trained: Trained, listener: Listener) -> None:

@@ -1,0 +1,1 @@
+"""Item graphs, in NumPy and SciPy alone: sparse operators from histories to scores."""

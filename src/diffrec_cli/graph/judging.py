@@ -1,0 +1,54 @@
+"""How good a ranking of held-out interactions is, in one number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+K = 20
+_DISCOUNT = 1 / np.log2(np.arange(2, K + 2))
+_IDEAL = np.cumsum(_DISCOUNT)
+
+
+def quality(hits: NDArray[np.bool_], relevant: NDArray[np.int64]) -> float:
+    """Return the mean of Recall@20 and NDCG@20, over users.
+
+    Parameters
+    ----------
+    hits
+        (users, up to 20) whether the item in each place is relevant, best place first.
+    relevant
+        (users,) number of relevant items of each, 1 or more.
+
+    Examples
+    --------
+    >>> quality(np.array([[True] + [False] * 19]), np.array([1]))
+    1.0
+    """
+    recall = hits.sum(axis=1) / relevant
+    ndcg = (hits * _DISCOUNT[: hits.shape[1]]).sum(axis=1) / _IDEAL[np.minimum(relevant, K) - 1]
+    return float((recall + ndcg).mean() / 2)
+
+
+def is_in(matrix: Any, rows: NDArray[np.int64], columns: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Tell for (B, n) columns whether a CSR matrix has an entry there, in (B,) rows."""
+    width = matrix.shape[1]
+    some = matrix[rows]
+    entries = np.repeat(np.arange(len(rows)), np.diff(some.indptr)) * width + some.indices
+    asked = np.arange(len(rows))[:, None] * width + columns
+    return np.isin(asked, entries)
+
+
+def top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Return the columns of the k largest scores of each row, best first."""
+    k = min(k, scores.shape[1])
+    place = np.argpartition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k :]
+    order = np.argsort(-np.take_along_axis(scores, place, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(place, order, axis=1)
+
+
+def hide(scores: NDArray[np.float32], seen: Any) -> None:
+    """Set the scores, (B, items), at the entries of a CSR matrix to -inf, in place."""
+    scores[np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr)), seen.indices] = -np.inf

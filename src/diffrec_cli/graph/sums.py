@@ -1,0 +1,160 @@
+"""Weighted sums of parts with scores of different scales, weighted by held-out interactions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec_cli.graph.judging import K, hide, is_in, quality, top
+
+#: Scores of some users by each part: (B,) users -> (B, items) a part.
+Parts = Callable[[NDArray[np.int64]], Sequence[NDArray[np.float32]]]
+
+#: Number of items that each sum brings.
+PER_SUM = 100
+_BLOCK = 256
+_SCALE_USERS = 1_000
+_STEPS = (0.5, 0.25, 0.125, 0.0625)
+_MIN_DEVIATION = 1e-12
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The items that may be in the lists of some users, and their scores by each part.
+
+    Parameters
+    ----------
+    scores
+        (users, candidates, parts) float32, each part divided by its scale; -inf where an item may
+        not be in the list.
+    hits
+        (users, candidates) whether an item is held out.
+    relevant
+        (users,) number of held-out items.
+    """
+
+    scores: NDArray[np.float32]
+    hits: NDArray[np.bool_]
+    relevant: NDArray[np.int64]
+
+    def quality(self, weights: Sequence[float]) -> float:
+        """Return the quality of the weighted sum."""
+        with np.errstate(invalid="ignore"):  # 0 * -inf, inf - inf
+            total = self.scores @ np.asarray(weights, np.float32)
+        total[np.isneginf(self.scores[:, :, 0])] = -np.inf
+        return quality(np.take_along_axis(self.hits, top(total, K), axis=1), self.relevant)
+
+
+def scales(
+    parts: Parts, users: NDArray[np.int64], limit: int = _SCALE_USERS
+) -> NDArray[np.float32]:
+    """Return each part's mean standard deviation over items, of some users spread over all.
+
+    Parameters
+    ----------
+    parts
+        The scores.
+    users
+        (users,) those to read.
+    limit
+        Largest number of them that is read.
+    """
+    spread = np.linspace(0, len(users) - 1, min(len(users), limit)).astype(np.int64)
+    some = users[np.unique(spread)]
+    blocks = [parts(some[i : i + _BLOCK]) for i in range(0, len(some), _BLOCK)]
+    deviations = [
+        np.concatenate([scores.std(axis=1) for scores in of_part])
+        for of_part in zip(*blocks, strict=True)
+    ]
+    means = [max(float(of_part.mean()), _MIN_DEVIATION) for of_part in deviations]
+    return np.array(means, np.float32)
+
+
+def candidates(
+    parts: Parts,
+    scale: NDArray[np.float32],
+    sums: Sequence[Sequence[float]],
+    seen: Any,
+    held_out: Any,
+    users: NDArray[np.int64],
+) -> Candidates:
+    """Return the best items by some sums of the parts, and each part's scores of them.
+
+    Parameters
+    ----------
+    parts, scale
+        The scores, and what each part is divided by.
+    sums
+        Weights of the parts; each of these sums brings its best :data:`PER_SUM` items.
+    seen, held_out
+        (users, items) CSR matrices: items that may not be in the lists, and those to find.
+    users
+        Those to judge by; each has held-out interactions.
+    """
+
+    def of_block(start: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        block = users[start : start + _BLOCK]
+        of_parts = [part / s for part, s in zip(parts(block), scale, strict=True)]
+        tops = []
+        for weights in sums:
+            total = _total(of_parts, weights)
+            hide(total, seen[block])
+            tops.append(top(total, PER_SUM))
+        items = np.concatenate(tops, axis=1)
+        items.sort(axis=1)
+        chosen = np.stack([np.take_along_axis(part, items, 1) for part in of_parts], axis=2)
+        chosen[:, 1:][items[:, 1:] == items[:, :-1]] = -np.inf  # brought by two sums
+        chosen[is_in(seen, block, items)] = -np.inf  # users with nearly all items
+        return chosen, is_in(held_out, block, items)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        blocks = list(pool.map(of_block, range(0, len(users), _BLOCK)))
+    scores, hits = (np.concatenate(part) for part in zip(*blocks, strict=True))
+    return Candidates(scores, hits, np.diff(held_out.indptr)[users])
+
+
+def _total(parts: Sequence[NDArray[np.float32]], weights: Sequence[float]) -> NDArray[np.float32]:
+    """Return the weighted sum of parts, a new array."""
+    used = [(w, part) for w, part in zip(weights, parts, strict=True) if w]
+    total = np.float32(used[0][0]) * used[0][1]
+    for w, part in used[1:]:
+        total += np.float32(w) * part
+    return total
+
+
+def best_weights(
+    found: Candidates, starts: Sequence[Sequence[float]]
+) -> tuple[tuple[float, ...], float]:
+    """Return the weights of the best sum, never behind the best start, and its quality.
+
+    From the best start, one weight at a time moves as long as the quality rises; the step then
+    shrinks. Weights may be below 0.
+    """
+    best = max((tuple(start) for start in starts), key=found.quality)
+    value = found.quality(best)
+    for step in _STEPS:
+        moved = True
+        while moved:
+            best, higher = _better(found, best, value, step)
+            moved, value = higher > value, higher
+    return best, value
+
+
+def _better(
+    found: Candidates, weights: tuple[float, ...], value: float, step: float
+) -> tuple[tuple[float, ...], float]:
+    """Return the weights after a round of steps in each coordinate, and their quality."""
+    for place in range(len(weights)):
+        for sign in (step, -step):
+            moved = tuple(w + sign * (i == place) for i, w in enumerate(weights))
+            higher = found.quality(moved)
+            if higher > value:
+                weights, value = moved, higher
+                break
+    return weights, value

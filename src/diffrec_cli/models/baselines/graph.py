@@ -1,0 +1,261 @@
+"""Sums of item graphs: the degree filter, its sharpening, the neighbourhood ridge and others.
+
+Sources: GF-CF (Shen et al., CIKM 2021) for the filter and the low-pass, BSPM (Choi et al., SIGIR
+2023) for the idea of sharpening, fsSLIM (Ning and Karypis, ICDM 2011) for neighbourhoods. The free
+exponents and the weighted sum are this project's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec_cli.catalogue import graphs as g
+from diffrec_cli.catalogue.graphs import GraphConfig, GraphTConfig
+from diffrec_cli.config import FitConfig
+from diffrec_cli.data.sequences import Rows
+from diffrec_cli.graph.degree_filter import DegreeFilter, Exponents
+from diffrec_cli.graph.degrees import degrees, power, scaled
+from diffrec_cli.graph.exponents import FREE, START, best_exponents
+from diffrec_cli.graph.low_pass import low_pass
+from diffrec_cli.graph.ridge import mean_diagonal, neighbourhood_ridge
+from diffrec_cli.graph.sums import best_weights, candidates, scales
+from diffrec_cli.graph.transitions import faded, transitions
+from diffrec_cli.models.backend import Backend, NumpyBackend
+from diffrec_cli.models.baselines._sparse import loaded, stored
+from diffrec_cli.models.baselines.markov import read_newest
+
+Settings = GraphConfig | GraphTConfig
+Arrays = dict[str, NDArray[Any]]
+
+_LAMBDA_FACTOR = 4.0
+#: Half-lives that are tried.
+_HALF_LIVES = (5.0, 20.0, 80.0)
+#: Weights where there is nothing to find them on.
+_WEIGHTS = {g.FILTER: 1.0, g.SHARPENING: -0.5, g.RIDGE: 1.0, g.LOW_PASS: 0.2, g.TRANSITIONS: 0.5}
+
+
+def fit_graph(settings: Settings, train: Rows, n_items: int) -> Arrays:
+    """Return the parts' arrays, and the scale of each part.
+
+    What the settings leave open has the value with which the search on valid begins.
+    """
+    arrays = _fitted(settings, train, n_items)
+    return {**arrays, "scales": _scales(settings, arrays, train)}
+
+
+def select_graph(
+    settings: Settings, train: Rows, valid: Rows, n_items: int
+) -> tuple[Settings, Arrays]:
+    """Return the settings with what they leave open found on valid, and the arrays of train.
+
+    Parameters
+    ----------
+    settings
+        The settings.
+    train, valid
+        Every user's interactions, oldest first.
+    n_items
+        |I|.
+    """
+    seen, held_out = _matrix(train, n_items), _matrix(valid, n_items)
+    settings = _with_exponents(settings, train, seen, held_out)
+    arrays = _fitted(settings, train, n_items)
+    if settings.weights is not None and _half_life_known(settings):
+        return settings, {**arrays, "scales": _scales(settings, arrays, train)}
+    tried = []
+    for choice in _half_life_choices(settings):
+        scale = _scales(choice, arrays, train)
+        weights, value = _best_weights(choice, arrays, scale, train, held_out)
+        tried.append((value, replace(choice, weights=weights), {**arrays, "scales": scale}))
+    _, settings, arrays = max(tried, key=lambda one: one[0])
+    return settings, arrays
+
+
+def _best_weights(
+    settings: Settings, arrays: Arrays, scale: NDArray[np.float32], train: Rows, held_out: Any
+) -> tuple[tuple[float, ...], float]:
+    """Return the weights, found on valid unless they are given, and the quality there."""
+    users = np.flatnonzero(np.diff(held_out.indptr))
+    seen = _matrix(train, held_out.shape[1])
+    alone = np.eye(len(scale)).tolist()
+    sums = [alone[k] for k, name in enumerate(settings.parts) if name != g.SHARPENING]
+    sums.append(list(settings.weights or _start(settings)))
+    if {g.FILTER, g.SHARPENING} <= set(settings.parts):
+        of = {g.FILTER: 1.0, g.SHARPENING: _WEIGHTS[g.SHARPENING]}
+        sums.append([of.get(name, 0.0) for name in settings.parts])
+    found = candidates(_reader(settings, arrays, train), scale, sums, seen, held_out, users)
+    if settings.weights is not None:
+        return settings.weights, found.quality(settings.weights)
+    return best_weights(found, sums)
+
+
+def _start(settings: Settings) -> tuple[float, ...]:
+    """Return the weights with which the search begins."""
+    return tuple(_WEIGHTS[name] for name in settings.parts)
+
+
+def _half_life_known(settings: Settings) -> bool:
+    return not isinstance(settings, GraphTConfig) or settings.half_life is not None
+
+
+def _half_life_choices(settings: Settings) -> list[Settings]:
+    if isinstance(settings, GraphTConfig) and settings.half_life is None:
+        return [replace(settings, half_life=half_life) for half_life in _HALF_LIVES]
+    return [settings]
+
+
+def _with_exponents(settings: Settings, train: Rows, seen: Any, held_out: Any) -> Settings:
+    """Return the settings with exponents, found on valid unless they are given."""
+    free = [name for name in FREE if getattr(settings, name) is None]
+    if not free or not _filters(settings):
+        return settings
+    found = best_exponents(
+        seen,
+        held_out,
+        _histories(settings, train, seen.shape[1]),
+        start=_exponents(settings),
+        free=free,
+        sharpened=g.SHARPENING in settings.parts,
+    )
+    return replace(settings, p=found.p, q_in=found.q_in, q_out=found.q_out)
+
+
+def _filters(settings: Settings) -> bool:
+    return g.FILTER in settings.parts or g.SHARPENING in settings.parts
+
+
+def _fitted(settings: Settings, train: Rows, n_items: int) -> Arrays:
+    """Return the arrays of the parts."""
+    x = _matrix(train, n_items)
+    arrays: Arrays = {"n_items": np.array([n_items])}
+    if _filters(settings):
+        arrays |= _named("train", stored(x))
+    if g.RIDGE in settings.parts:
+        arrays |= _named("ridge", stored(_ridge(settings, x)))
+    if g.LOW_PASS in settings.parts:
+        arrays["low_pass.A"], arrays["low_pass.B"] = low_pass(x, settings.low_pass_rank)
+    if isinstance(settings, GraphTConfig) and g.TRANSITIONS in settings.parts:
+        moves = transitions(train.indptr, train.items, n_items, settings.places)
+        arrays |= _named("transitions", stored(moves))
+    return arrays
+
+
+def _ridge(settings: Settings, x: Any) -> Any:
+    lambda_ = settings.ridge_lambda
+    if lambda_ is None:
+        users, _ = degrees(x)
+        weighted = scaled(x, power(users, settings.user_exponent / 2))
+        lambda_ = _LAMBDA_FACTOR * mean_diagonal(weighted)
+    return neighbourhood_ridge(x, settings.neighbours, lambda_, settings.user_exponent)
+
+
+class _Parts:
+    """The scores of each part, for histories."""
+
+    def __init__(self, settings: Settings, arrays: Mapping[str, Any]) -> None:
+        self.settings = settings
+        self.n_items = n = int(np.asarray(arrays["n_items"])[0])
+        self.filter: DegreeFilter | None = None
+        if _filters(settings):
+            self.filter = DegreeFilter(loaded(_of("train", arrays), n), _exponents(settings))
+        self.sparse = {
+            name: loaded(_of(name, arrays), n)
+            for name in (g.RIDGE, g.TRANSITIONS)
+            if name in settings.parts
+        }
+        if g.LOW_PASS in settings.parts:
+            self.A, self.B = (np.asarray(arrays[f"low_pass.{name}"]) for name in "AB")
+
+    def scores(self, rows: Rows) -> list[NDArray[np.float32]]:
+        """Return the scores of each part in the order of the settings, (B, items) each."""
+        histories = _histories(self.settings, rows, self.n_items)
+        found: dict[str, NDArray[np.float32]] = {}
+        if self.filter is not None:
+            found[g.FILTER] = self.filter.scores(histories)
+            if g.SHARPENING in self.settings.parts:
+                found[g.SHARPENING] = self.filter.smoothed(found[g.FILTER])
+        if g.RIDGE in self.sparse:
+            found[g.RIDGE] = (histories @ self.sparse[g.RIDGE]).toarray()
+        if g.LOW_PASS in self.settings.parts:
+            found[g.LOW_PASS] = (histories @ self.A) @ self.B.T
+        if g.TRANSITIONS in self.sparse:
+            newest = read_newest(rows, self.n_items)
+            found[g.TRANSITIONS] = (newest @ self.sparse[g.TRANSITIONS]).toarray()
+        return [found[name] for name in self.settings.parts]
+
+
+class GraphScorer:
+    """Scores items by the weighted sum of the parts.
+
+    Parameters
+    ----------
+    config, weights, backend
+        As in :func:`~diffrec_cli.models.scorer.build_scorer`.
+    """
+
+    backend: Backend = NumpyBackend()
+
+    def __init__(self, config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> None:
+        settings = config.comparator
+        if not isinstance(settings, Settings):
+            raise TypeError(f"{config.variant} is no sum of item graphs")
+        self._parts = _Parts(settings, weights)
+        self.n_items = self._parts.n_items
+        chosen = settings.weights or _start(settings)
+        self._factors = np.asarray(chosen, np.float32) / np.asarray(weights["scales"])
+
+    def scores(self, rows: Rows) -> NDArray[np.float32]:
+        """Return (B, items) weighted sums."""
+        total = np.zeros((len(rows), self.n_items), np.float32)
+        for factor, scores in zip(self._factors, self._parts.scores(rows), strict=True):
+            if factor:
+                total += factor * scores
+        return total
+
+
+def _reader(settings: Settings, arrays: Arrays, train: Rows) -> Any:
+    """Return the function from users of `train` to each part's scores."""
+    parts = _Parts(settings, arrays)
+    return lambda users: parts.scores(train.take(users))
+
+
+def _scales(settings: Settings, arrays: Arrays, train: Rows) -> NDArray[np.float32]:
+    return scales(_reader(settings, arrays, train), np.arange(len(train)))
+
+
+def _exponents(settings: Settings) -> Exponents:
+    p, q_in, q_out = settings.p, settings.q_in, settings.q_out
+    return Exponents(
+        START.p if p is None else p,
+        START.q_in if q_in is None else q_in,
+        START.q_out if q_out is None else q_out,
+    )
+
+
+def _histories(settings: Settings, rows: Rows, n_items: int) -> Any:
+    """Return histories as the parts without direction read them, (B, items) CSR."""
+    if not isinstance(settings, GraphTConfig):
+        return _matrix(rows, n_items)
+    half_life = settings.half_life or _HALF_LIVES[1]
+    return _matrix(replace(rows, values=faded(rows.indptr, half_life)), n_items)
+
+
+def _matrix(rows: Rows, n_items: int) -> Any:
+    from scipy.sparse import csr_matrix
+
+    values = np.asarray(rows.values, np.float32)
+    return csr_matrix((values, rows.items, rows.indptr), (len(rows), n_items))
+
+
+def _named(part: str, arrays: Arrays) -> Arrays:
+    return {f"{part}.{name}": array for name, array in arrays.items()}
+
+
+def _of(part: str, arrays: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the arrays of a part by the names of :func:`stored`."""
+    return {name: arrays[f"{part}.{name}"] for name in ("data", "indices", "indptr")}

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from diffrec_cli.graph import ridge
+from diffrec_cli.graph.ridge import mean_diagonal, neighbourhood_ridge, ridge_memory
+
+
+def solved_alone(gram, j, lambda_, neighbours):
+    """Return the column of item j, by a plain solver."""
+    together = [i for i in range(len(gram)) if i != j and gram[i, j]]
+    kept = sorted(together, key=lambda i: (-gram[i, j], i))[:neighbours]
+    column = np.zeros(len(gram))
+    if kept:
+        square = gram[np.ix_(kept, kept)] + lambda_ * np.eye(len(kept))
+        column[kept] = np.linalg.solve(square, gram[kept, j])
+    return column
+
+
+@pytest.mark.parametrize("neighbours", [1, 4, 25])
+@pytest.mark.parametrize("dense_bytes", [1, 4 * 25 * 6, 2**29], ids=["few", "some", "all"])
+def test_every_column_solves_its_neighbourhood(dense, x, monkeypatch, neighbours, dense_bytes):
+    monkeypatch.setattr(ridge, "_DENSE_BYTES", dense_bytes)  # rows of the Gram matrix kept dense
+    B = neighbourhood_ridge(x, neighbours, 2.0).toarray()
+    gram = dense.T @ dense
+    expected = np.column_stack([solved_alone(gram, j, 2.0, neighbours) for j in range(25)])
+    assert B.dtype == np.float32
+    np.testing.assert_allclose(B, expected, atol=2e-5)
+
+
+def test_exponents_weight_users_and_items(dense, x):
+    users, items = dense.sum(axis=1), dense.sum(axis=0)
+    with np.errstate(divide="ignore"):
+        of_users = np.where(users > 0, users**-0.125, 0)  # the root of degree^-.25
+        of_items = np.where(items > 0, items**-0.5, 0)
+    weighted = of_users[:, None] * dense * of_items
+    gram = weighted.T @ weighted
+    expected = np.column_stack([solved_alone(gram, j, 0.1, 25) for j in range(25)])
+    expected = of_items[:, None] * expected * np.where(items > 0, items**0.5, 0)
+
+    B = neighbourhood_ridge(x, 25, 0.1, user_exponent=-0.25, item_exponent=-0.5).toarray()
+
+    np.testing.assert_allclose(B, expected, atol=2e-5)
+
+
+def test_mean_diagonal_is_over_the_items_that_someone_has(dense, x):
+    diagonal = np.diag(dense.T @ dense)
+    assert mean_diagonal(x) == pytest.approx(diagonal[diagonal > 0].mean())
+
+
+def test_the_bound_of_memory_holds_every_pair_of_items(dense):
+    lengths = dense.sum(axis=1).astype(np.int64)
+    assert ridge_memory(lengths, 25, 4) >= 12 * np.count_nonzero(dense.T @ dense)
