@@ -314,3 +314,18 @@ class TestMarkov(ClosedFormContract):
 class TestEASEOfNeighbours(ClosedFormContract):
     variant = "ease"
     values = MappingProxyType({"neighbours": 5})
+
+
+class TestSmoothingWithGraph(ModelContract):
+    variant = "base+smoothing+graph"
+    values = TestSmoothing.values
+
+
+class TestTemporalWithGraph(ModelContract):
+    variant = "t+graph"
+    values = QUICK | {"neighbours": 5}
+
+
+class TestIALSWithGraph(ClosedFormContract):
+    variant = "ials+graph"
+    values = MappingProxyType({"dim": 4})

@@ -18,7 +18,7 @@ from diffrec_cli.config import (
     FitConfig,
     TrainingConfig,
 )
-from diffrec_cli.config.checks import NonNegative, Rate, Size, between, check
+from diffrec_cli.config.checks import NonNegative, Positive, Rate, Size, between, check
 from diffrec_cli.config.diffrec import LossForm, Steps
 
 #: The paper's grid (section 4.1.3), without T' above 0, which the paper finds to be worse.
@@ -93,6 +93,8 @@ class SmoothingConfig(CorruptionConfig):
     kept_weight: Annotated[float, between(0, 1)] = 0.5
     """Weight of the loss at interactions that dropout kept; all others have 1. A lower weight
     rewards copying the history less."""
+    confidence: Positive = 1.0
+    """Weight of the loss at interactions; a missing one has weight 1."""
     reads_z: bool = True
     """Whether the denoiser reads x_t as well as the history."""
     adds_smooth: bool = True

@@ -19,6 +19,7 @@ from diffrec_cli.config import (
     DenoiserConfig,
     DiffusionConfig,
     FitConfig,
+    GraphSum,
     LatentConfig,
     TemporalConfig,
     TrainingConfig,
@@ -117,7 +118,7 @@ def preset(name: str, variant: str, *, users: int, interactions: int | None = No
         raise UsageError(f"--preset {name}: unknown", f"one of: {', '.join(known)}")
     if name == "auto":
         return auto(meant, users, interactions)
-    if meant.model is not None or meant.corruption != GAUSSIAN:
+    if meant.model is not None or meant.corruption != GAUSSIAN or meant.graph:
         raise UsageError(
             f"--preset {name} is for DiffRec's variants, not for {variant}", "leave --preset out"
         )
@@ -193,7 +194,9 @@ def auto(variant: Variant, users: int, interactions: int | None = None) -> FitCo
         config = _latent(users)
     else:
         config = CORRUPTIONS[variant.corruption].auto(variant.temporal, users, each)
-    return replace(config, temporal=TemporalConfig()) if variant.temporal else config
+    if variant.temporal:
+        config = replace(config, temporal=TemporalConfig())
+    return replace(config, graph=GraphSum()) if variant.graph else config
 
 
 def hint(variant: Variant, users: int, interactions: int) -> str:

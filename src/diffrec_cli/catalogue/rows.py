@@ -73,6 +73,8 @@ class Model:
     sized
         (its settings, |I|) -> the settings with what they leave to the size of the log and of
         memory. ``None``: nothing.
+    takes_graph
+        Whether there is a variant of it with item graphs in the output.
     reads_order
         Whether it reads the order of a history.
     short
@@ -89,6 +91,7 @@ class Model:
     updates: int = 60
     memory: Code | None = None
     sized: Code | None = None
+    takes_graph: bool = False
     reads_order: bool = False
     short: str | None = None
 

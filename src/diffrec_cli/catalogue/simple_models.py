@@ -193,6 +193,7 @@ register(
         IALSConfig,
         fit=Code(".models.baselines.ials:fit_ials"),
         scorer=Code(".models.baselines.ials:ials_scorer"),
+        takes_graph=True,
         space={
             "dim": (32, 64, 128, 256),
             "confidence": (2.0, 5.0, 10.0, 20.0, 40.0),

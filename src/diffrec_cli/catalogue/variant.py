@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from diffrec_cli.catalogue.registered import CORRUPTIONS, MODELS
 from diffrec_cli.config import GAUSSIAN, RECENT
+from diffrec_cli.config.graphs import WITH_GRAPH
 from diffrec_cli.errors import ConfigError, UsageError
 
 #: DiffRec's variants in the paper: whether they are latent, and whether they are temporal.
@@ -26,12 +27,15 @@ class Variant:
         Whether the input is weighted by order.
     corruption
         How DiffRec corrupts histories.
+    graph
+        Whether item graphs are added to the scores.
     """
 
     model: str | None = None
     latent: bool = False
     temporal: bool = False
     corruption: str = GAUSSIAN
+    graph: bool = False
 
     @staticmethod
     def parse(name: str, option: str = "--variant") -> Variant:
@@ -45,7 +49,7 @@ class Variant:
         Examples
         --------
         >>> Variant.parse("t+smoothing")
-        Variant(model=None, latent=False, temporal=True, corruption='smoothing')
+        Variant(model=None, latent=False, temporal=True, corruption='smoothing', graph=False)
         >>> Variant.parse("pop").model, str(Variant.parse("ease-t"))
         ('popularity', 'ease-t')
         """
@@ -56,6 +60,9 @@ class Variant:
 
     def __str__(self) -> str:
         """Return the full name: ``popularity``, not ``pop``."""
+        return self._learned() + (f"+{WITH_GRAPH}" if self.graph else "")
+
+    def _learned(self) -> str:
         if self.model is not None:
             return self.model + (RECENT if self.temporal else "")
         name = next(n for n, meant in VARIANTS.items() if meant == (self.latent, self.temporal))
@@ -102,17 +109,21 @@ def as_file_name(name: str) -> str:
 
     Examples
     --------
-    >>> as_file_name("multidae++"), as_file_name("t+smoothing")
-    ('multidaepp', 't-smoothing')
+    >>> as_file_name("multidae++"), as_file_name("t+smoothing+graph")
+    ('multidaepp', 't-smoothing-graph')
     """
-    variant, _, corruption = name.partition("+")
-    return f"{variant}-{corruption}" if corruption in CORRUPTIONS else name.replace("+", "p")
+    for suffix in (*CORRUPTIONS, WITH_GRAPH):
+        name = name.replace(f"+{suffix}", f"-{suffix}")
+    return name.replace("+", "p")
 
 
 def closed_forms() -> list[str]:
     """Return the names of the models that have no epochs."""
-    known = _by_name()
-    return [n for n, v in known.items() if v.model is not None and not MODELS[v.model].trains]
+    return [
+        name
+        for name, v in _by_name().items()
+        if v.model is not None and not MODELS[v.model].trains and not v.graph
+    ]
 
 
 def _by_name() -> dict[str, Variant]:
@@ -120,7 +131,9 @@ def _by_name() -> dict[str, Variant]:
     diffrec = [Variant(latent=latent, temporal=temporal) for latent, temporal in VARIANTS.values()]
     others = [name for name in CORRUPTIONS if name != GAUSSIAN]
     corrupted = [v.corrupted(name) for name in others for v in diffrec if v.takes_corruptions]
+    summed = [replace(v, graph=True) for v in [*diffrec, *corrupted]]
+    summed += [Variant(name, graph=True) for name, row in MODELS.items() if row.takes_graph]
     models = [Variant(model) for model in MODELS]
     recent = [Variant(n, temporal=True) for n, row in MODELS.items() if row.config.weighted]
     shorts = {row.short: Variant(name) for name, row in MODELS.items() if row.short}
-    return {str(v): v for v in [*diffrec, *corrupted, *models, *recent]} | shorts
+    return {str(v): v for v in [*diffrec, *corrupted, *summed, *models, *recent]} | shorts

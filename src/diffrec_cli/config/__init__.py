@@ -11,6 +11,7 @@ from diffrec_cli.config.diffrec import (
     TrainingConfig,
 )
 from diffrec_cli.config.fit import FitConfig
+from diffrec_cli.config.graphs import GraphSum
 from diffrec_cli.config.models import GAUSSIAN, RECENT, Comparator, CorruptionConfig, know
 from diffrec_cli.config.options import ReadOptions, SplitOptions
 
@@ -23,6 +24,7 @@ __all__ = [
     "DenoiserConfig",
     "DiffusionConfig",
     "FitConfig",
+    "GraphSum",
     "LatentConfig",
     "ReadOptions",
     "SplitOptions",

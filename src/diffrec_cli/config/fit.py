@@ -16,6 +16,7 @@ from diffrec_cli.config.diffrec import (
     TemporalConfig,
     TrainingConfig,
 )
+from diffrec_cli.config.graphs import WITH_GRAPH, GraphSum
 from diffrec_cli.config.models import (
     COMPARATORS,
     CORRUPTIONS,
@@ -35,7 +36,8 @@ class FitConfig:
 
     With `latent` the diffusion runs in the latent space, with `temporal` the input is weighted by
     order, with `corruption` histories are corrupted in that way instead of by the paper's noise,
-    and with `comparator` it is that model instead of DiffRec.
+    and with `comparator` it is that model instead of DiffRec. With `graph` item graphs are added
+    to the scores of the trained model.
     """
 
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
@@ -45,6 +47,7 @@ class FitConfig:
     temporal: TemporalConfig | None = None
     corruption: CorruptionConfig | None = None
     comparator: Comparator | None = None
+    graph: GraphSum | None = None
 
     def __post_init__(self) -> None:
         """Check what depends on two groups."""
@@ -54,7 +57,11 @@ class FitConfig:
 
     @property
     def variant(self) -> str:
-        """Name of the model: for example ``lt``, ``t+smoothing`` or ``ease-t``."""
+        """Name of the model: for example ``lt``, ``t+smoothing``, ``ease-t`` or ``base+graph``."""
+        return self._learned_variant + ("" if self.graph is None else f"+{WITH_GRAPH}")
+
+    @property
+    def _learned_variant(self) -> str:
         temporal = self.temporal is not None
         if self.comparator is not None:
             return self.comparator.model + (RECENT if temporal else "")
@@ -98,9 +105,16 @@ class FitConfig:
     def _groups(self) -> dict[str, Any]:
         """Return the groups of settings that the model reads, by name."""
         if self.comparator is not None:
-            names = [*self.comparator.groups, "temporal", "comparator"]
+            names = [*self.comparator.groups, "temporal", "comparator", "graph"]
         elif self.corruption is not None:
-            names = [*self.corruption.groups, "latent", "corruption", "temporal", "training"]
+            names = [
+                *self.corruption.groups,
+                "latent",
+                "corruption",
+                "temporal",
+                "training",
+                "graph",
+            ]
         else:
             names = list(_GROUPS)
         groups = {name: getattr(self, name) for name in names}
@@ -213,8 +227,9 @@ _GROUPS: dict[str, type[Any]] = {
     "latent": LatentConfig,
     "temporal": TemporalConfig,
     "training": TrainingConfig,
+    "graph": GraphSum,
 }
-_GROUP_VARIANTS = {"latent": "l or lt", "temporal": "t or lt"}
+_GROUP_VARIANTS = {"latent": "l or lt", "temporal": "t or lt", "graph": "base+graph"}
 
 
 def _variant_with(key: str) -> str | None:

@@ -20,6 +20,7 @@ Parts = Callable[[NDArray[np.int64]], Sequence[NDArray[np.float32]]]
 PER_SUM = 100
 _BLOCK = 256
 _SCALE_USERS = 1_000
+_CLIMBING_USERS = 2_000
 _STEPS = (0.5, 0.25, 0.125, 0.0625)
 _MIN_DEVIATION = 1e-12
 
@@ -42,6 +43,12 @@ class Candidates:
     scores: NDArray[np.float32]
     hits: NDArray[np.bool_]
     relevant: NDArray[np.int64]
+
+    def sample(self, limit: int) -> Candidates:
+        """Return those of some users, spread over all."""
+        n = len(self.relevant)
+        kept = np.unique(np.linspace(0, n - 1, min(n, limit)).astype(np.int64))
+        return Candidates(self.scores[kept], self.hits[kept], self.relevant[kept])
 
     def quality(self, weights: Sequence[float]) -> float:
         """Return the quality of the weighted sum."""
@@ -133,11 +140,18 @@ def best_weights(
 ) -> tuple[tuple[float, ...], float]:
     """Return the weights of the best sum, never behind the best start, and its quality.
 
-    From the best start, one weight at a time moves as long as the quality rises; the step then
-    shrinks. Weights may be below 0.
+    From every start, one weight at a time moves as long as the quality of some users rises; the
+    step then shrinks. What is best there moves once more, by the quality of all users. Weights may
+    be below 0.
     """
-    best = max((tuple(start) for start in starts), key=found.quality)
-    value = found.quality(best)
+    some = found.sample(_CLIMBING_USERS)
+    ends = [_climbed(some, start)[0] for start in starts]
+    start = max([*ends, *map(tuple, starts)], key=found.quality)
+    return _climbed(found, start)
+
+
+def _climbed(found: Candidates, start: Sequence[float]) -> tuple[tuple[float, ...], float]:
+    best, value = tuple(start), found.quality(start)
     for step in _STEPS:
         moved = True
         while moved:

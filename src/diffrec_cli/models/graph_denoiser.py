@@ -140,22 +140,25 @@ class GraphDenoiser(nn.Module):
         seen = w[:, [W_SMOOTH]] * cQ * values  # (B, r)
         hidden = torch.cat([h, seen], 1)
         kept = replace(c, values=c.values * (1.0 - self.config.dropout))  # values of the history
-        less = 1.0 - self.config.kept_weight
-        shown: Tensor | None = None  # scores at the kept interactions
+        confidence = self.config.confidence
+        less = confidence * (1.0 - self.config.kept_weight)
         if products is None:
             scores = hidden @ torch.cat([self.E, Q], 1).T + self.b  # (B, |I|)
             errors = squares(scores, rows, backend)
-            shown = entries(scores, kept, backend)
         else:
             VE, bV = products
             xV = torch.cat([xE, xQ], 1)
             VQ = torch.cat([QE.T, torch.eye(len(QE)).to(Q)])  # Q's columns are orthonormal
             VV = torch.cat([VE, VQ], 1)  # (d + r, d + r)
             errors = squared_errors(rows, xV, hidden, VV, bV, self.b, backend)
-            if less > 0:
-                shown = self._scores_at(h, seen, kept, backend)
-        if shown is not None:
-            errors = errors - less * squares_at(shown, kept, backend)
+        for weight, some in ((confidence - 1.0, rows), (-less, kept)):
+            if weight == 0:
+                continue
+            if products is None:
+                at = entries(scores, some, backend)
+            else:
+                at = self._scores_at(h, seen, some, backend)
+            errors = errors + weight * squares_at(at, some, backend)
         return errors / self.n_items
 
     def _scores_at(self, h: Tensor, seen: Tensor, rows: Rows, backend: TorchBackend) -> Tensor:

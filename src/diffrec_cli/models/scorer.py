@@ -7,6 +7,7 @@ ranking then computes scores block by block. This module imports no torch.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 from diffrec_cli.catalogue import corruption_row, model_row
@@ -14,6 +15,7 @@ from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import Backend
 from diffrec_cli.models.diffrec_inference import LatentScorer
+from diffrec_cli.models.graph_sum import GraphScorer
 from diffrec_cli.models.output import Output
 
 Array = Any  # np.ndarray or torch.Tensor
@@ -56,8 +58,25 @@ def build_scorer(config: FitConfig, weights: Mapping[str, Any], backend: Backend
     backend
         Where to compute.
     """
+    if config.graph is not None:
+        return _sum_scorer(config, weights, backend)
     if config.comparator is None and config.latent is not None:
         return LatentScorer(config, weights, backend)
     row = model_row(config) or corruption_row(config)
     scorer: Scorer = row.scorer(config, weights, backend)
     return scorer
+
+
+#: Begin of the names of the arrays that item graphs add to a trained model's.
+GRAPH = "graph."
+
+
+def _sum_scorer(config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> GraphScorer:
+    """Return the scorer of a trained model with item graphs in its output."""
+    trained = build_scorer(replace(config, graph=None), weights, backend)
+    of_graph = {k.removeprefix(GRAPH): v for k, v in weights.items() if k.startswith(GRAPH)}
+
+    def learned(rows: Rows) -> Array:
+        return trained.backend.host(trained.scores(rows))
+
+    return GraphScorer(config, of_graph, backend, learned)

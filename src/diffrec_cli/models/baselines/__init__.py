@@ -33,9 +33,9 @@ def fitting_memory(config: FitConfig, n_items: int, lengths: NDArray[np.int64]) 
 
 
 def selects_on_valid(config: FitConfig) -> bool:
-    """Return whether a fit finds settings of the model on the valid part."""
+    """Return whether a fit finds settings of the model on the valid part, beside its epochs."""
     row = model_row(config)
-    return row is not None and row.select is not None
+    return config.graph is not None or (row is not None and row.select is not None)
 
 
 def select_closed_form(

@@ -26,18 +26,18 @@ def fit_on_train(
     if fitting != config:
         needed = fitting_memory(config, n_items, lengths) / 1e9
         words = f"{needed:.1f} GB for all {n_items:,} items do not fit into memory"
-        listener(Note(f"{config.variant}: {words}, so {_changes(config, fitting)}"))
+        listener(Note(f"{config.variant}: {words}, so {changes(config, fitting)}"))
     needed = fitting_memory(fitting, n_items, lengths) / 1e9
     of_memory = f" in at most {needed:.1f} GB" if needed else ""
     listener(Note(f"fitting {config.variant}{of_memory}"))
     train, valid = input_rows(dataset.train, None), input_rows(dataset.valid, None)
     found, arrays = select_closed_form(fitting, train, valid, n_items)
     if found != fitting:
-        listener(Note(f"found on valid: {_changes(fitting, found)}"))
+        listener(Note(f"found on valid: {changes(fitting, found)}"))
     return found, arrays
 
 
-def _changes(before: FitConfig, after: FitConfig) -> str:
+def changes(before: FitConfig, after: FitConfig) -> str:
     """Return the settings that differ, in one line."""
     old = before.values()
     changed = {key: value for key, value in after.values().items() if value != old[key]}

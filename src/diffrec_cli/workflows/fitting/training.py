@@ -24,6 +24,7 @@ from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.models.trainable import Trainable
 from diffrec_cli.training.loop import Epoch, Trained, train
 from diffrec_cli.workflows.fitting.closed_form import fit_on_train
+from diffrec_cli.workflows.fitting.graphs import refitted_graphs, with_graphs
 from diffrec_cli.workflows.fitting.item_clustering import item_groups
 from diffrec_cli.workflows.fitting.plan import Job
 from diffrec_cli.workflows.progress import EpochDone, Listener, Note, Step, silent
@@ -91,29 +92,59 @@ def train_model(
     if trained.epoch == 0:
         return TrainedModel(trained, {}, job.config, interruption=trained.interruption)
     _tell_why_it_stopped(trained, listener)
-    weights, interruption = trained.weights, trained.interruption
+    interruption = trained.interruption
     if interruption is None and _valid_sample(job) is not None:
-        model.load_state_dict(weights)
+        model.load_state_dict(trained.weights)
         trained = replace(trained, metrics=_measured(job, model, None))
+    config, arrays, trained = _summed(job, model, trained, interruption, listener)
     trained_on = TRAIN
     if job.trained_on != TRAIN and interruption is None:
         fresh = build_model(job.config, n_items, of_item, job.dataset.history(job.trained_on))
         again = _refit(job, fresh, trained.epoch, listener)
         interruption = again.interruption
         if interruption is None:  # else the selected weights are kept
-            model, weights, trained_on = fresh, again.weights, job.trained_on
-    model.load_state_dict(weights)
+            fresh.load_state_dict(again.weights)
+            arrays, trained_on = stored_weights(fresh.scoring_weights()), job.trained_on
+            if config.graph is not None:
+                arrays = refitted_graphs(config, arrays, job.dataset, trained_on, job.device)
+    return TrainedModel(trained, arrays, config, parameter_count(model), trained_on, interruption)
+
+
+def _summed(
+    job: Job,
+    model: Trainable,
+    trained: Trained,
+    interruption: BaseException | None,
+    listener: Listener,
+) -> tuple[FitConfig, dict[str, NDArray[Any]], Trained]:
+    """Return the settings and arrays to store of a selected model, and its valid metrics.
+
+    Item graphs are added if that is wanted, but not to an interrupted training: they take a while.
+    """
+    model.load_state_dict(trained.weights)
     arrays = stored_weights(model.scoring_weights())
-    return TrainedModel(
-        trained, arrays, job.config, parameter_count(model), trained_on, interruption
-    )
+    config = job.config
+    if config.graph is None:
+        return config, arrays, trained
+    if interruption is not None:
+        listener(Note("interrupted: keeping the trained model without item graphs"))
+        return replace(config, graph=None), arrays, trained
+    config, arrays = with_graphs(config, arrays, job.dataset, job.device, listener)
+    if job.dataset.valid.size:
+        scorer = build_scorer(config, arrays, TorchBackend(job.device))
+        found = evaluate(scorer, job.dataset, "valid", temporal=config.temporal)
+        trained = replace(trained, metrics=found.means)
+    return config, arrays, trained
 
 
 def _in_closed_form(job: Job, listener: Listener) -> TrainedModel:
     """Fit a model that has no epochs, and measure it on the valid part."""
     dataset = job.dataset
     started = time.perf_counter()
-    config, arrays = fit_on_train(job.config, dataset, listener)
+    config, arrays = fit_on_train(replace(job.config, graph=None), dataset, listener)
+    if job.config.graph is not None:
+        config = replace(config, graph=job.config.graph)
+        config, arrays = with_graphs(config, arrays, dataset, job.device, listener)
     seconds = time.perf_counter() - started
     valid: dict[str, float] = {}
     if dataset.valid.size:
@@ -123,6 +154,8 @@ def _in_closed_form(job: Job, listener: Listener) -> TrainedModel:
         listener(Note(f"fitting again on {IN_WORDS[job.trained_on]}"))
         history = dataset.history(job.trained_on)
         arrays = fit_closed_form(config, input_rows(history, None), dataset.n_items)
+        if config.graph is not None:
+            arrays = refitted_graphs(config, arrays, dataset, job.trained_on, job.device)
     trained = Trained({}, 0, 0, valid, "closed form", seconds)
     return TrainedModel(trained, arrays, config, array_size(arrays), job.trained_on)
 
@@ -229,7 +262,8 @@ def _measured(job: Job, model: Trainable, users: NDArray[np.int64] | None) -> di
     """Return the metrics of a model on the valid part."""
     model.eval()
     with torch.inference_mode():
-        scorer = build_scorer(job.config, model.scoring_weights(), TorchBackend(job.device))
+        config = replace(job.config, graph=None)
+        scorer = build_scorer(config, model.scoring_weights(), TorchBackend(job.device))
         found = evaluate(scorer, job.dataset, "valid", temporal=job.config.temporal, users=users)
     return found.means
 

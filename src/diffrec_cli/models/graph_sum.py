@@ -2,114 +2,133 @@
 
 Sources: GF-CF (Shen et al., CIKM 2021) for the filter and the low-pass, BSPM (Choi et al., SIGIR
 2023) for the idea of sharpening, fsSLIM (Ning and Karypis, ICDM 2011) for neighbourhoods. The free
-exponents and the weighted sum are this project's.
+exponents and the weighted sum are this project's. A trained model may be one of the parts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec_cli.catalogue import graphs as g
-from diffrec_cli.catalogue.graphs import GraphConfig, GraphTConfig
-from diffrec_cli.config import FitConfig
+from diffrec_cli.catalogue.graphs import GraphTConfig
+from diffrec_cli.config import FitConfig, GraphSum
+from diffrec_cli.config import graphs as g
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.graph.degree_filter import DegreeFilter, Exponents
 from diffrec_cli.graph.degrees import degrees, power, scaled
 from diffrec_cli.graph.exponents import FREE, START, best_exponents
 from diffrec_cli.graph.low_pass import low_pass
 from diffrec_cli.graph.ridge import mean_diagonal, neighbourhood_ridge
-from diffrec_cli.graph.sums import best_weights, candidates, scales
+from diffrec_cli.graph.sums import Parts, best_weights, candidates, scales
 from diffrec_cli.graph.transitions import faded, transitions
 from diffrec_cli.models.backend import Backend, NumpyBackend
 from diffrec_cli.models.baselines._sparse import loaded, stored
 from diffrec_cli.models.baselines.markov import read_newest
 
-Settings = GraphConfig | GraphTConfig
 Arrays = dict[str, NDArray[Any]]
+#: The scores of a trained model for histories, (B, items).
+Learned = Callable[[Rows], NDArray[np.float32]]
 
 _LAMBDA_FACTOR = 4.0
 #: Half-lives that are tried.
 _HALF_LIVES = (5.0, 20.0, 80.0)
 #: Weights where there is nothing to find them on.
-_WEIGHTS = {g.FILTER: 1.0, g.SHARPENING: -0.5, g.RIDGE: 1.0, g.LOW_PASS: 0.2, g.TRANSITIONS: 0.5}
+_WEIGHTS = {
+    g.LEARNED: 0.5,
+    g.FILTER: 1.0,
+    g.SHARPENING: -0.5,
+    g.RIDGE: 1.0,
+    g.LOW_PASS: 0.2,
+    g.TRANSITIONS: 0.5,
+}
 
 
-def fit_graph(settings: Settings, train: Rows, n_items: int) -> Arrays:
+def fit_graph(
+    settings: GraphSum, train: Rows, n_items: int, learned: Learned | None = None
+) -> Arrays:
     """Return the parts' arrays, and the scale of each part.
 
     What the settings leave open has the value with which the search on valid begins.
-    """
-    arrays = _fitted(settings, train, n_items)
-    return {**arrays, "scales": _scales(settings, arrays, train)}
-
-
-def select_graph(
-    settings: Settings, train: Rows, valid: Rows, n_items: int
-) -> tuple[Settings, Arrays]:
-    """Return the settings with what they leave open found on valid, and the arrays of train.
 
     Parameters
     ----------
     settings
         The settings.
-    train, valid
+    train
         Every user's interactions, oldest first.
     n_items
         |I|.
+    learned
+        A trained model, if it is one of the parts.
+    """
+    arrays = _fitted(settings, train, n_items)
+    return {**arrays, "scales": _scales(settings, arrays, train, learned)}
+
+
+def select_graph(
+    settings: GraphSum, train: Rows, valid: Rows, n_items: int, learned: Learned | None = None
+) -> tuple[GraphSum, Arrays]:
+    """Return the settings with what they leave open found on valid, and the arrays of train.
+
+    Parameters
+    ----------
+    settings, train, n_items, learned
+        As in :func:`fit_graph`.
+    valid
+        Every user's held-out interactions.
     """
     seen, held_out = _matrix(train, n_items), _matrix(valid, n_items)
     settings = _with_exponents(settings, train, seen, held_out)
     arrays = _fitted(settings, train, n_items)
     if settings.weights is not None and _half_life_known(settings):
-        return settings, {**arrays, "scales": _scales(settings, arrays, train)}
+        return settings, {**arrays, "scales": _scales(settings, arrays, train, learned)}
     tried = []
     for choice in _half_life_choices(settings):
-        scale = _scales(choice, arrays, train)
-        weights, value = _best_weights(choice, arrays, scale, train, held_out)
+        parts = _reader(choice, arrays, train, learned)
+        scale = scales(parts, np.arange(len(train)))
+        weights, value = _best_weights(choice, parts, scale, seen, held_out)
         tried.append((value, replace(choice, weights=weights), {**arrays, "scales": scale}))
     _, settings, arrays = max(tried, key=lambda one: one[0])
     return settings, arrays
 
 
 def _best_weights(
-    settings: Settings, arrays: Arrays, scale: NDArray[np.float32], train: Rows, held_out: Any
+    settings: GraphSum, parts: Parts, scale: NDArray[np.float32], seen: Any, held_out: Any
 ) -> tuple[tuple[float, ...], float]:
     """Return the weights, found on valid unless they are given, and the quality there."""
-    users = np.flatnonzero(np.diff(held_out.indptr))
-    seen = _matrix(train, held_out.shape[1])
     alone = np.eye(len(scale)).tolist()
     sums = [alone[k] for k, name in enumerate(settings.parts) if name != g.SHARPENING]
     sums.append(list(settings.weights or _start(settings)))
     if {g.FILTER, g.SHARPENING} <= set(settings.parts):
         of = {g.FILTER: 1.0, g.SHARPENING: _WEIGHTS[g.SHARPENING]}
         sums.append([of.get(name, 0.0) for name in settings.parts])
-    found = candidates(_reader(settings, arrays, train), scale, sums, seen, held_out, users)
+    users = np.flatnonzero(np.diff(held_out.indptr))
+    found = candidates(parts, scale, sums, seen, held_out, users)
     if settings.weights is not None:
         return settings.weights, found.quality(settings.weights)
     return best_weights(found, sums)
 
 
-def _start(settings: Settings) -> tuple[float, ...]:
+def _start(settings: GraphSum) -> tuple[float, ...]:
     """Return the weights with which the search begins."""
     return tuple(_WEIGHTS[name] for name in settings.parts)
 
 
-def _half_life_known(settings: Settings) -> bool:
+def _half_life_known(settings: GraphSum) -> bool:
     return not isinstance(settings, GraphTConfig) or settings.half_life is not None
 
 
-def _half_life_choices(settings: Settings) -> list[Settings]:
+def _half_life_choices(settings: GraphSum) -> list[GraphSum]:
     if isinstance(settings, GraphTConfig) and settings.half_life is None:
         return [replace(settings, half_life=half_life) for half_life in _HALF_LIVES]
     return [settings]
 
 
-def _with_exponents(settings: Settings, train: Rows, seen: Any, held_out: Any) -> Settings:
+def _with_exponents(settings: GraphSum, train: Rows, seen: Any, held_out: Any) -> GraphSum:
     """Return the settings with exponents, found on valid unless they are given."""
     free = [name for name in FREE if getattr(settings, name) is None]
     if not free or not _filters(settings):
@@ -125,11 +144,11 @@ def _with_exponents(settings: Settings, train: Rows, seen: Any, held_out: Any) -
     return replace(settings, p=found.p, q_in=found.q_in, q_out=found.q_out)
 
 
-def _filters(settings: Settings) -> bool:
+def _filters(settings: GraphSum) -> bool:
     return g.FILTER in settings.parts or g.SHARPENING in settings.parts
 
 
-def _fitted(settings: Settings, train: Rows, n_items: int) -> Arrays:
+def _fitted(settings: GraphSum, train: Rows, n_items: int) -> Arrays:
     """Return the arrays of the parts."""
     x = _matrix(train, n_items)
     arrays: Arrays = {"n_items": np.array([n_items])}
@@ -145,7 +164,7 @@ def _fitted(settings: Settings, train: Rows, n_items: int) -> Arrays:
     return arrays
 
 
-def _ridge(settings: Settings, x: Any) -> Any:
+def _ridge(settings: GraphSum, x: Any) -> Any:
     lambda_ = settings.ridge_lambda
     if lambda_ is None:
         users, _ = degrees(x)
@@ -157,8 +176,10 @@ def _ridge(settings: Settings, x: Any) -> Any:
 class _Parts:
     """The scores of each part, for histories."""
 
-    def __init__(self, settings: Settings, arrays: Mapping[str, Any]) -> None:
-        self.settings = settings
+    def __init__(
+        self, settings: GraphSum, arrays: Mapping[str, Any], learned: Learned | None
+    ) -> None:
+        self.settings, self.learned = settings, learned
         self.n_items = n = int(np.asarray(arrays["n_items"])[0])
         self.filter: DegreeFilter | None = None
         if _filters(settings):
@@ -175,6 +196,8 @@ class _Parts:
         """Return the scores of each part in the order of the settings, (B, items) each."""
         histories = _histories(self.settings, rows, self.n_items)
         found: dict[str, NDArray[np.float32]] = {}
+        if self.learned is not None:
+            found[g.LEARNED] = self.learned(rows)
         if self.filter is not None:
             found[g.FILTER] = self.filter.scores(histories)
             if g.SHARPENING in self.settings.parts:
@@ -196,15 +219,23 @@ class GraphScorer:
     ----------
     config, weights, backend
         As in :func:`~diffrec_cli.models.scorer.build_scorer`.
+    learned
+        The trained model, if it is one of the parts.
     """
 
     backend: Backend = NumpyBackend()
 
-    def __init__(self, config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> None:
-        settings = config.comparator
-        if not isinstance(settings, Settings):
+    def __init__(
+        self,
+        config: FitConfig,
+        weights: Mapping[str, Any],
+        backend: Backend,
+        learned: Learned | None = None,
+    ) -> None:
+        settings = config.graph or config.comparator
+        if not isinstance(settings, GraphSum):
             raise TypeError(f"{config.variant} is no sum of item graphs")
-        self._parts = _Parts(settings, weights)
+        self._parts = _Parts(settings, weights, learned)
         self.n_items = self._parts.n_items
         chosen = settings.weights or _start(settings)
         self._factors = np.asarray(chosen, np.float32) / np.asarray(weights["scales"])
@@ -218,17 +249,19 @@ class GraphScorer:
         return total
 
 
-def _reader(settings: Settings, arrays: Arrays, train: Rows) -> Any:
+def _reader(settings: GraphSum, arrays: Arrays, train: Rows, learned: Learned | None) -> Parts:
     """Return the function from users of `train` to each part's scores."""
-    parts = _Parts(settings, arrays)
+    parts = _Parts(settings, arrays, learned)
     return lambda users: parts.scores(train.take(users))
 
 
-def _scales(settings: Settings, arrays: Arrays, train: Rows) -> NDArray[np.float32]:
-    return scales(_reader(settings, arrays, train), np.arange(len(train)))
+def _scales(
+    settings: GraphSum, arrays: Arrays, train: Rows, learned: Learned | None
+) -> NDArray[np.float32]:
+    return scales(_reader(settings, arrays, train, learned), np.arange(len(train)))
 
 
-def _exponents(settings: Settings) -> Exponents:
+def _exponents(settings: GraphSum) -> Exponents:
     p, q_in, q_out = settings.p, settings.q_in, settings.q_out
     return Exponents(
         START.p if p is None else p,
@@ -237,19 +270,20 @@ def _exponents(settings: Settings) -> Exponents:
     )
 
 
-def _histories(settings: Settings, rows: Rows, n_items: int) -> Any:
+def _histories(settings: GraphSum, rows: Rows, n_items: int) -> Any:
     """Return histories as the parts without direction read them, (B, items) CSR."""
-    if not isinstance(settings, GraphTConfig):
-        return _matrix(rows, n_items)
-    half_life = settings.half_life or _HALF_LIVES[1]
-    return _matrix(replace(rows, values=faded(rows.indptr, half_life)), n_items)
+    histories = _matrix(rows, n_items)
+    if isinstance(settings, GraphTConfig):
+        histories.data = faded(rows.indptr, settings.half_life or _HALF_LIVES[1])
+    return histories
 
 
 def _matrix(rows: Rows, n_items: int) -> Any:
+    """Return which items are in each row, (B, items) CSR; weights of the rows mean nothing."""
     from scipy.sparse import csr_matrix
 
-    values = np.asarray(rows.values, np.float32)
-    return csr_matrix((values, rows.items, rows.indptr), (len(rows), n_items))
+    ones = np.ones(len(rows.items), np.float32)
+    return csr_matrix((ones, rows.items, rows.indptr), (len(rows), n_items))
 
 
 def _named(part: str, arrays: Arrays) -> Arrays:

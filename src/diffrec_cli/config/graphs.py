@@ -1,0 +1,64 @@
+"""Settings of sums of item graphs, and of a trained model with them in its output.
+
+Settings that are ``None`` are found on the valid part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from diffrec_cli.config.checks import FINITE, POSITIVE, Settings, Size, check
+
+LEARNED, FILTER, SHARPENING, RIDGE, LOW_PASS, TRANSITIONS = (
+    "learned",
+    "filter",
+    "sharpening",
+    "ridge",
+    "low_pass",
+    "transitions",
+)
+#: End of the name of a trained model with item graphs in its output.
+WITH_GRAPH = "graph"
+
+Found = Annotated[float | None, FINITE]
+
+
+@dataclass(frozen=True)
+class GraphSum(Settings):
+    """A sum of item graphs in the output of a trained model."""
+
+    known: ClassVar[tuple[str, ...]] = (LEARNED, FILTER, SHARPENING, RIDGE, LOW_PASS)
+    """Parts that there may be."""
+
+    parts: tuple[str, ...] = (LEARNED, FILTER, SHARPENING, RIDGE)
+    """Which parts are summed: learned (the trained model), filter (two sparse products), sharpening
+    (the filter of the filter's scores, mostly taken away), ridge (each item from its neighbours),
+    low_pass (leading singular vectors), transitions (what follows what)."""
+    weights: tuple[float, ...] | None = None
+    """Weight of each part, in units of its deviation over items."""
+    p: Found = None
+    """Filter: half the power by which active users count less."""
+    q_in: Found = None
+    """Filter: the power by which popular items of a history count less."""
+    q_out: Found = None
+    """Filter: the power by which popular items are scored less; may be below 0."""
+    neighbours: Size = 150
+    """Ridge: number of items that predict an item."""
+    ridge_lambda: Annotated[float | None, POSITIVE] = None
+    """Ridge: weight of the penalty; ``None`` is four times the mean of the Gram matrix's
+    diagonal."""
+    user_exponent: Annotated[float, FINITE] = -0.25
+    """Ridge: users are weighted by their degree to this power."""
+    low_pass_rank: Size = 128
+    """Low-pass: number of singular vectors."""
+
+    def __post_init__(self) -> None:
+        """Check the parts and that there are as many weights."""
+        super().__post_init__()
+        unknown = [part for part in self.parts if part not in self.known]
+        words = f"some of {', '.join(self.known)}, each once"
+        right = self.parts and not unknown and len(set(self.parts)) == len(self.parts)
+        check(bool(right), "parts", ",".join(self.parts), words)
+        fits = self.weights is None or len(self.weights) == len(self.parts)
+        check(fits, "weights", self.weights, f"one for each of {', '.join(self.parts)}")

@@ -1,0 +1,80 @@
+"""Adding item graphs to the output of a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from diffrec_cli.config import FitConfig, GraphSum
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.sequences import Rows, input_rows
+from diffrec_cli.models.backend import TorchBackend
+from diffrec_cli.models.graph_sum import Learned, fit_graph, select_graph
+from diffrec_cli.models.scorer import GRAPH, build_scorer
+from diffrec_cli.workflows.fitting.closed_form import changes
+from diffrec_cli.workflows.progress import Listener, Note
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def with_graphs(
+    config: FitConfig, arrays: Mapping[str, Any], dataset: Dataset, device: str, listener: Listener
+) -> tuple[FitConfig, Arrays]:
+    """Return the settings with weights found on valid, and a trained model's arrays and graphs'.
+
+    Parameters
+    ----------
+    config
+        Settings with `graph`.
+    arrays
+        Those of the model, trained on the train part.
+    dataset, device, listener
+        The log, where to compute, and who gets notes.
+    """
+    settings = _settings(config)
+    listener(Note("adding item graphs to the scores"))
+    learned = _learned(config, arrays, device)
+    train, n_items = input_rows(dataset.train, config.temporal), dataset.n_items
+    if not dataset.valid.size:
+        return config, _joined(arrays, fit_graph(settings, train, n_items, learned))
+    valid = input_rows(dataset.valid, None)
+    found, of_graph = select_graph(settings, train, valid, n_items, learned)
+    config_found = replace(config, graph=found)
+    listener(Note(f"found on valid: {changes(config, config_found)}"))
+    return config_found, _joined(arrays, of_graph)
+
+
+def refitted_graphs(
+    config: FitConfig, arrays: Mapping[str, Any], dataset: Dataset, trained_on: str, device: str
+) -> Arrays:
+    """Return a refitted model's arrays, and those of graphs of the same interactions."""
+    history: Rows = input_rows(dataset.history(trained_on), config.temporal)
+    learned = _learned(config, arrays, device)
+    return _joined(arrays, fit_graph(_settings(config), history, dataset.n_items, learned))
+
+
+def _settings(config: FitConfig) -> GraphSum:
+    if config.graph is None:
+        raise TypeError(f"{config.variant} has no item graphs")
+    return config.graph
+
+
+def _learned(config: FitConfig, arrays: Mapping[str, Any], device: str) -> Learned:
+    scorer = build_scorer(replace(config, graph=None), arrays, TorchBackend(device))
+    one_at_a_time = Lock()  # the graphs are read by many threads
+
+    def scores(rows: Rows) -> NDArray[np.float32]:
+        with one_at_a_time, torch.inference_mode():
+            return scorer.backend.host(scorer.scores(rows))
+
+    return scores
+
+
+def _joined(arrays: Mapping[str, Any], of_graph: Arrays) -> Arrays:
+    return {**arrays, **{f"{GRAPH}{name}": array for name, array in of_graph.items()}}
