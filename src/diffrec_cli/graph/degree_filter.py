@@ -54,18 +54,17 @@ class DegreeFilter:
         x = x.astype(np.float32)
         users, items = degrees(x)
         self.to_users = scaled(x.T.tocsr(), power(items, -exponents.q_in))  # (items, users)
-        self.to_items = scaled(x, power(users, -2 * exponents.p))  # (users, items)
-        self.out = power(items, -exponents.q_out)
+        of_users, of_items = power(users, -2 * exponents.p), power(items, -exponents.q_out)
+        self.to_items = scaled(x, of_users, of_items)  # (users, items)
 
     def scores(self, histories: Any) -> NDArray[np.float32]:
         """Return the scores of histories, (B, items), for a (B, items) CSR matrix."""
         histories = histories.astype(np.float32, copy=False)
-        unscaled = ((histories @ self.to_users) @ self.to_items).toarray()
-        result: NDArray[np.float32] = unscaled * self.out
+        result: NDArray[np.float32] = ((histories @ self.to_users) @ self.to_items).toarray()
         return result
 
     def smoothed(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the filter of dense signals, (B, items) -> (B, items)."""
         of_users = self.to_users.T @ scores.T  # (users, B)
-        result: NDArray[np.float32] = (self.to_items.T @ of_users).T * self.out
+        result: NDArray[np.float32] = (self.to_items.T @ of_users).T
         return result

@@ -16,6 +16,8 @@ START = Exponents(0.25, 0.4, 0.2)
 FREE = tuple(field.name for field in fields(Exponents))
 #: Steps of the search, and on how many users at most each is judged.
 _STEPS = ((0.15, 2_000), (0.075, 4_000), (0.04, 8_000))
+#: Users times interactions of the log by which one filter is judged, and fewest users.
+_BUDGET, _FEWEST = 2_000_000_000, 2_000
 #: How much of the smoothed scores is taken away, both in units of their deviation over items.
 _SHARPENINGS = tuple(tenths / 10 for tenths in range(11))
 _BLOCK = 256
@@ -50,9 +52,10 @@ def best_exponents(
     """
     users = np.flatnonzero(np.diff(held_out.indptr))
     best = start
+    affordable = max(_FEWEST, _BUDGET // max(1, x.nnz))
     for step, limit in _STEPS:
         judge = _Judge(x, held_out, x if histories is None else histories, sharpened)
-        best = _climbed(judge, _sample(users, limit), best, free, step)
+        best = _climbed(judge, _sample(users, min(limit, affordable)), best, free, step)
     return best
 
 

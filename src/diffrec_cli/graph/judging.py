@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 K = 20
+_CHUNK = 64
+_FEW = 4
 _DISCOUNT = 1 / np.log2(np.arange(2, K + 2))
 _IDEAL = np.cumsum(_DISCOUNT)
 
@@ -42,9 +44,33 @@ def is_in(matrix: Any, rows: NDArray[np.int64], columns: NDArray[np.integer]) ->
 
 
 def top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """Return the columns of the k largest scores of each row, best first."""
-    k = min(k, scores.shape[1])
-    place = np.argpartition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k :]
+    """Return the columns of the k largest scores of each row, best first; equal ones by column.
+
+    Long rows are cut into chunks: what is at least the k-th largest maximum of a chunk holds the k
+    largest. Selection in whole rows takes five times as long where most scores are 0.
+    """
+    n = scores.shape[1]
+    k, chunks = min(k, n), n // _CHUNK
+    if chunks < 2 * k:
+        return _top(scores, k)
+    maxima = scores[:, : chunks * _CHUNK].reshape(len(scores), chunks, _CHUNK).max(axis=2)
+    least = np.partition(maxima, chunks - k, axis=1)[:, chunks - k]
+    large = scores >= least[:, None]
+    many = large.sum(axis=1) > _FEW * k  # rows with fewer than k scores above 0
+    large[many] = False
+    rows, columns = np.nonzero(large)
+    order = np.lexsort((columns, -scores[rows, columns], rows))
+    first = np.searchsorted(rows, np.flatnonzero(~many))
+    found = np.empty((len(scores), k), np.int64)
+    found[~many] = columns[order][first[:, None] + np.arange(k)]
+    if many.any():
+        found[many] = _top(scores[many], k)
+    return found
+
+
+def _top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    n = scores.shape[1]
+    place = np.sort(np.argpartition(scores, n - k, axis=1)[:, n - k :], axis=1)
     order = np.argsort(-np.take_along_axis(scores, place, axis=1), axis=1, kind="stable")
     return np.take_along_axis(place, order, axis=1)
 

@@ -25,7 +25,7 @@ from diffrec_cli.graph.low_pass import low_pass
 from diffrec_cli.graph.ridge import mean_diagonal, neighbourhood_ridge
 from diffrec_cli.graph.sums import Parts, best_weights, candidates, scales
 from diffrec_cli.graph.transitions import faded, transitions
-from diffrec_cli.models.backend import Backend, NumpyBackend
+from diffrec_cli.models.backend import Backend
 from diffrec_cli.models.baselines._sparse import loaded, stored
 from diffrec_cli.models.baselines.markov import read_newest
 
@@ -36,6 +36,7 @@ Learned = Callable[[Rows], NDArray[np.float32]]
 _LAMBDA_FACTOR = 4.0
 #: Half-lives that are tried.
 _HALF_LIVES = (5.0, 20.0, 80.0)
+_HALF_LIFE_USERS = 3_000
 #: Weights where there is nothing to find them on.
 _WEIGHTS = {
     g.LEARNED: 0.5,
@@ -86,20 +87,32 @@ def select_graph(
     arrays = _fitted(settings, train, n_items)
     if settings.weights is not None and _half_life_known(settings):
         return settings, {**arrays, "scales": _scales(settings, arrays, train, learned)}
-    tried = []
-    for choice in _half_life_choices(settings):
+
+    def weighed(choice: GraphSum, limit: int | None) -> tuple[float, GraphSum, Arrays]:
         parts = _reader(choice, arrays, train, learned)
         scale = scales(parts, np.arange(len(train)))
-        weights, value = _best_weights(choice, parts, scale, seen, held_out)
-        tried.append((value, replace(choice, weights=weights), {**arrays, "scales": scale}))
-    _, settings, arrays = max(tried, key=lambda one: one[0])
-    return settings, arrays
+        weights, value = _best_weights(choice, parts, scale, seen, held_out, limit)
+        return value, replace(choice, weights=weights), {**arrays, "scales": scale}
+
+    choices = _half_life_choices(settings)
+    if len(choices) > 1:  # by some users
+        best = max(range(len(choices)), key=lambda k: weighed(choices[k], _HALF_LIFE_USERS)[0])
+        choices = [choices[best]]
+    return weighed(choices[0], None)[1:]
 
 
 def _best_weights(
-    settings: GraphSum, parts: Parts, scale: NDArray[np.float32], seen: Any, held_out: Any
+    settings: GraphSum,
+    parts: Parts,
+    scale: NDArray[np.float32],
+    seen: Any,
+    held_out: Any,
+    limit: int | None,
 ) -> tuple[tuple[float, ...], float]:
-    """Return the weights, found on valid unless they are given, and the quality there."""
+    """Return the weights, found on valid unless they are given, and the quality there.
+
+    Both are by all users with held-out interactions, or by some, spread over all.
+    """
     alone = np.eye(len(scale)).tolist()
     sums = [alone[k] for k, name in enumerate(settings.parts) if name != g.SHARPENING]
     sums.append(list(settings.weights or _start(settings)))
@@ -107,6 +120,8 @@ def _best_weights(
         of = {g.FILTER: 1.0, g.SHARPENING: _WEIGHTS[g.SHARPENING]}
         sums.append([of.get(name, 0.0) for name in settings.parts])
     users = np.flatnonzero(np.diff(held_out.indptr))
+    if limit is not None:
+        users = users[:: max(1, len(users) // limit)]
     found = candidates(parts, scale, sums, seen, held_out, users)
     if settings.weights is not None:
         return settings.weights, found.quality(settings.weights)
@@ -223,8 +238,6 @@ class GraphScorer:
         The trained model, if it is one of the parts.
     """
 
-    backend: Backend = NumpyBackend()
-
     def __init__(
         self,
         config: FitConfig,
@@ -235,18 +248,19 @@ class GraphScorer:
         settings = config.graph or config.comparator
         if not isinstance(settings, GraphSum):
             raise TypeError(f"{config.variant} is no sum of item graphs")
+        self.backend = backend
         self._parts = _Parts(settings, weights, learned)
         self.n_items = self._parts.n_items
         chosen = settings.weights or _start(settings)
         self._factors = np.asarray(chosen, np.float32) / np.asarray(weights["scales"])
 
-    def scores(self, rows: Rows) -> NDArray[np.float32]:
+    def scores(self, rows: Rows) -> Any:
         """Return (B, items) weighted sums."""
         total = np.zeros((len(rows), self.n_items), np.float32)
         for factor, scores in zip(self._factors, self._parts.scores(rows), strict=True):
             if factor:
                 total += factor * scores
-        return total
+        return self.backend.asarray(total)
 
 
 def _reader(settings: GraphSum, arrays: Arrays, train: Rows, learned: Learned | None) -> Parts:
