@@ -64,6 +64,7 @@ CONFIGS = {
     "part of the spectrum": SmoothingConfig(dim=5, rank=4),
     "shown interactions count like any": SmoothingConfig(dim=5, rank=ITEMS, kept_weight=1.0),
     "shown interactions count for nothing": SmoothingConfig(dim=5, rank=ITEMS, kept_weight=0.0),
+    "interactions weigh more": SmoothingConfig(dim=5, rank=ITEMS, confidence=7.0),
     "without x_t": SmoothingConfig(dim=5, rank=ITEMS, reads_z=False),
     "without the history behind the product": SmoothingConfig(dim=5, rank=ITEMS, adds_smooth=False),
     "without a bias": SmoothingConfig(dim=5, rank=ITEMS, bias=False),
@@ -151,7 +152,7 @@ def test_the_loss_is_the_squared_error_and_less_of_what_was_shown(name, form, mo
     row = rows.row_index[kept]
     c[row, rows.items[kept]] = rows.values[kept] / (1 - config.dropout)
     z = np.stack([smoothed(config, x[i : i + 1], A, steps[i])[0] for i in range(len(x))])
-    weight = np.where(c > 0, config.kept_weight, 1.0)
+    weight = np.where(c > 0, config.kept_weight, 1.0) * np.where(x > 0, config.confidence, 1.0)
     errors = [
         (weight[i] * (predict(config, weights, z[[i]], c[[i]], A, steps[i]) - x[[i]]) ** 2).mean()
         for i in range(len(x))

@@ -61,6 +61,8 @@ class Model:
     select
         For a closed form: (its settings, train rows, valid rows, |I|) -> the settings with what
         they leave open found on valid, and the arrays that `fit` returns for these.
+    tries
+        For a closed form: changes of its defaults that a fit with defaults tries on valid.
     space
         Values to search.
     auto
@@ -86,6 +88,7 @@ class Model:
     build: Code | None = None
     fit: Code | None = None
     select: Code | None = None
+    tries: tuple[Values, ...] = ()
     space: Space = field(default_factory=dict)
     auto: Values = field(default_factory=dict)
     updates: int = 60
@@ -131,6 +134,8 @@ class Corruption:
     auto
         The preset ``auto``: (is temporal, users, interactions a user) -> :class:`FitConfig`
         without the weights by order.
+    tries
+        For a closed form: changes of its defaults that a fit with defaults tries on valid.
     space
         Values to search.
     hint, hint_from

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from diffrec_cli.catalogue.registered import register
-from diffrec_cli.catalogue.rows import Code, Model, Space
+from diffrec_cli.catalogue.rows import Code, Model, Space, Values
 from diffrec_cli.config import Comparator
 from diffrec_cli.config.checks import (
     AT_LEAST_1,
@@ -21,6 +21,10 @@ from diffrec_cli.config.checks import (
 )
 
 _NEIGHBOURS: Space = {"neighbours": (20, 50, 100, 200, 500), "shrink": (0.0, 1.0, 10.0, 100.0)}
+_MORE_NEIGHBOURS: tuple[Values, ...] = (
+    {"neighbours": 200, "shrink": 10.0},
+    {"neighbours": 200, "shrink": 100.0},
+)
 _ITEM_TO_ITEM = Code(".models.baselines.item_to_item:ItemToItemScorer")
 
 
@@ -59,6 +63,7 @@ register(
         ItemKNNConfig,
         fit=Code(".models.baselines.itemknn:fit_itemknn"),
         scorer=_ITEM_TO_ITEM,
+        tries=_MORE_NEIGHBOURS,
         space=_NEIGHBOURS,
     )
 )
@@ -81,6 +86,7 @@ register(
         UserKNNConfig,
         fit=Code(".models.baselines.userknn:fit_userknn"),
         scorer=Code(".models.baselines.userknn:UserKNNScorer"),
+        tries=_MORE_NEIGHBOURS,
         space=_NEIGHBOURS,
     )
 )
@@ -194,6 +200,10 @@ register(
         fit=Code(".models.baselines.ials:fit_ials"),
         scorer=Code(".models.baselines.ials:ials_scorer"),
         takes_graph=True,
+        tries=(
+            {"confidence": 40.0, "regularization": 2.0},
+            {"dim": 256, "confidence": 40.0, "regularization": 2.0},
+        ),
         space={
             "dim": (32, 64, 128, 256),
             "confidence": (2.0, 5.0, 10.0, 20.0, 40.0),

@@ -22,7 +22,8 @@ from diffrec_cli.evaluation.evaluate import evaluate as evaluate_scorer
 from diffrec_cli.evaluation.metrics import METRICS, parse_metric
 from diffrec_cli.evaluation.significance import Paired, interval, paired_randomisation
 from diffrec_cli.models.backend import TorchBackend
-from diffrec_cli.models.baselines import fit_closed_form, selects_on_valid
+from diffrec_cli.models.baselines import fit_closed_form
+from diffrec_cli.models.baselines.selection import selects_on_valid
 from diffrec_cli.models.scorer import Scorer, build_scorer
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.registry.artifact import Artifact

@@ -12,7 +12,7 @@ from diffrec_cli.graph.degree_filter import DegreeFilter, Exponents
 from diffrec_cli.graph.low_pass import low_pass
 from diffrec_cli.graph.ridge import neighbourhood_ridge
 from diffrec_cli.models.backend import NumpyBackend
-from diffrec_cli.models.baselines import select_closed_form
+from diffrec_cli.models.baselines.selection import select_closed_form
 from diffrec_cli.models.scorer import build_scorer
 from tests.models.baselines.conftest import ITEMS, USERS, fitted, rows_of
 

@@ -32,38 +32,6 @@ def fitting_memory(config: FitConfig, n_items: int, lengths: NDArray[np.int64]) 
     return int(row.memory(config.comparator, n_items, lengths))
 
 
-def selects_on_valid(config: FitConfig) -> bool:
-    """Return whether a fit finds settings of the model on the valid part, beside its epochs."""
-    row = model_row(config)
-    return config.graph is not None or (row is not None and row.select is not None)
-
-
-def select_closed_form(
-    config: FitConfig, train: Rows, valid: Rows, n_items: int
-) -> tuple[FitConfig, dict[str, NDArray[Any]]]:
-    """Return a model's settings with what they leave open found on valid, and its arrays of train.
-
-    Parameters
-    ----------
-    config
-        Its settings.
-    train, valid
-        Every user's interactions, all of weight 1, oldest first; `valid` may be empty.
-    n_items
-        |I|.
-
-    Raises
-    ------
-    DeviceError, MissingExtraError
-        As for :func:`fit_closed_form`.
-    """
-    select = closed_form(config).select
-    if select is None or not len(valid.items):
-        return config, fit_closed_form(config, train, n_items)
-    settings, arrays = select(config.comparator, train, valid, n_items)
-    return replace(config, comparator=settings), arrays
-
-
 def fit_closed_form(config: FitConfig, train: Rows, n_items: int) -> dict[str, NDArray[Any]]:
     """Return the arrays of a model that has no epochs.
 

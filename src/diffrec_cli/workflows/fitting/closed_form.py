@@ -10,7 +10,8 @@ from diffrec_cli.config import FitConfig
 from diffrec_cli.config.values import setting_text
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.sequences import input_rows
-from diffrec_cli.models.baselines import fitting_memory, select_closed_form, sized
+from diffrec_cli.models.baselines import fitting_memory, sized
+from diffrec_cli.models.baselines.selection import select_closed_form
 from diffrec_cli.workflows.progress import Listener, Note
 
 
