@@ -8,7 +8,8 @@ from diffrec_cli.graph.ridge import mean_diagonal, neighbourhood_ridge, ridge_me
 def solved_alone(gram, j, lambda_, neighbours):
     """Return the column of item j, by a plain solver."""
     together = [i for i in range(len(gram)) if i != j and gram[i, j]]
-    kept = sorted(together, key=lambda i: (-gram[i, j], i))[:neighbours]
+    explains = {i: gram[i, j] ** 2 / (gram[i, i] + lambda_) for i in together}
+    kept = sorted(together, key=lambda i: (-explains[i], i))[:neighbours]
     column = np.zeros(len(gram))
     if kept:
         square = gram[np.ix_(kept, kept)] + lambda_ * np.eye(len(kept))

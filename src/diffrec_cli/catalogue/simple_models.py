@@ -101,8 +101,8 @@ class EASEConfig(Comparator):
     lambda_: Positive = 500.0
     """Weight of the ridge penalty."""
     neighbours: Annotated[int | None, AT_LEAST_1] = None
-    """Number of most co-occurring items that may predict an item. ``None`` is all of them, which
-    takes a matrix of items x items; where that does not fit into memory, it is 200."""
+    """Number of items that may predict an item, those that tell most about it. ``None`` is all of
+    them, which takes a matrix of items x items; where that does not fit into memory, it is 200."""
     user_exponent: Annotated[float, FINITE] = 0.0
     """Users are weighted by their degree to this power."""
     item_exponent: Annotated[float, FINITE] = 0.0

@@ -1,7 +1,8 @@
-"""The neighbourhood ridge: every item from the few that co-occur most with it.
+"""The neighbourhood ridge: every item from the few that tell most about it.
 
 For item j with neighbours N it solves ``(G_NN + lambda I) b = G_Nj``, G being the Gram matrix of
-the histories; b is column j of the result, and nothing is on the diagonal. With all items as
+the histories; b is column j of the result, and nothing is on the diagonal. N are the items that
+alone would explain most of j, by ``G_ij^2 / (G_ii + lambda)``. With all items as
 neighbours this is nearly EASE (Steck, WWW 2019); with few it is fsSLIM (Ning and Karypis, ICDM
 2011) with an L2 penalty alone. It needs no items x items matrix and no inverse of one.
 """
@@ -35,7 +36,7 @@ def neighbourhood_ridge(
     x
         (users, items) CSR matrix of the training histories.
     neighbours
-        Most co-occurring items that may predict an item.
+        Number of items that may predict an item.
     lambda_
         Weight of the penalty.
     user_exponent, item_exponent
@@ -81,7 +82,7 @@ def _solved(gram: Any, neighbours: int, lambda_: float) -> Any:
     from scipy.sparse import csc_matrix
 
     n_items = gram.shape[0]
-    nearest = _nearest(gram, neighbours)
+    nearest = _nearest(gram, neighbours, lambda_)
     rows_of = _Rows(gram, nearest)
 
     def solve(start: int) -> list[tuple[NDArray[np.int32], NDArray[np.float32]]]:
@@ -99,9 +100,12 @@ def _solved(gram: Any, neighbours: int, lambda_: float) -> Any:
     return csc_matrix((values, rows, indptr), gram.shape).tocsr()
 
 
-def _nearest(gram: Any, neighbours: int) -> list[tuple[NDArray[np.int32], NDArray[np.float32]]]:
+def _nearest(
+    gram: Any, neighbours: int, lambda_: float
+) -> list[tuple[NDArray[np.int32], NDArray[np.float32]]]:
     """Return each item's neighbours, ascending, and their entries of the Gram matrix."""
-    return [_largest(*_row(gram, j), j, neighbours) for j in range(gram.shape[0])]
+    worth = ((gram.diagonal() + lambda_) ** -0.5).astype(np.float32)
+    return [_largest(*_row(gram, j), j, neighbours, worth) for j in range(gram.shape[0])]
 
 
 def _row(gram: Any, j: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
@@ -110,14 +114,18 @@ def _row(gram: Any, j: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
 
 
 def _largest(
-    items: NDArray[np.int32], values: NDArray[np.float32], itself: int, n: int
+    items: NDArray[np.int32],
+    values: NDArray[np.float32],
+    itself: int,
+    n: int,
+    worth: NDArray[np.float32],
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Return the `n` entries of largest value; equal ones by item."""
+    """Return the `n` entries of largest value times worth of the item; equal ones by item."""
     others = items != itself
     items, values = items[others], values[others]
     if len(items) <= n:
         return items, values
-    kept = np.sort(np.argsort(-values, kind="stable")[:n])
+    kept = np.sort(np.argsort(-values * worth[items], kind="stable")[:n])
     return items[kept], values[kept]
 
 

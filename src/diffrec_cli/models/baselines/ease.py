@@ -1,7 +1,7 @@
 """The best linear item-to-item model with a zero diagonal, in closed form.
 
 Source: Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019. With `neighbours` an
-item is predicted by its most co-occurring items alone, so no matrix of items x items is needed.
+item is predicted by the few that tell most about it, so no matrix of items x items is needed.
 """
 
 from __future__ import annotations
