@@ -167,6 +167,7 @@ def measure(row: Row, device: str, precision: str, *, test: bool) -> Row:
     ----------
     row
         ``data``, ``variant``, ``preset``, ``settings`` (``key=value``, apart by blanks), ``seed``.
+        The setting ``refit`` is the option of that name.
     device, precision
         As in ``diffrec fit``.
     test
@@ -176,6 +177,7 @@ def measure(row: Row, device: str, precision: str, *, test: bool) -> Row:
     from diffrec_cli.registry import versions
 
     values = dict(setting.split("=", 1) for setting in row["settings"].split())
+    refit = values.pop("refit", None)
     fitted = workflows.fit(
         row["data"],
         variant=row["variant"],
@@ -184,6 +186,7 @@ def measure(row: Row, device: str, precision: str, *, test: bool) -> Row:
         name=f"trial-{os.getpid()}",
         device=device,
         precision=precision,
+        refit=refit,
         default=False,
     )
     try:

@@ -81,7 +81,7 @@ REFERENCES = ["shop", "shop@1", "shop@2"]
         ("diffrec fit x --preset ", [*PRESETS, "mine"]),
         ("diffrec fit x -v multiv", ["multivae", "multivae-t"]),
         ("diffrec quickstart -v ", ["base", "l", "t", "lt"]),
-        ("diffrec tune x --variant l", ["l", "lt", "lightgcn"]),
+        ("diffrec tune x --variant l", ["l", "l+graph", "lightgcn", "lt", "lt+graph"]),
         ("diffrec compare x --models pop,rp", ["pop,rp3beta", "pop,rp3beta-t"]),
         ("diffrec eval --baselines ease,po", ["ease,popularity", "ease,pop"]),
         ("diffrec eval --baselines mult", []),

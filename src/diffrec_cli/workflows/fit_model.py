@@ -210,7 +210,7 @@ def _publish(job: Job, outcome: TrainedModel, run: Path) -> Artifact:
     trained, complete = outcome.trained, outcome.interruption is None
     record = ModelRecord(
         name=job.name,
-        variant=job.config.variant,
+        variant=outcome.config.variant,
         config=outcome.config.to_dict(),
         parameters=outcome.parameters,
         training=TrainingFacts(

@@ -1,0 +1,83 @@
+"""What a fit of item graphs decides for a user, and what it says about it."""
+
+import pytest
+
+from diffrec_cli import workflows
+from diffrec_cli.data import store as datasets
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.models.baselines import ease
+from diffrec_cli.registry import versions as registry
+from diffrec_cli.workflows.progress import EpochDone, Event, Note
+
+QUICK = {"epochs": 3, "batch_size": 10, "dims": (8,), "lr": 5e-3}
+
+
+@pytest.fixture
+def notes():
+    return []
+
+
+@pytest.fixture
+def listener(notes):
+    return lambda event: notes.append(event.text) if isinstance(event, Note) else None
+
+
+@pytest.fixture
+def data(checkerboard: Dataset) -> str:
+    datasets.save(checkerboard)
+    return checkerboard.name
+
+
+def stored(model: str):
+    artifact = registry.resolve(model)
+    return artifact.config(), artifact.weights()
+
+
+def test_what_was_found_on_valid_is_said_and_stored(data, notes, listener) -> None:
+    fitted = workflows.fit(data, variant="graph", device="cpu", listener=listener)
+    (found,) = (note for note in notes if note.startswith("found on valid: "))
+    graph = stored(fitted.model)[0].comparator
+    assert f"q_out {graph.q_out}" in found
+    assert "weights " + ",".join(map(str, graph.weights)) in found
+
+
+def test_on_valid_its_figures_carry_a_note(data, notes, listener) -> None:
+    model = workflows.fit(data, variant="graph", device="cpu").model
+    workflows.evaluate([model], split="test", baselines=["graph"], listener=listener)
+    assert not any("flatter" in note for note in notes)
+    workflows.evaluate([model], split="valid", baselines=["itemknn"], listener=listener)
+    assert [note.split(":")[0] for note in notes if "flatter" in note] == [model, "itemknn"]
+
+
+def test_a_refit_has_the_weights_of_valid_and_graphs_of_both_parts(data) -> None:
+    values = {**QUICK, "neighbours": 5}
+    options = {"variant": "base+graph", "values": values, "device": "cpu", "precision": "fp32"}
+    config, arrays = stored(workflows.fit(data, **options).model)
+    again, refitted = stored(workflows.fit(data, refit="train+valid", **options).model)
+    assert again == config
+    of_train, of_both = (len(a["graph.train.indices"]) for a in (arrays, refitted))
+    assert (of_train, of_both) == (60 * 12, 60 * 15)
+
+
+def test_an_interrupted_training_is_kept_without_graphs(data, notes) -> None:
+    def interrupt(event: Event) -> None:
+        if isinstance(event, Note):
+            notes.append(event.text)
+        if isinstance(event, EpochDone):
+            raise KeyboardInterrupt
+
+    fitted = workflows.fit(
+        data, variant="base+graph", values=QUICK, device="cpu", precision="fp32", listener=interrupt
+    )
+    assert isinstance(fitted.interruption, KeyboardInterrupt)
+    assert registry.resolve(fitted.model).record.variant == "base"
+    assert stored(fitted.model)[0].graph is None
+    assert "interrupted: keeping the trained model without item graphs" in notes
+
+
+def test_ease_says_when_its_matrix_does_not_fit(data, notes, listener, monkeypatch) -> None:
+    monkeypatch.setattr(ease, "available_memory", lambda: 1000)
+    monkeypatch.setattr(ease, "require_memory", lambda *args: None)
+    model = workflows.fit(data, variant="ease", device="cpu", listener=listener).model
+    assert "ease: 0.0 GB for all 40 items do not fit into memory, so neighbours 200" in notes
+    assert stored(model)[0].comparator.neighbours == 200
