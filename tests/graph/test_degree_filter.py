@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from diffrec_cli.graph import degree_filter as degree_filter_module
 from diffrec_cli.graph.degree_filter import SYMMETRIC, DegreeFilter, Exponents
 
 
@@ -23,7 +24,9 @@ def test_scores_are_the_formula(dense, x, exponents):
     np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_smoothed_is_the_filter_of_any_signal(dense, x):
+@pytest.mark.parametrize("cells", [1, 100, 2**25])
+def test_smoothed_is_the_filter_of_any_signal(dense, x, monkeypatch, cells):
+    monkeypatch.setattr(degree_filter_module, "_CELLS", cells)  # dense at a time
     degree_filter = DegreeFilter(x, Exponents(0.2, 0.7, -0.1))
     np.testing.assert_allclose(
         degree_filter.smoothed(dense.astype(np.float32)), degree_filter.scores(x), rtol=1e-5

@@ -19,3 +19,10 @@ def test_scores_are_what_the_leading_singular_vectors_keep(dense, x):
 
 def test_a_rank_above_the_size_is_the_size(x):
     assert low_pass(x, 1000)[0].shape == (25, 24)
+
+
+def test_one_item_or_none_at_all_leave_nothing_to_keep(x):
+    for tiny in (x[:, :1], x[:1], x * 0):
+        tiny = tiny.tocsr()
+        tiny.eliminate_zeros()
+        assert all(not part.any() for part in low_pass(tiny, 3))

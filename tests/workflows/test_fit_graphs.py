@@ -2,9 +2,10 @@
 
 import pytest
 
-from diffrec_cli import workflows
+from diffrec_cli import memory, workflows
 from diffrec_cli.data import store as datasets
 from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.errors import DeviceError
 from diffrec_cli.models.baselines import ease
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.workflows.progress import EpochDone, Event, Note
@@ -59,11 +60,13 @@ def test_a_refit_has_the_weights_of_valid_and_graphs_of_both_parts(data) -> None
     assert (of_train, of_both) == (60 * 12, 60 * 15)
 
 
-def test_an_interrupted_training_is_kept_without_graphs(data, notes) -> None:
+@pytest.mark.parametrize("when", ["an epoch", "the graphs"])
+def test_an_interrupted_training_is_kept_without_graphs(data, notes, when) -> None:
     def interrupt(event: Event) -> None:
         if isinstance(event, Note):
             notes.append(event.text)
-        if isinstance(event, EpochDone):
+        adding = isinstance(event, Note) and event.text.startswith("adding item graphs")
+        if isinstance(event, EpochDone) if when == "an epoch" else adding:
             raise KeyboardInterrupt
 
     fitted = workflows.fit(
@@ -73,6 +76,12 @@ def test_an_interrupted_training_is_kept_without_graphs(data, notes) -> None:
     assert registry.resolve(fitted.model).record.variant == "base"
     assert stored(fitted.model)[0].graph is None
     assert "interrupted: keeping the trained model without item graphs" in notes
+
+
+def test_a_ridge_that_does_not_fit_into_memory_is_refused_before_it_starts(data, monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 1000)
+    with pytest.raises(DeviceError, match="the ridge of a graph on 40 items needs"):
+        workflows.fit(data, variant="graph", device="cpu")
 
 
 def test_ease_says_when_its_matrix_does_not_fit(data, notes, listener, monkeypatch) -> None:

@@ -5,6 +5,7 @@ Settings that are ``None`` are found on the valid part.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -62,3 +63,6 @@ class GraphSum(Settings):
         check(bool(right), "parts", ",".join(self.parts), words)
         fits = self.weights is None or len(self.weights) == len(self.parts)
         check(fits, "weights", self.weights, f"one for each of {', '.join(self.parts)}")
+        given = self.weights or (1.0,)
+        finite = all(map(math.isfinite, given)) and any(given)
+        check(finite, "weights", self.weights, "finite numbers, not all of them 0")

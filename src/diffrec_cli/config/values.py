@@ -47,7 +47,7 @@ def _parse(text: str, kind: Any) -> Any:
         return kind(text)
     if typing.get_origin(kind) is tuple:
         parts = [part for part in text.strip("[]() ").split(",") if part.strip()]
-        return tuple(typing.get_args(kind)[0](part) for part in parts)
+        return tuple(typing.get_args(kind)[0](part.strip()) for part in parts)
     return text
 
 
@@ -56,7 +56,7 @@ def _typed(value: Any, kind: Any) -> Any:
     if typing.get_origin(kind) is tuple:
         parts = value if isinstance(value, list | tuple) else [value]
         return tuple(_typed(part, typing.get_args(kind)[0]) for part in parts)
-    if kind is bool and isinstance(value, bool):
+    if kind in (bool, str) and isinstance(value, kind):
         return value
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if number and (kind is float or (kind is int and float(value).is_integer())):
@@ -68,7 +68,8 @@ def _describe(kind: Any) -> str:
     if kind is bool:
         return "true or false"
     if typing.get_origin(kind) is tuple:
-        return "whole numbers, separated by commas"
+        of = {int: "whole numbers", float: "numbers"}.get(typing.get_args(kind)[0], "names")
+        return f"{of}, separated by commas"
     return {int: "a whole number", float: "a number"}.get(kind, "text")
 
 

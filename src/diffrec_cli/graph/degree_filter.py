@@ -36,6 +36,7 @@ class Exponents:
     q_out: float
 
 
+_CELLS = 2**25  # of users x rows that are dense at a time
 SYMMETRIC = Exponents(0.5, 0.5, 0.5)
 
 
@@ -65,6 +66,10 @@ class DegreeFilter:
 
     def smoothed(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the filter of dense signals, (B, items) -> (B, items)."""
-        of_users = self.to_users.T @ scores.T  # (users, B)
-        result: NDArray[np.float32] = (self.to_items.T @ of_users).T
+        result = np.empty(scores.shape, np.float32)
+        step = max(1, _CELLS // self.to_items.shape[0])
+        for start in range(0, len(scores), step):
+            block = slice(start, start + step)
+            of_users = self.to_users.T @ scores[block].T  # (users, b)
+            result[block] = (self.to_items.T @ of_users).T
         return result

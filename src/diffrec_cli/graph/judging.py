@@ -44,7 +44,7 @@ def is_in(matrix: Any, rows: NDArray[np.int64], columns: NDArray[np.integer]) ->
 
 
 def top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """Return the columns of the k largest scores of each row, best first; equal ones by column.
+    """Return the columns of the k largest scores of each row, best first.
 
     Long rows are cut into chunks: what is at least the k-th largest maximum of a chunk holds the k
     largest. Selection in whole rows takes five times as long where most scores are 0.

@@ -21,10 +21,12 @@ def low_pass(x: Any, rank: int) -> tuple[NDArray[np.float32], NDArray[np.float32
     x
         (users, items) CSR matrix X of the interactions.
     rank
-        Number of vectors, at most that of users or items.
+        Number of vectors; below that of users and of items. Without room for one nothing is kept.
     """
     from scipy.sparse.linalg import svds
 
+    if min(x.shape) < 2 or x.nnz == 0:
+        return np.zeros((x.shape[1], 1), np.float32), np.zeros((x.shape[1], 1), np.float32)
     users, items = degrees(x)
     normal = scaled(x.astype(np.float32), power(users, -0.5), power(items, -0.5))
     rank = max(1, min(rank, min(x.shape) - 1))

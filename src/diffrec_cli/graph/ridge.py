@@ -66,7 +66,7 @@ def ridge_memory(lengths: NDArray[np.int64], n_items: int, neighbours: int) -> i
 def gram_matrix(x: Any) -> Any:
     """Return ``x^T x`` as a CSR matrix in float32, its columns sorted."""
     x = x.astype(np.float32)
-    gram = (x.T @ x).tocsr()
+    gram = (x.T @ x).T  # it is symmetric, and CSR that way without a copy
     gram.sort_indices()
     return gram
 

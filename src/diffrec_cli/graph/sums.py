@@ -118,7 +118,7 @@ def candidates(
         chosen = np.stack([np.take_along_axis(part, items, 1) for part in of_parts], axis=2)
         chosen[:, 1:][items[:, 1:] == items[:, :-1]] = -np.inf  # brought by two sums
         chosen[is_in(seen, block, items)] = -np.inf  # users with nearly all items
-        return chosen, is_in(held_out, block, items)
+        return chosen, is_in(held_out, block, items) & ~np.isneginf(chosen[:, :, 0])
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         blocks = list(pool.map(of_block, range(0, len(users), _BLOCK)))
@@ -167,6 +167,8 @@ def _better(
     for place in range(len(weights)):
         for sign in (step, -step):
             moved = tuple(w + sign * (i == place) for i, w in enumerate(weights))
+            if not any(moved):
+                continue
             higher = found.quality(moved)
             if higher > value:
                 weights, value = moved, higher

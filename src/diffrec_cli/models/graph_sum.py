@@ -22,9 +22,10 @@ from diffrec_cli.graph.degree_filter import DegreeFilter, Exponents
 from diffrec_cli.graph.degrees import degrees, power, scaled
 from diffrec_cli.graph.exponents import FREE, START, best_exponents
 from diffrec_cli.graph.low_pass import low_pass
-from diffrec_cli.graph.ridge import mean_diagonal, neighbourhood_ridge
+from diffrec_cli.graph.ridge import mean_diagonal, neighbourhood_ridge, ridge_memory
 from diffrec_cli.graph.sums import Parts, best_weights, candidates, scales
 from diffrec_cli.graph.transitions import faded, transitions
+from diffrec_cli.memory import require_memory
 from diffrec_cli.models.backend import Backend
 from diffrec_cli.models.baselines._sparse import loaded, stored
 from diffrec_cli.models.baselines.markov import read_newest
@@ -37,6 +38,8 @@ _LAMBDA_FACTOR = 4.0
 #: Half-lives that are tried.
 _HALF_LIVES = (5.0, 20.0, 80.0)
 _HALF_LIFE_USERS = 3_000
+#: Most users by which weights are found: their candidates are all in memory.
+_WEIGHT_USERS = 50_000
 #: Weights where there is nothing to find them on.
 _WEIGHTS = {
     g.LEARNED: 0.5,
@@ -88,7 +91,7 @@ def select_graph(
     if settings.weights is not None and _half_life_known(settings):
         return settings, {**arrays, "scales": _scales(settings, arrays, train, learned)}
 
-    def weighed(choice: GraphSum, limit: int | None) -> tuple[float, GraphSum, Arrays]:
+    def weighed(choice: GraphSum, limit: int) -> tuple[float, GraphSum, Arrays]:
         parts = _reader(choice, arrays, train, learned)
         scale = scales(parts, np.arange(len(train)))
         weights, value = _best_weights(choice, parts, scale, seen, held_out, limit)
@@ -98,7 +101,7 @@ def select_graph(
     if len(choices) > 1:  # by some users
         best = max(range(len(choices)), key=lambda k: weighed(choices[k], _HALF_LIFE_USERS)[0])
         choices = [choices[best]]
-    return weighed(choices[0], None)[1:]
+    return weighed(choices[0], _WEIGHT_USERS)[1:]
 
 
 def _best_weights(
@@ -107,7 +110,7 @@ def _best_weights(
     scale: NDArray[np.float32],
     seen: Any,
     held_out: Any,
-    limit: int | None,
+    limit: int,
 ) -> tuple[tuple[float, ...], float]:
     """Return the weights, found on valid unless they are given, and the quality there.
 
@@ -120,8 +123,7 @@ def _best_weights(
         of = {g.FILTER: 1.0, g.SHARPENING: _WEIGHTS[g.SHARPENING]}
         sums.append([of.get(name, 0.0) for name in settings.parts])
     users = np.flatnonzero(np.diff(held_out.indptr))
-    if limit is not None:
-        users = users[:: max(1, len(users) // limit)]
+    users = users[:: -(-len(users) // limit)]
     found = candidates(parts, scale, sums, seen, held_out, users)
     if settings.weights is not None:
         return settings.weights, found.quality(settings.weights)
@@ -185,6 +187,8 @@ def _ridge(settings: GraphSum, x: Any) -> Any:
         users, _ = degrees(x)
         weighted = scaled(x, power(users, settings.user_exponent / 2))
         lambda_ = _LAMBDA_FACTOR * mean_diagonal(weighted)
+    needed = ridge_memory(np.diff(x.indptr).astype(np.int64), x.shape[1], settings.neighbours)
+    require_memory("the ridge of a graph", needed, x.shape[1])
     return neighbourhood_ridge(x, settings.neighbours, lambda_, settings.user_exponent)
 
 

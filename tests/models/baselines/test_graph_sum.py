@@ -114,6 +114,8 @@ def test_markov_scores_what_follows_the_newest_item():
         (GraphConfig, {"parts": ("transitions",)}),
         (GraphConfig, {"parts": ("tree",)}),
         (GraphConfig, {"weights": (1.0,)}),
+        (GraphConfig, {"weights": (1.0, float("nan"), 1.0)}),
+        (GraphConfig, {"weights": (0.0, 0.0, 0.0)}),
         (GraphConfig, {"neighbours": 0}),
         (GraphTConfig, {"half_life": 0.0}),
         (MarkovConfig, {"places": 0}),
@@ -122,3 +124,13 @@ def test_markov_scores_what_follows_the_newest_item():
 def test_settings_out_of_range_are_refused(kind, values):
     with pytest.raises(ConfigError, match=next(iter(values))):
         kind(**values)
+
+
+def test_parts_and_weights_are_given_as_text_or_as_values():
+    config = FitConfig(comparator=GraphConfig())
+    of_text = config.with_values({"parts": "filter, ridge", "weights": "1,-0.5"})
+    of_values = config.with_values({"parts": ("filter", "ridge"), "weights": [1, -0.5]})
+    assert of_text == of_values
+    assert of_text.comparator.weights == (1.0, -0.5)
+    with pytest.raises(ConfigError, match="weights=a,b: not numbers, separated by commas"):
+        config.with_values({"weights": "a,b"})

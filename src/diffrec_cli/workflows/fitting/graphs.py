@@ -46,7 +46,8 @@ def with_graphs(
     valid = input_rows(dataset.valid, None)
     found, of_graph = select_graph(settings, train, valid, n_items, learned)
     config_found = replace(config, graph=found)
-    listener(Note(f"found on valid: {changes(config, config_found)}"))
+    if config_found != config:
+        listener(Note(f"found on valid: {changes(config, config_found)}"))
     return config_found, _joined(arrays, of_graph)
 
 

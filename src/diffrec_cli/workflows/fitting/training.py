@@ -92,44 +92,50 @@ def train_model(
     if trained.epoch == 0:
         return TrainedModel(trained, {}, job.config, interruption=trained.interruption)
     _tell_why_it_stopped(trained, listener)
-    interruption = trained.interruption
-    if interruption is None and _valid_sample(job) is not None:
+    if trained.interruption is None and _valid_sample(job) is not None:
         model.load_state_dict(trained.weights)
         trained = replace(trained, metrics=_measured(job, model, None))
-    config, arrays, trained = _summed(job, model, trained, interruption, listener)
-    trained_on = TRAIN
+    config, arrays, trained = _summed(job, model, trained, listener)
+    interruption, trained_on = trained.interruption, TRAIN
     if job.trained_on != TRAIN and interruption is None:
         fresh = build_model(job.config, n_items, of_item, job.dataset.history(job.trained_on))
         again = _refit(job, fresh, trained.epoch, listener)
         interruption = again.interruption
         if interruption is None:  # else the selected weights are kept
             fresh.load_state_dict(again.weights)
-            arrays, trained_on = stored_weights(fresh.scoring_weights()), job.trained_on
-            if config.graph is not None:
-                arrays = refitted_graphs(config, arrays, job.dataset, trained_on, job.device)
+            refitted = stored_weights(fresh.scoring_weights())
+            try:
+                if config.graph is not None:
+                    refitted = refitted_graphs(
+                        config, refitted, job.dataset, job.trained_on, job.device
+                    )
+                arrays, trained_on = refitted, job.trained_on
+            except KeyboardInterrupt as error:
+                interruption = error
     return TrainedModel(trained, arrays, config, parameter_count(model), trained_on, interruption)
 
 
 def _summed(
-    job: Job,
-    model: Trainable,
-    trained: Trained,
-    interruption: BaseException | None,
-    listener: Listener,
+    job: Job, model: Trainable, trained: Trained, listener: Listener
 ) -> tuple[FitConfig, dict[str, NDArray[Any]], Trained]:
     """Return the settings and arrays to store of a selected model, and its valid metrics.
 
     Item graphs are added if that is wanted, but not to an interrupted training: they take a while.
+    If they are interrupted, the model is kept without them.
     """
     model.load_state_dict(trained.weights)
     arrays = stored_weights(model.scoring_weights())
     config = job.config
     if config.graph is None:
         return config, arrays, trained
-    if interruption is not None:
+    if trained.interruption is None:
+        try:
+            config, arrays = with_graphs(config, arrays, job.dataset, job.device, listener)
+        except KeyboardInterrupt as error:
+            trained = replace(trained, interruption=error)
+    if trained.interruption is not None:
         listener(Note("interrupted: keeping the trained model without item graphs"))
         return replace(config, graph=None), arrays, trained
-    config, arrays = with_graphs(config, arrays, job.dataset, job.device, listener)
     if job.dataset.valid.size:
         scorer = build_scorer(config, arrays, TorchBackend(job.device))
         found = evaluate(scorer, job.dataset, "valid", temporal=config.temporal)
