@@ -64,7 +64,8 @@ class InputFile:
             return stream.read(len(magic)) == magic
 
     def _bytes(self) -> pa.NativeFile:
-        stream = pa.OSFile(str(self.path))
+        # Not pa.OSFile: after an error Arrow's threads read on, by then another file's descriptor.
+        stream = pa.PythonFile(self.path.open("rb"), mode="r")
         return pa.CompressedInputStream(stream, "gzip") if self.is_gzip else stream
 
     def stream(self) -> BinaryIO:
