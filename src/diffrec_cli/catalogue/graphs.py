@@ -9,7 +9,15 @@ from diffrec_cli.catalogue.registered import register
 from diffrec_cli.catalogue.rows import Code, Model
 from diffrec_cli.config import Comparator
 from diffrec_cli.config.checks import POSITIVE, Size
-from diffrec_cli.config.graphs import FILTER, LOW_PASS, RIDGE, SHARPENING, TRANSITIONS, GraphSum
+from diffrec_cli.config.graphs import (
+    FACTORS,
+    FILTER,
+    LOW_PASS,
+    RIDGE,
+    SHARPENING,
+    TRANSITIONS,
+    GraphSum,
+)
 
 
 @dataclass(frozen=True)
@@ -18,7 +26,7 @@ class GraphConfig(GraphSum, Comparator):
 
     model: ClassVar[str] = "graph"
     weighted: ClassVar[bool] = False
-    known: ClassVar[tuple[str, ...]] = (FILTER, SHARPENING, RIDGE, LOW_PASS)
+    known: ClassVar[tuple[str, ...]] = (FILTER, SHARPENING, RIDGE, LOW_PASS, FACTORS)
 
     parts: tuple[str, ...] = (FILTER, SHARPENING, RIDGE)
 
@@ -29,7 +37,14 @@ class GraphTConfig(GraphSum, Comparator):
 
     model: ClassVar[str] = "graph-t"
     weighted: ClassVar[bool] = False
-    known: ClassVar[tuple[str, ...]] = (FILTER, SHARPENING, RIDGE, LOW_PASS, TRANSITIONS)
+    known: ClassVar[tuple[str, ...]] = (
+        FILTER,
+        SHARPENING,
+        RIDGE,
+        LOW_PASS,
+        FACTORS,
+        TRANSITIONS,
+    )
 
     parts: tuple[str, ...] = (FILTER, SHARPENING, RIDGE, TRANSITIONS)
     half_life: Annotated[float | None, POSITIVE] = None

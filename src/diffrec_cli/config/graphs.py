@@ -9,14 +9,24 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from diffrec_cli.config.checks import FINITE, POSITIVE, Settings, Size, check
+from diffrec_cli.config.checks import (
+    FINITE,
+    POSITIVE,
+    NonNegative,
+    Positive,
+    Rate,
+    Settings,
+    Size,
+    check,
+)
 
-LEARNED, FILTER, SHARPENING, RIDGE, LOW_PASS, TRANSITIONS = (
+LEARNED, FILTER, SHARPENING, RIDGE, LOW_PASS, FACTORS, TRANSITIONS = (
     "learned",
     "filter",
     "sharpening",
     "ridge",
     "low_pass",
+    "factors",
     "transitions",
 )
 #: End of the name of a trained model with item graphs in its output.
@@ -29,13 +39,14 @@ Found = Annotated[float | None, FINITE]
 class GraphSum(Settings):
     """A sum of item graphs in the output of a trained model."""
 
-    known: ClassVar[tuple[str, ...]] = (LEARNED, FILTER, SHARPENING, RIDGE, LOW_PASS)
+    known: ClassVar[tuple[str, ...]] = (LEARNED, FILTER, SHARPENING, RIDGE, LOW_PASS, FACTORS)
     """Parts that there may be."""
 
-    parts: tuple[str, ...] = (LEARNED, FILTER, SHARPENING, RIDGE)
+    parts: tuple[str, ...] = (LEARNED, FILTER, SHARPENING, RIDGE, FACTORS)
     """Which parts are summed: learned (the trained model), filter (two sparse products), sharpening
     (the filter of the filter's scores, mostly taken away), ridge (each item from its neighbours),
-    low_pass (leading singular vectors), transitions (what follows what)."""
+    low_pass (leading singular vectors), factors (a diffusion that restores masked interactions,
+    fitted in closed steps), transitions (what follows what)."""
     weights: tuple[float, ...] | None = None
     """Weight of each part, in units of its deviation over items."""
     p: Found = None
@@ -53,6 +64,20 @@ class GraphSum(Settings):
     """Ridge: users are weighted by their degree to this power."""
     low_pass_rank: Size = 128
     """Low-pass: number of singular vectors."""
+    factors_rank: Size = 256
+    """Factors: numbers an item."""
+    factors_fits: Size = 3
+    """Factors: number of fits, each with masks of its own, whose scores are averaged."""
+    factors_alpha_0: NonNegative = 0.003
+    """Factors: weight of an item as a missing interaction; an interaction has weight 1."""
+    factors_lambda: Positive = 1.0
+    """Factors: weight of the penalty."""
+    factors_mask: Rate = 0.4
+    """Factors: share of a history that is masked in training."""
+    factors_kept_weight: Positive = 0.5
+    """Factors: weight in training of an interaction that is not masked; a masked one has 1."""
+    factors_sweeps: Size = 5
+    """Factors: how often users and items are solved."""
 
     def __post_init__(self) -> None:
         """Check the parts and that there are as many weights."""

@@ -21,6 +21,7 @@ from diffrec_cli.data.sequences import Rows
 from diffrec_cli.graph.degree_filter import DegreeFilter, Exponents
 from diffrec_cli.graph.degrees import degrees, power, scaled
 from diffrec_cli.graph.exponents import FREE, START, best_exponents
+from diffrec_cli.graph.factors import factors_memory, masked_factors, user_factors
 from diffrec_cli.graph.low_pass import low_pass
 from diffrec_cli.graph.ridge import mean_diagonal, neighbourhood_ridge, ridge_memory
 from diffrec_cli.graph.sums import Parts, best_weights, candidates, scales
@@ -47,12 +48,13 @@ _WEIGHTS = {
     g.SHARPENING: -0.5,
     g.RIDGE: 1.0,
     g.LOW_PASS: 0.2,
+    g.FACTORS: 1.0,
     g.TRANSITIONS: 0.5,
 }
 
 
 def fit_graph(
-    settings: GraphSum, train: Rows, n_items: int, learned: Learned | None = None
+    settings: GraphSum, train: Rows, n_items: int, learned: Learned | None = None, seed: int = 1
 ) -> Arrays:
     """Return the parts' arrays, and the scale of each part.
 
@@ -68,26 +70,33 @@ def fit_graph(
         |I|.
     learned
         A trained model, if it is one of the parts.
+    seed
+        Of the masks of factors.
     """
-    arrays = _fitted(settings, train, n_items)
+    arrays = _fitted(settings, train, n_items, seed)
     return {**arrays, "scales": _scales(settings, arrays, train, learned)}
 
 
 def select_graph(
-    settings: GraphSum, train: Rows, valid: Rows, n_items: int, learned: Learned | None = None
+    settings: GraphSum,
+    train: Rows,
+    valid: Rows,
+    n_items: int,
+    learned: Learned | None = None,
+    seed: int = 1,
 ) -> tuple[GraphSum, Arrays]:
     """Return the settings with what they leave open found on valid, and the arrays of train.
 
     Parameters
     ----------
-    settings, train, n_items, learned
+    settings, train, n_items, learned, seed
         As in :func:`fit_graph`.
     valid
         Every user's held-out interactions.
     """
     seen, held_out = _matrix(train, n_items), _matrix(valid, n_items)
     settings = _with_exponents(settings, train, seen, held_out)
-    arrays = _fitted(settings, train, n_items)
+    arrays = _fitted(settings, train, n_items, seed)
     if settings.weights is not None and _half_life_known(settings):
         return settings, {**arrays, "scales": _scales(settings, arrays, train, learned)}
 
@@ -165,7 +174,7 @@ def _filters(settings: GraphSum) -> bool:
     return g.FILTER in settings.parts or g.SHARPENING in settings.parts
 
 
-def _fitted(settings: GraphSum, train: Rows, n_items: int) -> Arrays:
+def _fitted(settings: GraphSum, train: Rows, n_items: int, seed: int) -> Arrays:
     """Return the arrays of the parts."""
     x = _matrix(train, n_items)
     arrays: Arrays = {"n_items": np.array([n_items])}
@@ -175,6 +184,8 @@ def _fitted(settings: GraphSum, train: Rows, n_items: int) -> Arrays:
         arrays |= _named("ridge", stored(_ridge(settings, x)))
     if g.LOW_PASS in settings.parts:
         arrays["low_pass.A"], arrays["low_pass.B"] = low_pass(x, settings.low_pass_rank)
+    if g.FACTORS in settings.parts:
+        arrays["factors.V"], arrays["factors.P"] = _factors(settings, x, seed)
     if isinstance(settings, GraphTConfig) and g.TRANSITIONS in settings.parts:
         moves = transitions(train.indptr, train.items, n_items, settings.places)
         arrays |= _named("transitions", stored(moves))
@@ -190,6 +201,29 @@ def _ridge(settings: GraphSum, x: Any) -> Any:
     needed = ridge_memory(np.diff(x.indptr).astype(np.int64), x.shape[1], settings.neighbours)
     require_memory("the ridge of a graph", needed, x.shape[1])
     return neighbourhood_ridge(x, settings.neighbours, lambda_, settings.user_exponent)
+
+
+def _factors(settings: GraphSum, x: Any, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return V (fits, items, rank) and P (fits, rank, rank)."""
+    rank, fits = settings.factors_rank, settings.factors_fits
+    n_users, n_items = x.shape
+    needed = factors_memory(n_users, n_items, rank) + 4 * fits * rank * n_items
+    require_memory("the factors of a graph", needed, n_items)
+    found = [
+        masked_factors(
+            x,
+            rank,
+            alpha_0=settings.factors_alpha_0,
+            lambda_=settings.factors_lambda,
+            mask=settings.factors_mask,
+            kept_weight=settings.factors_kept_weight,
+            sweeps=settings.factors_sweeps,
+            seed=[seed, fit],
+        )
+        for fit in range(fits)
+    ]
+    V, P = (np.stack(of_fits) for of_fits in zip(*found, strict=True))
+    return V, P
 
 
 class _Parts:
@@ -210,6 +244,8 @@ class _Parts:
         }
         if g.LOW_PASS in settings.parts:
             self.A, self.B = (np.asarray(arrays[f"low_pass.{name}"]) for name in "AB")
+        if g.FACTORS in settings.parts:
+            self.V, self.P = (np.asarray(arrays[f"factors.{name}"]) for name in "VP")
 
     def scores(self, rows: Rows) -> list[NDArray[np.float32]]:
         """Return the scores of each part in the order of the settings, (B, items) each."""
@@ -225,10 +261,20 @@ class _Parts:
             found[g.RIDGE] = (histories @ self.sparse[g.RIDGE]).toarray()
         if g.LOW_PASS in self.settings.parts:
             found[g.LOW_PASS] = (histories @ self.A) @ self.B.T
+        if g.FACTORS in self.settings.parts:
+            found[g.FACTORS] = self._of_factors(rows)
         if g.TRANSITIONS in self.sparse:
             newest = read_newest(rows, self.n_items)
             found[g.TRANSITIONS] = (newest @ self.sparse[g.TRANSITIONS]).toarray()
         return [found[name] for name in self.settings.parts]
+
+    def _of_factors(self, rows: Rows) -> NDArray[np.float32]:
+        """Return the mean scores of all fits."""
+        total = np.zeros((len(rows), self.n_items), np.float32)
+        for V, P in zip(self.V, self.P, strict=True):
+            total += user_factors(rows.indptr, rows.items, V, P) @ V.T
+        total /= len(self.V)
+        return total
 
 
 class GraphScorer:

@@ -9,6 +9,7 @@ from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows, Sequences
 from diffrec_cli.errors import ConfigError
 from diffrec_cli.graph.degree_filter import DegreeFilter, Exponents
+from diffrec_cli.graph.factors import masked_factors, user_factors
 from diffrec_cli.graph.low_pass import low_pass
 from diffrec_cli.graph.ridge import neighbourhood_ridge
 from diffrec_cli.models.backend import NumpyBackend
@@ -23,6 +24,13 @@ def histories(train):
     return csr_matrix((train.values, train.items, train.indptr), (USERS, ITEMS))
 
 
+def of_factors(x):
+    """Return the mean scores of two fits."""
+    settings = {"alpha_0": 0.003, "lambda_": 1.0, "mask": 0.4, "kept_weight": 0.5, "sweeps": 2}
+    fits = [masked_factors(x, 3, seed=[1, fit], **settings) for fit in range(2)]
+    return np.mean([user_factors(x.indptr, x.indices, V, P) @ V.T for V, P in fits], axis=0)
+
+
 def test_each_part_alone_is_that_part(train):
     x = histories(train)
     degree_filter = DegreeFilter(x, Exponents(**EXPONENTS))
@@ -33,8 +41,10 @@ def test_each_part_alone_is_that_part(train):
         "sharpening": degree_filter.smoothed(first),
         "ridge": (x @ neighbourhood_ridge(x, 4, 3.0)).toarray(),
         "low_pass": (x @ A) @ B.T,
+        "factors": of_factors(x),
     }
     values = {"neighbours": 4, "ridge_lambda": 3.0, "user_exponent": 0.0, "low_pass_rank": 5}
+    values |= {"factors_rank": 3, "factors_fits": 2, "factors_sweeps": 2}
     for part, expected in alone.items():
         config = GraphConfig((part,), (1.0,), **EXPONENTS, **values)
         scores = fitted(config, train)[1].scores(train)
@@ -117,6 +127,8 @@ def test_markov_scores_what_follows_the_newest_item():
         (GraphConfig, {"weights": (1.0, float("nan"), 1.0)}),
         (GraphConfig, {"weights": (0.0, 0.0, 0.0)}),
         (GraphConfig, {"neighbours": 0}),
+        (GraphConfig, {"factors_mask": 1.0}),
+        (GraphConfig, {"factors_lambda": 0.0}),
         (GraphTConfig, {"half_life": 0.0}),
         (MarkovConfig, {"places": 0}),
     ],

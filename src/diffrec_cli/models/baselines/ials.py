@@ -15,6 +15,7 @@ from diffrec_cli.catalogue.simple_models import IALSConfig
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.errors import MissingExtraError
+from diffrec_cli.graph.blas import one_thread_each
 from diffrec_cli.models.backend import Backend
 from diffrec_cli.models.baselines._sparse import matrix
 from diffrec_cli.models.comparators.factors_inference import FactorScorer, FoldIn
@@ -34,10 +35,9 @@ def fit_ials(config: IALSConfig, train: Rows, n_items: int) -> dict[str, NDArray
         )
     except ImportError as error:
         raise MissingExtraError("ials", "implicit", "baselines") from error
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # nor has this
 
     weighted = (config.confidence * matrix(train, n_items)).astype(np.float32)
-    with threadpool_limits(1, "blas"):  # threads of both libraries would slow each other down
+    with one_thread_each():
         als = AlternatingLeastSquares(
             factors=config.dim,
             regularization=config.regularization,

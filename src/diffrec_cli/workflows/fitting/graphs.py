@@ -42,9 +42,10 @@ def with_graphs(
     learned = _learned(config, arrays, device)
     train, n_items = input_rows(dataset.train, config.temporal), dataset.n_items
     if not dataset.valid.size:
-        return config, _joined(arrays, fit_graph(settings, train, n_items, learned))
+        return config, _joined(arrays, fit_graph(settings, train, n_items, learned, config.seed))
     valid = input_rows(dataset.valid, None)
-    found, of_graph = select_graph(settings, train, valid, n_items, learned)
+    seed = config.seed
+    found, of_graph = select_graph(settings, train, valid, n_items, learned, seed)
     config_found = replace(config, graph=found)
     if config_found != config:
         listener(Note(f"found on valid: {changes(config, config_found)}"))
@@ -57,7 +58,8 @@ def refitted_graphs(
     """Return a refitted model's arrays, and those of graphs of the same interactions."""
     history: Rows = input_rows(dataset.history(trained_on), config.temporal)
     learned = _learned(config, arrays, device)
-    return _joined(arrays, fit_graph(_settings(config), history, dataset.n_items, learned))
+    settings, n_items = _settings(config), dataset.n_items
+    return _joined(arrays, fit_graph(settings, history, n_items, learned, config.seed))
 
 
 def _settings(config: FitConfig) -> GraphSum:
