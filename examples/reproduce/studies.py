@@ -31,8 +31,7 @@ PUBLISHED = ("gowalla", "yelp2018")
 #: Exponents that were found on valid beforehand; elsewhere the fit finds them.
 GIVEN_EXPONENTS = {"yelp2018": "p=0.2 q_in=0.7 q_out=0.5"}
 WITH_FACTORS = "parts=filter,sharpening,ridge,factors"
-#: Of iALS beside item graphs without factors.
-IALS_WITH_GRAPHS = "dim=256 confidence=40 regularization=2 parts=learned,filter,sharpening,ridge"
+WITHOUT_FACTORS = "parts=learned,filter,sharpening,ridge"
 NOISE_PERCENT = (10, 20, 30, 40, 50)
 
 #: Figures printed in the paper (Tables 2 to 4 and 6): recall@10, recall@20, ndcg@10, ndcg@20.
@@ -111,18 +110,23 @@ def smoothing() -> list[Row]:
 def graphs() -> list[Row]:
     """Return item graphs alone and in the output of models, on sparse logs and in time order."""
     rows = []
-    for data, settings in SPARSE_LOGS.items():
-        of_log = "refit=train+valid" if data in PUBLISHED else ""
-        learned = f"{settings} {of_log}".strip()
-        rows += _rows("graphs", data, "base+smoothing+graph", settings=learned, seeds=THREE_SEEDS)
-        for variant in ("graph", "ials+graph", "ials", "ease"):
-            own = IALS_WITH_GRAPHS if variant == "ials+graph" else ""
-            rows += _rows("graphs", data, variant, settings=f"{own} {of_log}".strip(), seeds=(1,))
-        factors = f"{WITH_FACTORS} {GIVEN_EXPONENTS.get(data, '')} {of_log}"
-        rows += _rows("graphs", data, "graph", settings=" ".join(factors.split()), seeds=(1,))
+    for data, learned in SPARSE_LOGS.items():
+        refit = "refit=train+valid" if data in PUBLISHED else ""
+        rows += _graph_rows(data, "base+smoothing+graph", learned, refit, seeds=THREE_SEEDS)
+        rows += _graph_rows(data, "base+smoothing+graph", learned, WITHOUT_FACTORS, refit)
+        ials = "dim=256 confidence=40 regularization=2"
+        rows += _graph_rows(data, "ials+graph", ials, WITHOUT_FACTORS, refit)
+        rows += _graph_rows(data, "graph", WITH_FACTORS, GIVEN_EXPONENTS.get(data, ""), refit)
+        for variant in ("graph", "ials", "ease"):
+            rows += _graph_rows(data, variant, refit)
     for data in ("beauty", "ml100k"):
-        rows += _rows("graphs", data, "graph-t", settings="refit=train+valid", seeds=(1,))
+        rows += _graph_rows(data, "graph-t", "refit=train+valid")
     return rows
+
+
+def _graph_rows(data: str, variant: str, *settings: str, seeds: Sequence[int] = (1,)) -> list[Row]:
+    """Return rows of the study of item graphs; some of the settings may be empty."""
+    return _rows("graphs", data, variant, settings=" ".join(filter(None, settings)), seeds=seeds)
 
 
 STUDIES: Mapping[str, Callable[[], list[Row]]] = {
