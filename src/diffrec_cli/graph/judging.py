@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 K = 20
-_CHUNK = 64
+_SMALLEST_CHUNK, _LARGEST_CHUNK = 4, 64
 _FEW = 4
 _DISCOUNT = 1 / np.log2(np.arange(2, K + 2))
 _IDEAL = np.cumsum(_DISCOUNT)
@@ -46,26 +46,35 @@ def is_in(matrix: Any, rows: NDArray[np.int64], columns: NDArray[np.integer]) ->
 def top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     """Return the columns of the k largest scores of each row, best first.
 
-    Long rows are cut into chunks: what is at least the k-th largest maximum of a chunk holds the k
-    largest. Selection in whole rows takes five times as long where most scores are 0.
+    Rows are cut into chunks: what is at least the k-th largest maximum of a chunk holds the k
+    largest. Selection in whole rows takes ten times as long where most scores are 0. Of equal
+    scores at the end of the k, those of the first columns are returned.
     """
     n = scores.shape[1]
-    k, chunks = min(k, n), n // _CHUNK
-    if chunks < 2 * k:
+    k = min(k, n)
+    size = min(_LARGEST_CHUNK, n // (4 * k))
+    if size < _SMALLEST_CHUNK:
         return _top(scores, k)
-    maxima = scores[:, : chunks * _CHUNK].reshape(len(scores), chunks, _CHUNK).max(axis=2)
-    least = np.partition(maxima, chunks - k, axis=1)[:, chunks - k]
-    large = scores >= least[:, None]
-    many = large.sum(axis=1) > _FEW * k  # rows with fewer than k scores above 0
-    large[many] = False
+    chunks = n // size
+    maxima = scores[:, : chunks * size].reshape(len(scores), chunks, size).max(axis=2)
+    least = np.partition(maxima, chunks - k, axis=1)[:, chunks - k, None]
+    large = scores >= least
+    many = np.flatnonzero(large.sum(axis=1) > _FEW * k)  # most of them equal to the least
+    large[many] = _first_at_least(scores[many], least[many], k)
     rows, columns = np.nonzero(large)
     order = np.lexsort((columns, -scores[rows, columns], rows))
-    first = np.searchsorted(rows, np.flatnonzero(~many))
-    found = np.empty((len(scores), k), np.int64)
-    found[~many] = columns[order][first[:, None] + np.arange(k)]
-    if many.any():
-        found[many] = _top(scores[many], k)
+    first = np.searchsorted(rows, np.arange(len(scores)))
+    found: NDArray[np.int64] = columns[order][first[:, None] + np.arange(k)]
     return found
+
+
+def _first_at_least(
+    scores: NDArray[np.float32], least: NDArray[np.float32], k: int
+) -> NDArray[np.bool_]:
+    """Mark what is above `least`, (B, 1), and as many of the first that equal it as k needs."""
+    above, equal = scores > least, scores == least
+    missing = k - above.sum(axis=1, keepdims=True)
+    return above | (equal & (np.cumsum(equal, axis=1, dtype=np.int32) <= missing))
 
 
 def _top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
