@@ -36,7 +36,7 @@ def test_every_variant_beats_popularity_and_t_beats_base() -> None:
         for variant in ("base", "l", "t", "lt")
     ]
     evaluated = workflows.evaluate(models, baselines=["pop"], device="cpu")
-    recall = [result.evaluation.means["recall@20"] for result in evaluated.results]
+    recall = [result.evaluation.means["recall@20"] for result in evaluated.first_history]
     *variants, popularity = recall
     assert min(variants) > 1.5 * popularity
     base, latent, temporal, both = variants

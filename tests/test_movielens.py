@@ -20,7 +20,7 @@ def test_on_ml_100k_every_variant_is_far_above_popularity() -> None:
         for variant in ("base", "l", "t", "lt")
     ]
     evaluated = workflows.evaluate(models, baselines=["pop"], device="cpu")
-    *variants, popularity = (r.evaluation.means["recall@20"] for r in evaluated.results)
+    *variants, popularity = (r.evaluation.means["recall@20"] for r in evaluated.first_history)
     assert popularity == pytest.approx(0.118, abs=0.005)
     assert min(variants) > 1.5 * popularity
 

@@ -9,11 +9,11 @@ from tests.cli.conftest import Cli
 COUNTS = ["users", "items", "interactions", "train", "valid", "test"]
 
 
-def keys(cli: Cli, *arguments: object) -> dict:
+def keys(cli: Cli, *arguments: object, version: int = 1) -> dict:
     outcome = cli(*arguments, "--format", "json")
     assert outcome.code == 0, outcome.err
     document = json.loads(outcome.out)
-    assert document["schema_version"] == 1
+    assert document["schema_version"] == version
     return document
 
 
@@ -55,15 +55,14 @@ def test_fit(cli: Cli, sample) -> None:
 
 @pytest.mark.usefixtures("fitted")
 def test_eval(cli: Cli) -> None:
-    document = keys(cli, "eval", "shop", "--baselines", "pop,itemknn,ease")
-    assert [result["model"] for result in document["results"]] == [
-        "shop@1",
-        "popularity",
-        "itemknn",
-        "ease",
+    document = keys(cli, "eval", "shop", "--baselines", "pop,itemknn,ease", version=2)
+    assert [(result["model"], result["history"]) for result in document["results"]] == [
+        (model, history)
+        for history in ("train", "train+valid")
+        for model in ("shop@1", "popularity", "itemknn", "ease")
     ]
     first, second, *_ = document["results"]
-    assert list(first) == ["model", "split", "users", "metrics"]
+    assert list(first) == ["model", "split", "history", "users", "metrics"]
     assert list(first["metrics"]) == ["recall@10", "recall@20", "ndcg@10", "ndcg@20"]
     assert list(second["difference"]) == ["mean", "low", "high", "p_value"]
 
@@ -140,7 +139,8 @@ def test_every_report_comes_in_every_format(
 
 @pytest.mark.usefixtures("fitted")
 def test_eval_with_groups_and_intervals(cli: Cli) -> None:
-    (result,) = keys(cli, "eval", "shop", "--groups", "--intervals")["results"]
+    arguments = ("--groups", "--intervals", "--history", "train")
+    (result,) = keys(cli, "eval", "shop", *arguments, version=2)["results"]
     assert list(result["intervals"]["recall@20"]) == ["low", "high"]
     assert result["intervals"]["recall@20"]["low"] <= result["metrics"]["recall@20"]
     assert {group["of"] for group in result["groups"]} == {"users", "items"}

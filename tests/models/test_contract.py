@@ -191,6 +191,16 @@ class TestTemporalSmoothing(ModelContract):
     values = TRAINED | {"dim": 8, "rank": 8, "ema_decay": 0.9}
 
 
+class TestMasking(ModelContract):
+    variant = "t+masking"
+    values = TRAINED | {"dim": 8, "ema_decay": 0.9}
+
+
+class TestRandomMasking(ModelContract):
+    variant = "base+masking"
+    values = TRAINED | {"dim": 8, "ema_decay": 0.9}
+
+
 class UserContract(ModelContract):
     """A model with a vector for each user: a stranger with the same history is close to it."""
 
@@ -246,6 +256,11 @@ class TestShallowMultiVAE(ModelContract):
 class TestCODIGEM(ModelContract):
     variant = "codigem"
     values = TRAINED | {"dim": 16}
+
+
+class TestSASRec(ModelContract):
+    variant = "sasrec"
+    values = TRAINED | {"dim": 16, "lr": 5e-3, "length": 20}
 
 
 class TestACVAE(ModelContract):

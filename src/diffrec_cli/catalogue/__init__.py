@@ -15,6 +15,7 @@ from diffrec_cli.catalogue import (  # their rows register
     comparators,
     corruptions,
     graphs,
+    masking,
     simple_models,
 )
 from diffrec_cli.catalogue.presets import (
@@ -65,6 +66,7 @@ __all__ = [
     "draws",
     "graphs",
     "hint",
+    "masking",
     "model_row",
     "names",
     "own_preset",

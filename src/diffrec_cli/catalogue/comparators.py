@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Literal
 from diffrec_cli.catalogue.registered import register
 from diffrec_cli.catalogue.rows import Code, Model, Space, Values
 from diffrec_cli.config import Comparator
-from diffrec_cli.config.checks import Count, NonNegative, Range, Rate, Size, Sizes
+from diffrec_cli.config.checks import Count, NonNegative, Range, Rate, Size, Sizes, check
 
 Activation = Literal["tanh", "sigmoid", "relu"]
 
@@ -236,6 +236,48 @@ register(
         build=Code(".models.comparators.acvae:ACVAE.of"),
         scorer=Code(".models.comparators.acvae_inference:ACVAEScorer"),
         space={**_LR, **_DROPOUT, "beta": (0.1, 0.3, 0.5), "contrast": (0.0, 0.1, 0.3)},
+        reads_order=True,
+    )
+)
+
+
+@dataclass(frozen=True)
+class SASRecConfig(Comparator):
+    """Causal self-attention over sequences (Kang and McAuley, ICDM 2018), with a full softmax."""
+
+    model: ClassVar[str] = "sasrec"
+    groups: ClassVar[tuple[str, ...]] = ("training",)
+    weighted: ClassVar[bool] = False
+
+    dim: Size = 64
+    """Size of an item's embedding and of all layers."""
+    layers: Size = 2
+    """Blocks of attention and a feed-forward network."""
+    heads: Size = 2
+    """Heads of the attention."""
+    length: Size = 200
+    """Number of latest items of a history that are read."""
+    dropout: Rate = 0.2
+    """Dropout on embeddings, attention and layers."""
+
+    def __post_init__(self) -> None:
+        """Check every field and name the one that is wrong."""
+        super().__post_init__()
+        check(self.dim % self.heads == 0, "dim", self.dim, f"a multiple of heads = {self.heads}")
+
+
+register(
+    Model(
+        SASRecConfig,
+        build=Code(".models.comparators.sasrec:SASRec.of"),
+        scorer=Code(".models.comparators.sasrec_inference:SASRecScorer"),
+        space={
+            "lr": (3e-4, 1e-3, 3e-3),
+            "dropout": (0.1, 0.2, 0.3, 0.5),
+            "dim": (32, 64, 128),
+            "layers": (1, 2, 3),
+            "length": (50, 100, 200),
+        },
         reads_order=True,
     )
 )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from diffrec_cli.catalogue.registered import register
 from diffrec_cli.catalogue.rows import Code, Model
 from diffrec_cli.config import Comparator
-from diffrec_cli.config.checks import POSITIVE, Size
+from diffrec_cli.config.checks import Size
 from diffrec_cli.config.graphs import (
     FACTORS,
     FILTER,
@@ -17,6 +17,7 @@ from diffrec_cli.config.graphs import (
     SHARPENING,
     TRANSITIONS,
     GraphSum,
+    OrderedGraphSum,
 )
 
 
@@ -32,26 +33,14 @@ class GraphConfig(GraphSum, Comparator):
 
 
 @dataclass(frozen=True)
-class GraphTConfig(GraphSum, Comparator):
+class GraphTConfig(OrderedGraphSum, Comparator):
     """Item graphs with recency weights, and directed transitions beside them."""
 
     model: ClassVar[str] = "graph-t"
     weighted: ClassVar[bool] = False
-    known: ClassVar[tuple[str, ...]] = (
-        FILTER,
-        SHARPENING,
-        RIDGE,
-        LOW_PASS,
-        FACTORS,
-        TRANSITIONS,
-    )
+    known: ClassVar[tuple[str, ...]] = (*GraphConfig.known, TRANSITIONS)
 
     parts: tuple[str, ...] = (FILTER, SHARPENING, RIDGE, TRANSITIONS)
-    half_life: Annotated[float | None, POSITIVE] = None
-    """All but transitions: the age, in interactions, at which one counts half; ``None``: found on
-    valid."""
-    places: Size = 5
-    """Transitions: largest gap between two items."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from diffrec_cli.config import (
     FitConfig,
     GraphSum,
     LatentConfig,
+    OrderedGraphSum,
     TemporalConfig,
     TrainingConfig,
 )
@@ -194,9 +195,11 @@ def auto(variant: Variant, users: int, interactions: int | None = None) -> FitCo
         config = _latent(users)
     else:
         config = CORRUPTIONS[variant.corruption].auto(variant.temporal, users, each)
-    if variant.temporal:
+    if variant.temporal and (config.corruption is None or config.corruption.weighted):
         config = replace(config, temporal=TemporalConfig())
-    return replace(config, graph=GraphSum()) if variant.graph else config
+    if not variant.graph:
+        return config
+    return replace(config, graph=OrderedGraphSum() if variant.temporal else GraphSum())
 
 
 def hint(variant: Variant, users: int, interactions: int) -> str:

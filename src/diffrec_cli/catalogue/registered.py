@@ -59,7 +59,10 @@ def _row(table: dict[str, Any], name: str) -> Any:
 def reads_order(config: FitConfig) -> bool:
     """Return whether a model reads the order of a history, and not only what is in it."""
     row = model_row(config)
-    return config.temporal is not None or (row is not None and row.reads_order)
+    if row is not None:
+        return config.temporal is not None or row.reads_order
+    of_corruption = config.corruption is not None and config.corruption.reads_order
+    return config.temporal is not None or of_corruption
 
 
 def closed_form(config: FitConfig) -> Model:

@@ -124,30 +124,32 @@ class Corruption:
         The part after ``+`` in a variant's name.
     config
         Class of its settings; ``None``: those of the paper, the group ``diffusion``.
-    corruption
-        (its settings,) -> :class:`~diffrec_cli.diffusion.corruption.Corruption`.
-    denoiser
-        (:class:`FitConfig`, train sequences, |I|, generator) ->
-        :class:`~diffrec_cli.models.diffrec.ItemDenoiser`.
     scorer
         (:class:`FitConfig`, arrays by name, backend) -> scorer.
     auto
         The preset ``auto``: (is temporal, users, interactions a user) -> :class:`FitConfig`
         without the weights by order.
-    tries
-        For a closed form: changes of its defaults that a fit with defaults tries on valid.
     space
         Values to search.
+    corruption
+        (its settings,) -> :class:`~diffrec_cli.diffusion.corruption.Corruption`.
+    denoiser
+        (:class:`FitConfig`, train sequences, |I|, generator) ->
+        :class:`~diffrec_cli.models.diffrec.ItemDenoiser`.
+    build
+        In place of these two, for a corruption that is not linear: (:class:`FitConfig`, train
+        sequences, |I|, generator) -> :class:`~diffrec_cli.models.trainable.Trainable`.
     hint, hint_from
         Hint for a user who chose no corruption, and from how many interactions a user.
     """
 
     name: str
     config: type[CorruptionConfig] | None
-    corruption: Code
-    denoiser: Code
     scorer: Code
     auto: Callable[[bool, int, float], FitConfig]
     space: Space
+    corruption: Code | None = None
+    denoiser: Code | None = None
+    build: Code = Code(".models.diffrec:DiffRec.of")
     hint: str = ""
     hint_from: float = 0.0

@@ -31,10 +31,12 @@ def space(variant: str) -> Space:
     """
     meant = Variant.parse(variant)
     if meant.model is not None:
-        own = MODELS[meant.model].space
+        own, weighted = MODELS[meant.model].space, True
     else:
-        own = _LATENT if meant.latent else CORRUPTIONS[meant.corruption].space
-    return {**own, **_TEMPORAL} if meant.temporal else own
+        row = CORRUPTIONS[meant.corruption]
+        own = _LATENT if meant.latent else row.space
+        weighted = row.config is None or row.config.weighted
+    return {**own, **_TEMPORAL} if meant.temporal and weighted else own
 
 
 def draws(config: FitConfig, seed: int) -> Iterator[dict[str, Any]]:

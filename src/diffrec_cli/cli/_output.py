@@ -58,6 +58,7 @@ def report(
     payload: Mapping[str, Any],
     rows: Sequence[Mapping[str, Any]],
     table: Callable[[], RenderableType],
+    schema_version: int = SCHEMA_VERSION,
 ) -> None:
     """Print one result on stdout.
 
@@ -71,11 +72,13 @@ def report(
         Flat records of the same, for ``jsonl`` and ``csv``.
     table
         Makes the table for ``table``, ``md`` and ``html``.
+    schema_version
+        Of the JSON object.
     """
     if form == "json":
         # A stored record has a version of its own, which is not that of this document.
-        document = {"schema_version": SCHEMA_VERSION} | dict(payload)
-        document["schema_version"] = SCHEMA_VERSION
+        document = {"schema_version": schema_version} | dict(payload)
+        document["schema_version"] = schema_version
         print(json.dumps(document, indent=2, ensure_ascii=False))
     elif form == "jsonl":
         for row in rows:

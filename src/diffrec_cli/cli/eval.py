@@ -13,6 +13,7 @@ from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, filled, flat, make_table, plus_minus, report, screen
 
 _COLUMNS = 4  # metrics that fit side by side in 80 columns
+_SCHEMA_VERSION = 2  # 1 had no history
 
 EXAMPLES = examples(
     "diffrec eval --baselines pop,ease",
@@ -45,8 +46,9 @@ def evaluate(
         typer.Option(
             "--history",
             metavar="train|train+valid",
-            help="History to read when testing; the paper uses train."
-            r" \[default: train; train+valid for a model that was trained on it]",
+            help="History to read when testing: train, as in the paper; or train+valid, as in use"
+            r" \[default: both if there is an order, otherwise train; train+valid for a model that"
+            " was trained on it]",
             autocompletion=completion.one_of("train", "train+valid"),
         ),
     ] = None,
@@ -86,7 +88,8 @@ def evaluate(
 ) -> None:
     """Measure models: rank all items a user has not seen, against what came next.
 
-    Several models are shown side by side, each compared with the first.
+    Several models are shown side by side, each compared with the first. With two histories the
+    first one counts for --min, --per-user and comparisons.
     """
     from diffrec_cli import workflows
     from diffrec_cli.workflows.evaluate_models import parse_minima
@@ -114,6 +117,7 @@ def evaluate(
         payload=payload,
         rows=_records(payload["results"]),
         table=lambda: evaluation_table(evaluated),
+        schema_version=_SCHEMA_VERSION,
     )
     evaluated.require(minima)
 
@@ -123,18 +127,22 @@ def evaluation_table(evaluated: Any) -> Any:
     results = evaluated.to_dict()["results"]
     metrics = list(results[0]["metrics"])
     paired = [">diff", ">p"] if evaluated.compared else []
+    both = len({result["history"] for result in results}) > 1
     title = f"{results[0]['split']}, {results[0]['users']:,} users"
+    title += "" if both else f", history {results[0]['history']}"
     if "groups" in results[0]:
         return _by_group(results, metrics[:_COLUMNS], title)
     if len(metrics) > _COLUMNS:
         return _by_metric(results, metrics, title)
-    table = make_table("model", *(f">{metric}" for metric in metrics), *paired, title=title)
+    names = ["model", "history"] if both else ["model"]
+    table = make_table(*names, *(f">{metric}" for metric in metrics), *paired, title=title)
     if paired:
         table.caption = (
             f"diff: {evaluated.compared} of the first model minus this one's;"
             " p: paired randomisation test over users"
         )
-    return filled(table, (_row(result, bool(paired)) for result in results))
+    rows = ([*(result[name] for name in names), *_row(result, bool(paired))] for result in results)
+    return filled(table, rows)
 
 
 def _figure(result: dict[str, Any], metric: str) -> str:
@@ -147,8 +155,14 @@ def _figure(result: dict[str, Any], metric: str) -> str:
 
 def _by_metric(results: list[dict[str, Any]], metrics: list[str], title: str) -> Any:
     """Return one row a metric, for many metrics."""
-    table = make_table("metric", *(f">{result['model']}" for result in results), title=title)
+    table = make_table("metric", *(f">{_name(result, results)}" for result in results), title=title)
     return filled(table, ([m, *(_figure(result, m) for result in results)] for m in metrics))
+
+
+def _name(result: dict[str, Any], results: list[dict[str, Any]]) -> str:
+    """Return the model, and its history where there are two."""
+    both = len({other["history"] for other in results}) > 1
+    return f"{result['model']} {result['history']}" if both else result["model"]
 
 
 def _records(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -156,7 +170,7 @@ def _records(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     records = []
     for result in results:
         records.append(flat({key: value for key, value in result.items() if key != "groups"}))
-        head = {key: result[key] for key in ("model", "split")}
+        head = {key: result[key] for key in ("model", "split", "history")}
         records += [flat({**head, **group}) for group in result.get("groups", [])]
     return records
 
@@ -181,7 +195,9 @@ def _by_group(results: list[dict[str, Any]], metrics: list[str], title: str) -> 
         for group in [whole, *result["groups"]]:
             figures = [_cell(group["metrics"], metric) for metric in metrics]
             users = f"{group['users']:,}"
-            rows.append([result["model"], f"{group['of']}: {group['name']}", users, *figures])
+            rows.append(
+                [_name(result, results), f"{group['of']}: {group['name']}", users, *figures]
+            )
     return filled(table, rows)
 
 
@@ -190,7 +206,7 @@ def _cell(metrics: dict[str, float], metric: str) -> str:
 
 
 def _row(result: dict[str, Any], paired: bool) -> list[str]:
-    cells = [result["model"], *(_figure(result, metric) for metric in result["metrics"])]
+    cells = [_figure(result, metric) for metric in result["metrics"]]
     if not paired:
         return cells
     difference = result.get("difference")

@@ -11,7 +11,7 @@ from diffrec_cli.config.diffrec import (
     TrainingConfig,
 )
 from diffrec_cli.config.fit import FitConfig
-from diffrec_cli.config.graphs import GraphSum
+from diffrec_cli.config.graphs import GraphSum, OrderedGraphSum
 from diffrec_cli.config.models import GAUSSIAN, RECENT, Comparator, CorruptionConfig, know
 from diffrec_cli.config.options import ReadOptions, SplitOptions
 
@@ -26,6 +26,7 @@ __all__ = [
     "FitConfig",
     "GraphSum",
     "LatentConfig",
+    "OrderedGraphSum",
     "ReadOptions",
     "SplitOptions",
     "TemporalConfig",

@@ -16,7 +16,7 @@ from diffrec_cli.config.diffrec import (
     TemporalConfig,
     TrainingConfig,
 )
-from diffrec_cli.config.graphs import WITH_GRAPH, GraphSum
+from diffrec_cli.config.graphs import WITH_GRAPH, GraphSum, OrderedGraphSum
 from diffrec_cli.config.models import (
     COMPARATORS,
     CORRUPTIONS,
@@ -67,8 +67,10 @@ class FitConfig:
             return self.comparator.model + (RECENT if temporal else "")
         if self.latent is not None:
             return "lt" if temporal else "l"
-        variant = "t" if temporal else "base"
-        return variant if self.corruption is None else f"{variant}+{self.corruption.name}"
+        if self.corruption is None:
+            return "t" if temporal else "base"
+        variant = "t" if temporal or self.corruption.reads_order else "base"
+        return f"{variant}+{self.corruption.name}"
 
     def settings(self, kind: type[Own]) -> Own:
         """Return the settings of this class, of the comparator or of the corruption."""
@@ -148,6 +150,8 @@ class FitConfig:
                 groups[name] = _from_plain(kind, own)
             elif name in CORRUPTIONS:
                 groups["corruption"] = _from_plain(CORRUPTIONS[name], fields)
+            elif name == "graph" and "half_life" in fields:
+                groups[name] = _from_plain(OrderedGraphSum, fields)
             elif name in _GROUPS:
                 groups[name] = _from_plain(_GROUPS[name], fields)
             else:

@@ -91,3 +91,17 @@ class GraphSum(Settings):
         given = self.weights or (1.0,)
         finite = all(map(math.isfinite, given)) and any(given)
         check(finite, "weights", self.weights, "finite numbers, not all of them 0")
+
+
+@dataclass(frozen=True)
+class OrderedGraphSum(GraphSum):
+    """A sum of item graphs that read order, in the output of a trained model that reads it."""
+
+    known: ClassVar[tuple[str, ...]] = (*GraphSum.known, TRANSITIONS)
+
+    parts: tuple[str, ...] = (LEARNED, FILTER, SHARPENING, RIDGE, TRANSITIONS)
+    half_life: Annotated[float | None, POSITIVE] = None
+    """All but transitions: the age, in interactions, at which one counts half; ``None``: found on
+    valid."""
+    places: Size = 5
+    """Transitions: largest gap between two items."""

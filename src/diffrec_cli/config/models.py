@@ -33,6 +33,13 @@ class CorruptionConfig(Settings):
     """Name of the corruption."""
     groups: ClassVar[tuple[str, ...]] = ()
     """Shared groups that it reads: ``denoiser`` if its denoiser is the paper's."""
+    weighted: ClassVar[bool] = True
+    """Whether it reads values of the input, and so weights by order."""
+
+    @property
+    def reads_order(self) -> bool:
+        """Whether it reads the order of a history otherwise than by weights."""
+        return False
 
 
 COMPARATORS: dict[str, type[Comparator]] = {}

@@ -135,6 +135,18 @@ def temporal_weights(indptr: NDArray[np.int64], w_min: float, w_max: float) -> N
     return (w_min + share * (w_max - w_min)).astype(np.float32)
 
 
+def ages(indptr: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the age of each interaction, in interactions back from its user's newest.
+
+    Examples
+    --------
+    >>> ages(np.array([0, 3, 4])).tolist()
+    [2, 1, 0, 0]
+    """
+    lengths = np.diff(indptr)
+    return np.repeat(indptr[1:], lengths) - 1 - np.arange(indptr[-1])
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """A batch of sparse user vectors, as NumPy arrays or as tensors of one device.

@@ -74,7 +74,9 @@ def _first_at_least(
     """Mark what is above `least`, (B, 1), and as many of the first that equal it as k needs."""
     above, equal = scores > least, scores == least
     missing = k - above.sum(axis=1, keepdims=True)
-    return above | (equal & (np.cumsum(equal, axis=1, dtype=np.int32) <= missing))
+    first: NDArray[np.bool_] = np.cumsum(equal, axis=1, dtype=np.int32) <= missing
+    marked: NDArray[np.bool_] = above | (equal & first)
+    return marked
 
 
 def _top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec_cli.data.sequences import ages
 from diffrec_cli.graph.degrees import power, scaled
 
 #: Powers of the degrees of the item before and of the item after.
@@ -42,18 +43,6 @@ def transitions(
     counted = coo_matrix((values, (before, after)), (n_items, n_items)).tocsr()
     degree = np.bincount(items, minlength=n_items).astype(np.float64)
     return scaled(counted, power(degree, -BEFORE), power(degree, -AFTER))
-
-
-def ages(indptr: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the age of each interaction, in interactions back from its user's newest.
-
-    Examples
-    --------
-    >>> ages(np.array([0, 3, 4])).tolist()
-    [2, 1, 0, 0]
-    """
-    lengths = np.diff(indptr)
-    return np.repeat(indptr[1:], lengths) - 1 - np.arange(indptr[-1])
 
 
 def faded(indptr: NDArray[np.int64], half_life: float | None) -> NDArray[np.float32]:

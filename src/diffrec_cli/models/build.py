@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from diffrec_cli.catalogue import model_row
+from diffrec_cli.catalogue import corruption_row, model_row
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Sequences
-from diffrec_cli.models.diffrec import DiffRec
 from diffrec_cli.models.latent import LatentDiffRec
 from diffrec_cli.models.trainable import Trainable
 
@@ -37,14 +36,16 @@ def build_model(
         The interactions; models with a graph or a vector for each user need them.
     """
     generator = torch.Generator().manual_seed(config.training.seed)
+    model: Trainable
     row = model_row(config)
     if row is not None:
         if row.build is None:
             raise ValueError(f"{config.variant} has no epochs")
-        model: Trainable = row.build(config, train, n_items, generator)
+        model = row.build(config, train, n_items, generator)
         return model
     if config.latent is None:
-        return DiffRec.of(config, train, n_items, generator)
+        model = corruption_row(config).build(config, train, n_items, generator)
+        return model
     if of_item is None:
         raise ValueError("a latent model needs item groups")
     return LatentDiffRec(config, of_item, generator)

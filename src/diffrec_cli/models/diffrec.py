@@ -58,8 +58,10 @@ class DiffRec(Trainable):
         cls, config: FitConfig, train: Sequences | None, n_items: int, generator: torch.Generator
     ) -> DiffRec:
         """Return the model of these settings; see :func:`~diffrec_cli.models.build.build_model`."""
-        denoiser = corruption_row(config).denoiser(config, train, n_items, generator)
-        return cls(corruption_of(config), denoiser, n_items)
+        row = corruption_row(config)
+        if row.denoiser is None:
+            raise TypeError(f"{config.variant} is not built from a denoiser")
+        return cls(corruption_of(config), row.denoiser(config, train, n_items, generator), n_items)
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the mean loss of a batch of users: Algorithm 1, lines 3 to 7."""

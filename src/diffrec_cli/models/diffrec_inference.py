@@ -24,7 +24,10 @@ Array = Any  # np.ndarray or torch.Tensor
 
 def corruption_of(config: FitConfig) -> Corruption:
     """Return the corruption that a variant of DiffRec is trained with."""
-    corruption: Corruption = corruption_row(config).corruption(config.of_corruption)
+    row = corruption_row(config)
+    if row.corruption is None:
+        raise TypeError(f"the corruption of {config.variant} is not linear")
+    corruption: Corruption = row.corruption(config.of_corruption)
     return corruption
 
 

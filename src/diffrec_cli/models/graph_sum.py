@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec_cli.catalogue.graphs import GraphTConfig
-from diffrec_cli.config import FitConfig, GraphSum
+from diffrec_cli.config import FitConfig, GraphSum, OrderedGraphSum
 from diffrec_cli.config import graphs as g
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.graph.degree_filter import DegreeFilter, Exponents
@@ -145,11 +144,11 @@ def _start(settings: GraphSum) -> tuple[float, ...]:
 
 
 def _half_life_known(settings: GraphSum) -> bool:
-    return not isinstance(settings, GraphTConfig) or settings.half_life is not None
+    return not isinstance(settings, OrderedGraphSum) or settings.half_life is not None
 
 
 def _half_life_choices(settings: GraphSum) -> list[GraphSum]:
-    if isinstance(settings, GraphTConfig) and settings.half_life is None:
+    if isinstance(settings, OrderedGraphSum) and settings.half_life is None:
         return [replace(settings, half_life=half_life) for half_life in _HALF_LIVES]
     return [settings]
 
@@ -186,7 +185,7 @@ def _fitted(settings: GraphSum, train: Rows, n_items: int, seed: int) -> Arrays:
         arrays["low_pass.A"], arrays["low_pass.B"] = low_pass(x, settings.low_pass_rank)
     if g.FACTORS in settings.parts:
         arrays["factors.V"], arrays["factors.P"] = _factors(settings, x, seed)
-    if isinstance(settings, GraphTConfig) and g.TRANSITIONS in settings.parts:
+    if isinstance(settings, OrderedGraphSum) and g.TRANSITIONS in settings.parts:
         moves = transitions(train.indptr, train.items, n_items, settings.places)
         arrays |= _named("transitions", stored(moves))
     return arrays
@@ -337,7 +336,7 @@ def _exponents(settings: GraphSum) -> Exponents:
 def _histories(settings: GraphSum, rows: Rows, n_items: int) -> Any:
     """Return histories as the parts without direction read them, (B, items) CSR."""
     histories = _matrix(rows, n_items)
-    if isinstance(settings, GraphTConfig):
+    if isinstance(settings, OrderedGraphSum):
         histories.data = faded(rows.indptr, settings.half_life or _HALF_LIVES[1])
     return histories
 

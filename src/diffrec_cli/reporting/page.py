@@ -136,7 +136,7 @@ def _change(name: str, points: _Points, epoch: int) -> str:
 
 
 def _accuracy(evaluated: Evaluated) -> dict[str, Any]:
-    mine, popular = evaluated.results
+    mine, popular = evaluated.first_history
     metrics = [f"{name}@{k}" for name in METRICS for k in CUTOFFS]
     rows = {m: (_metric_name(m), *_measured(mine, m), *_measured(popular, m)) for m in metrics}
     return {
@@ -156,7 +156,7 @@ def _measured(result: Result, metric: str) -> tuple[str, str]:
 
 
 def _groups(evaluated: Evaluated) -> dict[str, Any]:
-    mine, popular = (result.evaluation.groups for result in evaluated.results)
+    mine, popular = (result.evaluation.groups for result in evaluated.first_history)
     pairs = list(zip(mine, popular, strict=True))  # both were measured on the same users
     return {
         "figures": [_group_figure(pairs, of, name) for of, name in _GROUPS.items()],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from diffrec_cli.evaluation.evaluate import HISTORIES, Evaluation
 from diffrec_cli.evaluation.evaluate import evaluate as evaluate_scorer
 from diffrec_cli.evaluation.metrics import METRICS, parse_metric
 from diffrec_cli.evaluation.significance import Paired, interval, paired_randomisation
-from diffrec_cli.models.backend import TorchBackend
+from diffrec_cli.models.backend import Backend, TorchBackend
 from diffrec_cli.models.baselines import fit_closed_form
 from diffrec_cli.models.baselines.selection import selects_on_valid
 from diffrec_cli.models.scorer import Scorer, build_scorer
@@ -51,6 +51,8 @@ class Result:
         Reference, or the name of a baseline.
     split
         ``valid`` or ``test``.
+    history
+        What the model read: ``train`` or ``train+valid``.
     evaluation
         The figures, per user and in the mean.
     user_ids
@@ -66,6 +68,7 @@ class Result:
 
     model: str
     split: str
+    history: str
     evaluation: Evaluation
     user_ids: list[str] = field(repr=False)
     baseline: bool
@@ -77,6 +80,7 @@ class Result:
         plain: dict[str, Any] = {
             "model": self.model,
             "split": self.split,
+            "history": self.history,
             "users": len(self.evaluation.users),
             "metrics": self.evaluation.means,
         }
@@ -103,7 +107,8 @@ class Evaluated:
     Parameters
     ----------
     results
-        Models in the order given, then baselines.
+        Models in the order given, then baselines; all with the first history, then all with the
+        other one, if there is one.
     compared
         The metric of the paired differences; ``None`` when there is one result.
     """
@@ -115,9 +120,17 @@ class Evaluated:
         """Return plain values, for JSON."""
         return {"results": [result.to_dict() for result in self.results]}
 
+    @property
+    def first_history(self) -> list[Result]:
+        """Results with the first history: these are compared, and written for each user."""
+        return [result for result in self.results if result.history == self.results[0].history]
+
     def require(self, minima: Mapping[str, float]) -> None:
-        """Raise a :class:`GateError` if a model is below a minimum; baselines may be."""
-        for result in self.results:
+        """Raise a :class:`GateError` if a model is below a minimum with the first history.
+
+        Baselines may be.
+        """
+        for result in self.first_history:
             for metric, minimum in minima.items():
                 value = result.evaluation.means[metric]
                 if not result.baseline and value < minimum:
@@ -170,7 +183,9 @@ def evaluate(
         Cutoffs, and names out of recall, ndcg, precision, mrr, hit, novelty, coverage.
     history
         Input when testing: ``train`` (the paper's protocol) or ``train+valid``. ``None`` is
-        ``train``, but ``train+valid`` if a model was trained on that.
+        ``train``, but ``train+valid`` if a model was trained on that. If the first model's dataset
+        has an order, ``None`` measures with ``train``, then with ``train+valid``, which is what a
+        model in use reads.
     baselines
         Simple models to fit on the first model's dataset and measure too.
     minima
@@ -205,70 +220,111 @@ def evaluate(
     for artifact in artifacts:
         _refuse_trained_on(artifact, split)
     trained_on = artifacts[0].record.training.trained_on
-    if history is None:
-        history = _history_of(artifacts, listener)
-    measured: list[tuple[str, Dataset, Evaluation]] = []  # of the models, then of the baselines
-
-    def measure(name: str, dataset: Dataset, scorer: Scorer, config: FitConfig) -> None:
-        if split == "valid" and selects_on_valid(config):
-            listener(Note(f"{name}: its weights were found on valid, so its figures there flatter"))
-        evaluation = evaluate_scorer(
-            scorer,
-            dataset,
-            split,
-            ks=ks,
-            metrics=metrics,
-            history=history,
-            grouped=groups,
-            temporal=config.temporal,
-            precision=precision,
-            on_progress=_progress(name, listener),
-        )
-        measured.append((name, dataset, evaluation))
-
+    histories = [history] if history else _histories_of(artifacts, split, listener)
+    options = {"ks": ks, "metrics": metrics, "grouped": groups, "precision": precision}
     with memory_errors(device, ranking_fix(device)):
-        for artifact in artifacts:
-            config, stored = artifact.config(), artifact.dataset()
-            scorer = load_scorer(artifact, config, stored, backend)
-            measure(artifact.record.reference, stored, scorer, config)
-        dataset = measured[0][1]
-        for name in baselines:
-            config = preset("auto", name, **dataset.size)
-            config, weights = fit_on_train(config, dataset, listener)
-            if trained_on != TRAIN:
-                known = input_rows(dataset.history(trained_on), None)
-                weights = fit_closed_form(config, known, dataset.n_items)
-            measure(config.variant, dataset, build_scorer(config, weights, backend), config)
-    evaluated = _compared(measured, len(artifacts), split, intervals, listener)
+        scored = [_loaded(artifact, backend) for artifact in artifacts]
+        first = scored[0].dataset
+        scored += [_fitted(name, first, trained_on, backend, listener) for name in baselines]
+        _tell_what_flatters(scored, split, listener)
+        results = [
+            _measured(one, split, known, options, intervals, listener)
+            for known in histories
+            for one in scored
+        ]
+    evaluated = _compared(results, scored, listener)
     if per_user is not None:
         write_file(per_user, [per_user_table(evaluated)])
     return evaluated
 
 
-def _compared(
-    measured: Sequence[tuple[str, Dataset, Evaluation]],
-    n_models: int,
+@dataclass(frozen=True)
+class _Scored:
+    """A model to measure."""
+
+    name: str
+    dataset: Dataset
+    scorer: Scorer
+    config: FitConfig
+    baseline: bool = False
+
+
+def _loaded(artifact: Artifact, backend: Backend) -> _Scored:
+    """Return a stored model."""
+    config, dataset = artifact.config(), artifact.dataset()
+    scorer = load_scorer(artifact, config, dataset, backend)
+    return _Scored(artifact.record.reference, dataset, scorer, config)
+
+
+def _fitted(
+    name: str, dataset: Dataset, trained_on: str, backend: Backend, listener: Listener
+) -> _Scored:
+    """Fit a simple model, in the end on the same part as the models."""
+    config, weights = fit_on_train(preset("auto", name, **dataset.size), dataset, listener)
+    if trained_on != TRAIN:
+        known = input_rows(dataset.history(trained_on), None)
+        weights = fit_closed_form(config, known, dataset.n_items)
+    scorer = build_scorer(config, weights, backend)
+    return _Scored(config.variant, dataset, scorer, config, baseline=True)
+
+
+def _tell_what_flatters(scored: Sequence[_Scored], split: str, listener: Listener) -> None:
+    for one in scored:
+        if split == "valid" and selects_on_valid(one.config):
+            flatter = "its weights were found on valid, so its figures there flatter"
+            listener(Note(f"{one.name}: {flatter}"))
+
+
+def _measured(
+    one: _Scored,
     split: str,
+    history: str,
+    options: Mapping[str, Any],
     intervals: bool,
     listener: Listener,
+) -> Result:
+    """Measure a model that reads this history."""
+    evaluation = evaluate_scorer(
+        one.scorer,
+        one.dataset,
+        split,
+        history=history,
+        temporal=one.config.temporal,
+        on_progress=_progress(one.name, listener),
+        **options,
+    )
+    around = None
+    if intervals:
+        around = {name: interval(values) for name, values in evaluation.values.items()}
+    return Result(
+        model=one.name,
+        split=split,
+        history=history,
+        evaluation=evaluation,
+        user_ids=one.dataset.user_ids.at(evaluation.users),
+        baseline=one.baseline,
+        intervals=around,
+    )
+
+
+def _compared(
+    results: Sequence[Result], scored: Sequence[_Scored], listener: Listener
 ) -> Evaluated:
-    """Return the results, each compared with the first."""
-    _, first_dataset, first = measured[0]
+    """Return the results; those with the first history are compared with the first of all."""
+    first = results[0].evaluation
     # The metric that selects epochs, or else the first asked for.
     metric = "recall@20" if "recall@20" in first.values else next(iter(first.values), None)
-    results = []
-    for index, (name, dataset, evaluation) in enumerate(measured):
-        difference = None
-        if index and metric is not None:
-            if dataset.content_hash == first_dataset.content_hash:
-                difference = paired_randomisation(first.values[metric], evaluation.values[metric])
-            else:
-                listener(Note(f"{name} was fitted on other data: no paired test against it"))
-        ids = dataset.user_ids.at(evaluation.users)
-        around = {n: interval(v) for n, v in evaluation.values.items()} if intervals else None
-        baseline = index >= n_models
-        results.append(Result(name, split, evaluation, ids, baseline, difference, around))
-    return Evaluated(results, metric if len(results) > 1 else None)
+    compared = list(results)
+    for index, one in enumerate(scored):
+        if index == 0 or metric is None:
+            continue
+        if one.dataset.content_hash != scored[0].dataset.content_hash:
+            listener(Note(f"{one.name} was fitted on other data: no paired test against it"))
+            continue
+        values = results[index].evaluation.values[metric]
+        difference = paired_randomisation(first.values[metric], values)
+        compared[index] = replace(results[index], difference=difference)
+    return Evaluated(compared, metric if len(scored) > 1 else None)
 
 
 def _check_options(
@@ -309,14 +365,16 @@ def _refuse_trained_on(artifact: Artifact, split: str) -> None:
         )
 
 
-def _history_of(artifacts: Sequence[Artifact], listener: Listener) -> str:
-    """Return the history that models read when tested, if no one said it."""
+def _histories_of(artifacts: Sequence[Artifact], split: str, listener: Listener) -> list[str]:
+    """Return the histories that models read, if no one said it."""
+    if split == "valid":
+        return [TRAIN]
     for artifact in artifacts:
         if artifact.record.training.trained_on == TRAIN_AND_VALID:
             name = artifact.record.reference
             listener(Note(f"{name} was trained on train and valid: both are read as history"))
-            return TRAIN_AND_VALID
-    return TRAIN
+            return [TRAIN_AND_VALID]
+    return [TRAIN, TRAIN_AND_VALID] if artifacts[0].dataset().ordered else [TRAIN]
 
 
 def _with(values: Sequence[Any], value: Any) -> list[Any]:
@@ -332,7 +390,7 @@ def per_user_table(evaluated: Evaluated) -> Any:
     import pyarrow as pa
 
     tables = []
-    for result in evaluated.results:
+    for result in evaluated.first_history:
         columns: dict[str, Any] = {
             "model": np.repeat(result.model, len(result.user_ids)),
             "user": result.user_ids,

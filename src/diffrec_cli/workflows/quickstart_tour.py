@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from diffrec_cli.config.options import TRAIN
 from diffrec_cli.paths import home
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.workflows.evaluate_models import Evaluated, evaluate
@@ -83,7 +84,9 @@ def quickstart(*, variant: str = "t", device: str = "auto", listener: Listener =
     if fitted.interruption is not None:
         raise fitted.interruption
     listener(Note(f"diffrec eval {fitted.model} --baselines pop"))
-    evaluated = evaluate([str(fitted.model)], baselines=["pop"], device=device, listener=listener)
+    evaluated = evaluate(
+        [str(fitted.model)], history=TRAIN, baselines=["pop"], device=device, listener=listener
+    )
     user = evaluated.results[0].user_ids[0]
     listener(Note(f"diffrec recommend --model {NAME} --user {user} -k 10 --titles"))
     lists = recommend(fitted.model, users=[user], k=10, titles=True)

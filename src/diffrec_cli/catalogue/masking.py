@@ -1,0 +1,74 @@
+"""Corruption by masking: its settings and its row."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from diffrec_cli.catalogue.registered import register
+from diffrec_cli.catalogue.rows import Code, Corruption
+from diffrec_cli.config import CorruptionConfig, FitConfig, TrainingConfig
+from diffrec_cli.config.checks import POSITIVE, NonNegative, Rate, Size, check
+
+
+@dataclass(frozen=True)
+class MaskingConfig(CorruptionConfig):
+    """Corruption by masking, newest interactions first, and its denoiser."""
+
+    name: ClassVar[str] = "masking"
+    weighted: ClassVar[bool] = False
+
+    half_lives: tuple[float, ...] = (2.0, 10.0, 50.0)
+    """Ages, in interactions, at which an interaction counts half for each kernel of the denoiser.
+    None at all: order is not read, and masks are random."""
+    dim: Size = 200
+    """Size of an item's embedding, in each kernel and in the output."""
+    dropout: Rate = 0.3
+    """Dropout on what a state keeps, in training."""
+    states: Size = 16
+    """States of each history that are drawn in an epoch."""
+    horizon: NonNegative = 3.0
+    """How many interactions further into the future a masked one weighs half; 0: the next one
+    alone. Without effect on random masks."""
+    temperature: Annotated[float | None, POSITIVE] = None
+    """If given, scores are cosines of hidden vectors and embeddings, divided by this; kernels and
+    output then share the embeddings."""
+
+    def __post_init__(self) -> None:
+        """Check every field and name the one that is wrong."""
+        super().__post_init__()
+        finite = all(math.isfinite(age) and age > 0 for age in self.half_lives)
+        check(finite, "half_lives", self.half_lives, "numbers above 0")
+
+    @property
+    def reads_order(self) -> bool:
+        """Whether it reads the order of a history."""
+        return bool(self.half_lives)
+
+
+def _auto(temporal: bool, users: int, interactions_each: float) -> FitConfig:
+    """Return settings that do well without tuning (``examples/reproduce/masking.csv``)."""
+    if temporal:
+        training = TrainingConfig(lr=2e-3, batch_size=100, ema_decay=0.99, patience=10)
+        return FitConfig(training=training, corruption=MaskingConfig())
+    training = TrainingConfig(lr=1e-2, batch_size=256, ema_decay=0.99, patience=10)
+    corruption = MaskingConfig(half_lives=(), dim=512, states=1, temperature=0.1)
+    return FitConfig(training=training, corruption=corruption)
+
+
+register(
+    Corruption(
+        MaskingConfig.name,
+        MaskingConfig,
+        build=Code(".models.masking:MaskingDiffRec.of"),
+        scorer=Code(".models.masking_inference:MaskingScorer"),
+        auto=_auto,
+        space={
+            "lr": (1e-3, 2e-3, 4e-3),
+            "dropout": (0.1, 0.3, 0.5),
+            "dim": (100, 200, 400),
+            "horizon": (0.0, 1.0, 3.0, 10.0),
+        },
+    )
+)

@@ -1,0 +1,80 @@
+"""DiffRec with masking, in training: restore what a state of the history hides."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from diffrec_cli.catalogue.masking import MaskingConfig
+from diffrec_cli.config import FitConfig
+from diffrec_cli.data.sequences import Rows, Sequences
+from diffrec_cli.diffusion.masking import Masking
+from diffrec_cli.models.backend import TorchBackend
+from diffrec_cli.models.denoiser import xavier
+from diffrec_cli.models.masking_inference import hidden
+from diffrec_cli.models.softmax_output import CELLS, softmax_loss
+from diffrec_cli.models.trainable import Draws, Trainable
+
+
+class MaskingDiffRec(Trainable):
+    """Embeddings of items for each recency kernel and for the output.
+
+    The loss is the cross-entropy of what a state hides, over all items that it does not keep.
+
+    Parameters
+    ----------
+    config, n_items
+        Its settings, and |I|.
+    generator
+        Source of the initial weights, on the CPU.
+    """
+
+    compact = True
+
+    def __init__(self, config: MaskingConfig, n_items: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.config, self.n_items = config, n_items
+        self.masking = Masking(config)
+        d, kernels = config.dim, max(1, len(config.half_lives))
+        if config.temperature is None:
+            self.E = nn.ParameterList(
+                xavier(n_items, d, n_items + d, generator) for _ in range(kernels)
+            )
+        else:
+            self.mix = nn.Parameter(torch.ones(kernels, d))
+        self.V = xavier(n_items, d, n_items + d, generator)
+        self.b = nn.Parameter(torch.zeros(n_items))
+
+    @classmethod
+    def of(
+        cls, config: FitConfig, train: Sequences | None, n_items: int, generator: torch.Generator
+    ) -> MaskingDiffRec:
+        """Return the model of these settings."""
+        return cls(config.settings(MaskingConfig), n_items, generator)
+
+    def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
+        """Return the mean loss of states of a batch of histories."""
+        states = self.masking.draw(rows, draws.host)
+        if len(states.kept) == 0:  # no user of the batch has two items
+            return self.b.sum() * 0.0
+        present = draws.host.random(len(states.kept.items)) >= self.config.dropout
+        weights = self._weights()
+        read = self.masking.kernels(states.kept, present)
+        h = hidden(self.config, weights, read, backend)
+        return softmax_loss(h, weights["V"], self.b, states.masked, states.kept, backend)
+
+    def _weights(self) -> dict[str, Tensor]:
+        """Return what :func:`~.masking_inference.hidden` reads."""
+        if self.config.temperature is None:
+            return {"V": self.V, **{f"E.{k}": E for k, E in enumerate(self.E)}}
+        return {"V": normalize(self.V, dim=1), "mix": self.mix}
+
+    def batch_bytes(self, users: int) -> int:
+        """Return about how much memory a batch takes beside the weights and their gradients."""
+        states = users * self.config.states
+        return 4 * (CELLS + states * 3 * self.config.dim) + self.n_items * self.config.dim * 4
+
+    def scoring_weights(self) -> dict[str, Tensor]:
+        """Return what :class:`~.masking_inference.MaskingScorer` reads."""
+        return {"b": self.b.detach(), **{k: w.detach() for k, w in self._weights().items()}}
