@@ -31,6 +31,8 @@ HERE = Path(__file__).parent
 RESULTS, TRIALS = HERE / "results.csv", HERE / "trials.csv"
 VALID = "valid_recall@20"
 TEST = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
+#: Test figures of a model that reads train and valid: logs with an order alone have them.
+FULL = ("full_recall@20", "full_ndcg@20")
 OUTCOME = ("device", "precision", "epoch", "epochs", "seconds", "parameters", VALID)
 
 SAMPLES: dict[str, dict[str, int]] = {
@@ -195,8 +197,11 @@ def measure(row: Row, device: str, precision: str, *, test: bool) -> Row:
         outcome["seconds"] = f"{facts['seconds']:.0f}"
         outcome[VALID] = f"{facts['valid']['recall@20']:.5f}"
         if test:
-            means = workflows.evaluate([fitted.model], device=device).results[0].evaluation.means
-            outcome |= {name: f"{means[name]:.5f}" for name in TEST}
+            first, *full = workflows.evaluate([fitted.model], device=device).results
+            outcome |= {name: f"{first.evaluation.means[name]:.5f}" for name in TEST}
+            for result in full:
+                means = result.evaluation.means
+                outcome |= {name: f"{means[name.removeprefix('full_')]:.5f}" for name in FULL}
         return {name: row[name] for name in studies.COLUMNS} | outcome
     finally:
         versions.remove(fitted.model)
@@ -211,10 +216,13 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def append_row(path: Path, row: Row) -> None:
-    """Append a row to a CSV file, which gets a header if it is new."""
-    new = not path.exists()
+    """Append a row to a CSV file, which gets a header if it is new; cells may be empty."""
+    columns = list(row)
+    if not (new := not path.exists()):
+        with path.open(newline="") as stream:
+            columns = next(csv.reader(stream))
     with path.open("a", newline="") as stream:
-        writer = csv.DictWriter(stream, list(row), lineterminator="\n")
+        writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
         if new:
             writer.writeheader()
         writer.writerow(row)

@@ -32,6 +32,8 @@ PUBLISHED = ("gowalla", "yelp2018")
 GIVEN_EXPONENTS = {"yelp2018": "p=0.2 q_in=0.7 q_out=0.5"}
 WITH_FACTORS = "parts=filter,sharpening,ridge,factors"
 WITHOUT_FACTORS = "parts=learned,filter,sharpening,ridge"
+#: Logs of the study of masking: MovieLens-1M as released, its raw first half, and others.
+ORDERED_LOGS = ("ml1m", "half", "ml100k", "beauty")
 NOISE_PERCENT = (10, 20, 30, 40, 50)
 
 #: Figures printed in the paper (Tables 2 to 4 and 6): recall@10, recall@20, ndcg@10, ndcg@20.
@@ -124,6 +126,20 @@ def graphs() -> list[Row]:
     return rows
 
 
+def masking() -> list[Row]:
+    """Return masking in time order beside its rivals, and random masks where there is no order."""
+    rows = []
+    for data in ORDERED_LOGS:
+        for variant in ("t+masking", "t+masking+graph"):
+            rows += _rows("masking", data, variant)
+        for variant in ("sasrec", "markov", "graph-t", "t+smoothing", "ease-t"):
+            rows += _rows("masking", data, variant, seeds=ONE_SEED)
+    for data in ("citeulike", "lastfm", "amazon-beauty", "steam"):
+        for variant in ("base+masking", "base+masking+graph"):
+            rows += _rows("masking", data, variant, seeds=ONE_SEED)
+    return rows
+
+
 def _graph_rows(data: str, variant: str, *settings: str, seeds: Sequence[int] = (1,)) -> list[Row]:
     """Return rows of the study of item graphs; some of the settings may be empty."""
     return _rows("graphs", data, variant, settings=" ".join(filter(None, settings)), seeds=seeds)
@@ -139,6 +155,7 @@ STUDIES: Mapping[str, Callable[[], list[Row]]] = {
     "table-5": table_5,
     "smoothing": smoothing,
     "graphs": graphs,
+    "masking": masking,
 }
 
 

@@ -8,21 +8,26 @@ import studies
 
 METRICS = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
 VALID = "valid_recall@20"
-HEADER = ("data", "variant", "settings", VALID, *METRICS, "parameters", "seeds", "epoch", "seconds")
+FULL = ("full_recall@20", "full_ndcg@20")
+HEADER = ("data", "variant", "settings", VALID, *METRICS)
+COSTS = ("parameters", "seeds", "epoch", "seconds")
 
 
 def print_tables(rows: list[studies.Row], only: list[str]) -> None:
     """Print a table for each study: test figures as mean ± standard deviation over seeds.
 
     ``epoch`` and ``seconds`` are means too: the chosen epoch, and the time of the whole training.
+    Studies of logs with an order have test figures of both histories.
     """
     for study in studies.STUDIES:
         mine = [row for row in rows if row["study"] == study]
         if mine and (not only or study in only):
+            full = FULL if any(row.get(FULL[0]) for row in mine) else ()
+            header = (*HEADER, *full, *COSTS)
             print(f"\n### {study}\n")
-            print(_line(HEADER))
-            print(_line(["---"] * len(HEADER)))
-            for line in _lines(study, _in_order(study, mine)):
+            print(_line(header))
+            print(_line(["---"] * len(header)))
+            for line in _lines(study, _in_order(study, mine), full):
                 print(_line(line))
 
 
@@ -32,7 +37,7 @@ def _in_order(study: str, rows: list[studies.Row]) -> list[studies.Row]:
     return sorted(rows, key=lambda row: order.get(_what(row), len(order)))
 
 
-def _lines(study: str, rows: list[studies.Row]) -> list[list[str]]:
+def _lines(study: str, rows: list[studies.Row], full: tuple[str, ...]) -> list[list[str]]:
     lines = []
     for (data, variant, preset, settings), seeds in _grouped(rows).items():
         if study == "released" and (data, variant) in studies.PRINTED:
@@ -44,7 +49,7 @@ def _lines(study: str, rows: list[studies.Row]) -> list[list[str]]:
                 variant,
                 f"{preset} {settings}".strip(),
                 _spread(seeds, VALID),
-                *(_spread(seeds, metric) for metric in METRICS),
+                *(_spread(seeds, metric) for metric in (*METRICS, *full)),
                 f"{_mean(seeds, 'parameters') / 1e6:.2f}M",
                 str(len(seeds)),
                 f"{_mean(seeds, 'epoch'):.0f}",
@@ -70,7 +75,9 @@ def _mean(rows: list[studies.Row], name: str) -> float:
 
 
 def _spread(rows: list[studies.Row], name: str) -> str:
-    values = [float(row[name]) for row in rows]
+    values = [float(row[name]) for row in rows if row[name]]
+    if not values:
+        return ""
     spread = f" ± {stdev(values):.4f}" if len(values) > 1 else ""
     return f"{mean(values):.4f}{spread}"
 

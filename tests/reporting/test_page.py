@@ -81,7 +81,9 @@ def test_the_page_has_all_there_is_to_know(cli: Cli, fitted: Path) -> None:
 
 
 def test_the_figures_are_those_of_eval(cli: Cli, fitted: Path) -> None:
-    evaluated = cli("eval", "shop", "-k", "20", "--history", "train", "--format", "csv", "--device", "cpu").out
+    evaluated = cli(
+        "eval", "shop", "-k", "20", "--history", "train", "--format", "csv", "--device", "cpu"
+    ).out
     header, row = (line.split(",") for line in evaluated.splitlines())
     recall = float(row[header.index("metrics.recall@20")])
     assert f"Recall@20, test part {recall:.4f}" in Page(report(cli, "shop")).text

@@ -35,7 +35,7 @@ def softmax_loss(
     places = _places(targets, V, backend)
     barred = None if hidden is None else _places(hidden, V, backend)
     loss: Tensor = _SoftmaxLoss.apply(  # type: ignore[no-untyped-call]
-        h, V, b, backend.asarray(targets.values), places, barred
+        h, V, b, backend.asarray(targets.values).to(V.dtype), places, barred
     )
     return loss
 
