@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 
 from diffrec_cli.catalogue.registered import register
 from diffrec_cli.catalogue.rows import Code, Corruption
+from diffrec_cli.catalogue.sizes import batch_size
 from diffrec_cli.config import CorruptionConfig, FitConfig, TrainingConfig
 from diffrec_cli.config.checks import POSITIVE, NonNegative, Rate, Size, check
 
@@ -19,15 +20,15 @@ class MaskingConfig(CorruptionConfig):
     name: ClassVar[str] = "masking"
     weighted: ClassVar[bool] = False
 
-    half_lives: tuple[float, ...] = (2.0, 10.0, 50.0)
+    half_lives: tuple[float, ...] = (1.0, 4.0, 16.0, 64.0)
     """Ages, in interactions, at which an interaction counts half for each kernel of the denoiser.
     None at all: order is not read, and masks are random."""
     dim: Size = 200
     """Size of an item's embedding, in each kernel and in the output."""
     dropout: Rate = 0.3
     """Dropout on what a state keeps, in training."""
-    states: Size = 16
-    """States of each history that are drawn in an epoch."""
+    states: Size = 8
+    """States of a history that are drawn in an epoch, in the mean; long ones have more."""
     horizon: NonNegative = 3.0
     """How many interactions further into the future a masked one weighs half; 0: the next one
     alone. Without effect on random masks."""
@@ -50,7 +51,9 @@ class MaskingConfig(CorruptionConfig):
 def _auto(temporal: bool, users: int, interactions_each: float) -> FitConfig:
     """Return settings that do well without tuning (``examples/reproduce/masking.csv``)."""
     if temporal:
-        training = TrainingConfig(lr=2e-3, batch_size=100, ema_decay=0.99, patience=10)
+        training = TrainingConfig(
+            lr=4e-3, batch_size=batch_size(users, updates=60), ema_decay=0.99, patience=10
+        )
         return FitConfig(training=training, corruption=MaskingConfig())
     training = TrainingConfig(lr=1e-2, batch_size=256, ema_decay=0.99, patience=10)
     corruption = MaskingConfig(half_lives=(), dim=512, states=1, temperature=0.1)

@@ -52,16 +52,18 @@ class Masking:
     def draw(self, rows: Rows, generator: np.random.Generator) -> States:
         """Draw states of histories with two interactions or more.
 
-        With order these are up to ``states`` cuts of a history, spread over its length; the next
-        interactions are restored, of which one ``horizon`` further ahead weighs half. Without order
-        a random share of the history is masked, and all of that is restored.
+        With order a state is a cut. Long histories have more of them, in proportion to the cuts
+        that there are, and they are spread over each history. The next interactions are restored,
+        of which one ``horizon`` further ahead weighs half. Without order a random share of the
+        history is masked, and all of that is restored.
         """
         long = rows.take(np.flatnonzero(np.diff(rows.indptr) >= 2))
         return self._cut(long, generator) if self.config.half_lives else self._drop(long, generator)
 
     def _cut(self, rows: Rows, generator: np.random.Generator) -> States:
         last = np.diff(rows.indptr) - 1  # the number of cuts of each history
-        number = np.minimum(last, self.config.states)
+        wanted = self.config.states / last.mean() * last if len(last) else last
+        number = np.clip(np.rint(wanted), 1, last).astype(np.int64)
         of_state = np.repeat(np.arange(len(rows)), number)
         width = (last / np.maximum(number, 1))[of_state]
         drawn = (_counted(number) + generator.random(len(of_state))) * width
