@@ -13,7 +13,7 @@ from diffrec_cli.diffusion.masking import Masking
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.denoiser import xavier
 from diffrec_cli.models.masking_inference import hidden
-from diffrec_cli.models.softmax_output import CELLS, softmax_loss
+from diffrec_cli.models.softmax_output import rows_at_a_time, softmax_loss
 from diffrec_cli.models.trainable import Draws, Trainable
 
 
@@ -72,8 +72,10 @@ class MaskingDiffRec(Trainable):
 
     def batch_bytes(self, users: int) -> int:
         """Return about how much memory a batch takes beside the weights and their gradients."""
+        d, n = self.config.dim, self.n_items
         states = users * self.config.states
-        return 4 * (CELLS + states * 3 * self.config.dim) + self.n_items * self.config.dim * 4
+        scores = 2 * min(states, rows_at_a_time(n)) * n
+        return 4 * (scores + states * 4 * d + 2 * n * d)
 
     def scoring_weights(self) -> dict[str, Tensor]:
         """Return what :class:`~.masking_inference.MaskingScorer` reads."""

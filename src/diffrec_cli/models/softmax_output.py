@@ -14,8 +14,8 @@ from torch import Tensor
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import TorchBackend
 
-#: Scores that are in memory at a time.
-CELLS = 2**21
+#: Scores that are in memory at a time, but those of so many rows at least.
+_CELLS, _ROWS = 2**21, 256
 
 
 def softmax_loss(
@@ -45,6 +45,11 @@ def _places(rows: Rows, V: Tensor, backend: TorchBackend) -> tuple[Any, Tensor]:
     return rows.indptr, backend.asarray(rows.row_index * len(V) + rows.items)
 
 
+def rows_at_a_time(n_items: int) -> int:
+    """Return the number of rows whose scores are in memory at a time."""
+    return max(_ROWS, _CELLS // n_items)
+
+
 class _SoftmaxLoss(torch.autograd.Function):
     """The loss, whose forward pass computes the gradients too.
 
@@ -56,7 +61,7 @@ class _SoftmaxLoss(torch.autograd.Function):
         ctx: Any, h: Tensor, V: Tensor, b: Tensor, y: Tensor, targets: Any, hidden: Any
     ) -> Tensor:
         n, width = len(h), len(V)
-        step = max(1, CELLS // width)
+        step = rows_at_a_time(width)
         of_h, of_V, of_b = torch.empty_like(h), torch.zeros_like(V), torch.zeros_like(b)
         total = h.new_zeros(())
         kind = torch.get_autocast_dtype(h.device.type) if _autocast(h) else h.dtype

@@ -18,7 +18,7 @@ from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.comparators.acvae_inference import latest
 from diffrec_cli.models.comparators.sasrec_inference import LAYER, aligned, encoded
 from diffrec_cli.models.denoiser import xavier
-from diffrec_cli.models.softmax_output import CELLS, softmax_loss
+from diffrec_cli.models.softmax_output import rows_at_a_time, softmax_loss
 from diffrec_cli.models.trainable import Draws, Trainable
 
 _INITIAL_DEVIATION = 0.02
@@ -73,7 +73,9 @@ class SASRec(Trainable):
         """Return about how much memory a batch takes beside the weights and their gradients."""
         own = self.config
         of_place = 16 * own.dim + 4 * own.heads * own.length
-        return 4 * (CELLS + users * own.length * own.layers * of_place)
+        places = users * own.length
+        scores = 2 * min(places, rows_at_a_time(self.n_items)) * self.n_items
+        return 4 * (scores + places * own.layers * of_place)
 
     def scoring_weights(self) -> dict[str, Tensor]:
         """Return the live arrays that :func:`~.sasrec_inference.encoded` reads."""
