@@ -12,7 +12,9 @@ def powers(degrees, exponent):
 @pytest.mark.parametrize(
     "exponents", [SYMMETRIC, Exponents(0.2, 0.7, -0.1), Exponents(-0.1, 0.0, 1.2)]
 )
-def test_scores_are_the_formula(dense, x, exponents):
+@pytest.mark.parametrize("sparse_cost", [0.0, np.inf], ids=["sparse products", "dense products"])
+def test_scores_are_the_formula(dense, x, exponents, sparse_cost, monkeypatch):
+    monkeypatch.setattr(degree_filter_module, "_SPARSE_COST", sparse_cost)
     users, items = dense.sum(axis=1), dense.sum(axis=0)
     of_items = np.diag(powers(items, -exponents.q_in)) @ dense.T
     of_users = np.diag(powers(users, -2 * exponents.p)) @ dense

@@ -205,9 +205,13 @@ def auto(variant: Variant, users: int, interactions: int | None = None) -> FitCo
 def hint(variant: Variant, users: int, interactions: int) -> str:
     """Return a hint for a user who chose no corruption, or an empty text."""
     each = interactions / max(1, users)
-    hints = [row.hint for row in CORRUPTIONS.values() if row.hint and each >= row.hint_from]
+    hints = [
+        row.hint
+        for row in CORRUPTIONS.values()
+        if row.hint and each >= row.hint_from and (variant.temporal or not row.hint_in_time)
+    ]
     undecided = variant.takes_corruptions and variant.corruption == GAUSSIAN
-    return hints[0] if hints and undecided else ""
+    return hints[-1] if hints and undecided else ""
 
 
 def _latent(users: int) -> FitConfig:

@@ -139,8 +139,9 @@ class Corruption:
     build
         In place of these two, for a corruption that is not linear: (:class:`FitConfig`, train
         sequences, |I|, generator) -> :class:`~diffrec_cli.models.trainable.Trainable`.
-    hint, hint_from
-        Hint for a user who chose no corruption, and from how many interactions a user.
+    hint, hint_from, hint_in_time
+        Hint for a user who chose no corruption, from how many interactions a user, and whether it
+        is for temporal variants alone. The last hint that holds is given.
     """
 
     name: str
@@ -153,3 +154,4 @@ class Corruption:
     build: Code = Code(".models.diffrec:DiffRec.of")
     hint: str = ""
     hint_from: float = 0.0
+    hint_in_time: bool = False

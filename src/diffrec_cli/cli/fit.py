@@ -40,7 +40,8 @@ def fit(
         typer.Option(
             "--corruption",
             metavar="NAME",
-            help="How histories are corrupted; smoothing works with base and t."
+            help="How histories are corrupted; smoothing and masking work with base"
+            " and t."
             r" \[default: gaussian]",
             autocompletion=completion.corruptions,
         ),

@@ -37,6 +37,8 @@ class Exponents:
 
 
 _CELLS = 2**25  # of users x rows that are dense at a time
+#: Time of a step of a product of two sparse matrices, in steps of one with a dense matrix.
+_SPARSE_COST = 14.0
 SYMMETRIC = Exponents(0.5, 0.5, 0.5)
 
 
@@ -54,6 +56,7 @@ class DegreeFilter:
     def __init__(self, x: Any, exponents: Exponents) -> None:
         x = x.astype(np.float32)
         users, items = degrees(x)
+        self.of_item, self.user_degree = items, float(users.mean()) if len(users) else 0.0
         self.to_users = scaled(x.T.tocsr(), power(items, -exponents.q_in))  # (items, users)
         of_users, of_items = power(users, -2 * exponents.p), power(items, -exponents.q_out)
         self.to_items = scaled(x, of_users, of_items)  # (users, items)
@@ -61,8 +64,19 @@ class DegreeFilter:
     def scores(self, histories: Any) -> NDArray[np.float32]:
         """Return the scores of histories, (B, items), for a (B, items) CSR matrix."""
         histories = histories.astype(np.float32, copy=False)
+        if self._many_paths(histories):
+            return self.smoothed(histories.toarray())
         result: NDArray[np.float32] = ((histories @ self.to_users) @ self.to_items).toarray()
         return result
+
+    def _many_paths(self, histories: Any) -> bool:
+        """Tell whether so many paths lead from histories to items that dense products are faster.
+
+        On MovieLens-1M these are seven times as fast; on sparse logs they are slower.
+        """
+        n, n_users = histories.shape[0], self.to_items.shape[0]
+        visits = min(float(self.of_item[histories.indices].sum()), n * n_users)
+        return bool(_SPARSE_COST * visits * self.user_degree > 2.0 * n * self.to_items.nnz)
 
     def smoothed(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the filter of dense signals, (B, items) -> (B, items)."""

@@ -112,7 +112,8 @@ def fit(
     variant
         Name of the model, see :func:`~diffrec_cli.catalogue.names`.
     corruption
-        ``gaussian``, or ``smoothing`` for ``base`` and ``t``; ``None``: ``gaussian``, with a note.
+        ``gaussian``, or for ``base`` and ``t`` ``smoothing`` or ``masking``; ``None``:
+        ``gaussian``, with a note.
     name
         Name of the model; by default ``DATASET-VARIANT``.
     preset, values
