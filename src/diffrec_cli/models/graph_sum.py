@@ -7,7 +7,7 @@ exponents and the weighted sum are this project's. A trained model may be one of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from diffrec_cli.graph.exponents import FREE, START, best_exponents
 from diffrec_cli.graph.factors import factors_memory, masked_factors, user_factors
 from diffrec_cli.graph.low_pass import low_pass
 from diffrec_cli.graph.ridge import mean_diagonal, neighbourhood_ridge, ridge_memory
-from diffrec_cli.graph.sums import Parts, best_weights, candidates, scales
+from diffrec_cli.graph.sums import Candidates, Parts, best_weights, candidates, scales
 from diffrec_cli.graph.transitions import faded, transitions
 from diffrec_cli.memory import require_memory
 from diffrec_cli.models.backend import Backend
@@ -135,7 +135,18 @@ def _best_weights(
     found = candidates(parts, scale, sums, seen, held_out, users)
     if settings.weights is not None:
         return settings.weights, found.quality(settings.weights)
+    if g.LEARNED in settings.parts and len(settings.parts) > 1:
+        sums.append(_without(settings.parts.index(g.LEARNED), found, sums))
     return best_weights(found, sums)
+
+
+def _without(place: int, found: Candidates, sums: Sequence[Sequence[float]]) -> list[float]:
+    """Return the best weights with 0 in one place: the search for all is never behind them."""
+    others = [k for k in range(found.scores.shape[2]) if k != place]
+    rest = Candidates(found.scores[:, :, others], found.hits, found.relevant)
+    starts = [[weights[k] for k in others] for weights in sums]
+    best, _ = best_weights(rest, [start for start in starts if any(start)])
+    return [*best[:place], 0.0, *best[place:]]
 
 
 def _start(settings: GraphSum) -> tuple[float, ...]:

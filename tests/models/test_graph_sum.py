@@ -1,0 +1,56 @@
+"""A sum with a trained model is never behind its graphs on valid, whatever the model is worth."""
+
+import numpy as np
+import pytest
+
+from diffrec_cli.catalogue.graphs import GraphConfig
+from diffrec_cli.config import FitConfig, GraphSum
+from diffrec_cli.config.graphs import FILTER, LEARNED, RIDGE
+from diffrec_cli.data.sequences import Rows, Sequences, input_rows
+from diffrec_cli.graph.judging import K, quality, top
+from diffrec_cli.models.backend import NumpyBackend
+from diffrec_cli.models.graph_sum import GraphScorer, select_graph
+
+USERS, ITEMS = 80, 60
+
+
+@pytest.fixture(scope="module")
+def log() -> tuple[Rows, Rows]:
+    """Two groups of users and of items, and some noise."""
+    rng = np.random.default_rng(3)
+    liked = rng.random((USERS, ITEMS)) < 0.1
+    liked[:40, :30] |= rng.random((40, 30)) < 0.4
+    liked[40:, 30:] |= rng.random((40, 30)) < 0.4
+    valid = liked & (rng.random(liked.shape) < 0.2)
+    return tuple(
+        input_rows(Sequences.from_rows(*np.nonzero(part), users=USERS), None)
+        for part in (liked & ~valid, valid)
+    )
+
+
+def valid_quality(scores: np.ndarray, train: Rows, valid: Rows) -> float:
+    seen, held_out = (np.zeros((USERS, ITEMS), bool) for _ in range(2))
+    seen[train.row_index, train.items] = True
+    held_out[valid.row_index, valid.items] = True
+    best = top(np.where(seen, -np.inf, scores).astype(np.float32), K)
+    some = held_out.any(axis=1)
+    return quality(np.take_along_axis(held_out, best, 1)[some], held_out.sum(axis=1)[some])
+
+
+def test_a_model_of_noise_does_not_harm_the_sum(log) -> None:
+    train, valid = log
+    noise = np.random.default_rng(0).normal(size=(USERS, ITEMS)).astype(np.float32)
+
+    def learned(rows: Rows) -> np.ndarray:
+        return noise[rows.users]
+
+    known = {"neighbours": 10, "p": 0.3, "q_in": 0.3, "q_out": 0.3}
+    both = GraphSum(parts=(LEARNED, FILTER, RIDGE), **known)
+    found, arrays = select_graph(both, train, valid, ITEMS, learned)
+    summed = GraphScorer(FitConfig(graph=found), arrays, NumpyBackend(), learned)
+    alone, of_graph = select_graph(GraphConfig(parts=(FILTER, RIDGE), **known), train, valid, ITEMS)
+    graph = GraphScorer(FitConfig(comparator=alone), of_graph, NumpyBackend())
+    of_sum, of_graphs = (
+        valid_quality(np.asarray(scorer.scores(train)), train, valid) for scorer in (summed, graph)
+    )
+    assert of_sum >= of_graphs - 1e-6
