@@ -66,6 +66,7 @@ def memory() -> Iterator[Row]:
         for variant, more in (
             ("base", ["--set", "dims=1000"]),
             ("base+smoothing", []),
+            ("t+masking", []),
             ("l", []),
         ):
             command = [*DIFFREC, "fit", "log", "--variant", variant, "--epochs", "1", *more]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from diffrec_cli.config import FitConfig, GraphSum, OrderedGraphSum
 from diffrec_cli.config import graphs as g
 from diffrec_cli.data.sequences import Rows
+from diffrec_cli.graph.blas import one_thread_each
 from diffrec_cli.graph.degree_filter import DegreeFilter, Exponents
 from diffrec_cli.graph.degrees import degrees, power, scaled
 from diffrec_cli.graph.exponents import FREE, START, best_exponents
@@ -76,6 +77,7 @@ def fit_graph(
     return {**arrays, "scales": _scales(settings, arrays, train, learned)}
 
 
+@one_thread_each()  # the search makes many small products, from threads of its own
 def select_graph(
     settings: GraphSum,
     train: Rows,
