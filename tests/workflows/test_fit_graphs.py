@@ -90,3 +90,13 @@ def test_ease_says_when_its_matrix_does_not_fit(data, notes, listener, monkeypat
     model = workflows.fit(data, variant="ease", device="cpu", listener=listener).model
     assert "ease: 0.0 GB for all 40 items do not fit into memory, so neighbours 200" in notes
     assert stored(model)[0].comparator.neighbours == 200
+
+
+def test_the_estimate_of_memory_has_the_graphs(data) -> None:
+    def planned(variant: str, **values: object) -> int:
+        fitted = workflows.fit(data, variant=variant, values=values, dry_run=True, device="cpu")
+        return fitted.plan["memory_bytes"]
+
+    wide = {"factors_rank": 5_000_000}
+    assert planned("base+graph", **wide) > planned("base+graph") >= planned("base")
+    assert planned("graph", parts="filter,factors", **wide) > planned("graph")

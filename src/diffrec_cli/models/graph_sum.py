@@ -24,12 +24,12 @@ from diffrec_cli.graph.exponents import FREE, START, best_exponents
 from diffrec_cli.graph.factors import factors_memory, masked_factors, user_factors
 from diffrec_cli.graph.low_pass import low_pass
 from diffrec_cli.graph.ridge import mean_diagonal, neighbourhood_ridge, ridge_memory
-from diffrec_cli.graph.sums import Candidates, Parts, best_weights, candidates, scales
+from diffrec_cli.graph.sums import PER_SUM, Candidates, Parts, best_weights, candidates, scales
 from diffrec_cli.graph.transitions import faded, transitions
 from diffrec_cli.memory import require_memory
 from diffrec_cli.models.backend import Backend
-from diffrec_cli.models.baselines._sparse import loaded, stored
 from diffrec_cli.models.baselines.markov import read_newest
+from diffrec_cli.models.baselines.sparse import loaded, stored
 
 Arrays = dict[str, NDArray[Any]]
 #: The scores of a trained model for histories, (B, items).
@@ -75,6 +75,29 @@ def fit_graph(
     """
     arrays = _fitted(settings, train, n_items, seed)
     return {**arrays, "scales": _scales(settings, arrays, train, learned)}
+
+
+def graph_memory(settings: GraphSum, n_items: int, lengths: NDArray[np.int64]) -> int:
+    """Return about how many bytes fitting takes besides the log and a trained model.
+
+    Parameters
+    ----------
+    settings, n_items
+        As in :func:`fit_graph`.
+    lengths
+        Number of interactions of each user.
+    """
+    parts = settings.parts
+    judged = min(len(lengths), _WEIGHT_USERS)
+    weighing = judged * (len(parts) + 2) * PER_SUM * 2 * (4 * len(parts) + 1)
+    ridge = ridge_memory(lengths, n_items, settings.neighbours) if g.RIDGE in parts else 0
+    factors = _factors_memory(settings, len(lengths), n_items) if g.FACTORS in parts else 0
+    return max(weighing, ridge, factors)
+
+
+def _factors_memory(settings: GraphSum, n_users: int, n_items: int) -> int:
+    kept = 4 * settings.factors_fits * settings.factors_rank * n_items
+    return factors_memory(n_users, n_items, settings.factors_rank) + kept
 
 
 @one_thread_each()  # the search makes many small products, from threads of its own
@@ -219,7 +242,7 @@ def _factors(settings: GraphSum, x: Any, seed: int) -> tuple[NDArray[Any], NDArr
     """Return V (fits, items, rank) and P (fits, rank, rank)."""
     rank, fits = settings.factors_rank, settings.factors_fits
     n_users, n_items = x.shape
-    needed = factors_memory(n_users, n_items, rank) + 4 * fits * rank * n_items
+    needed = _factors_memory(settings, n_users, n_items)
     require_memory("the factors of a graph", needed, n_items)
     found = [
         masked_factors(

@@ -4,7 +4,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from diffrec_cli.catalogue.simple_models import ItemKNNConfig
 from diffrec_cli.errors import UsageError
-from diffrec_cli.models.baselines import _sparse
+from diffrec_cli.models.baselines import sparse
 from tests.models.baselines.conftest import fitted, rows_of
 
 
@@ -22,7 +22,7 @@ def nearest(interactions, neighbours):
 def test_neighbours_are_those_of_dense_cosines(
     interactions, train, monkeypatch, neighbours, block_cells
 ):
-    monkeypatch.setattr(_sparse, "_BLOCK_CELLS", block_cells)
+    monkeypatch.setattr(sparse, "_BLOCK_CELLS", block_cells)
     _, scorer = fitted(ItemKNNConfig(neighbours), train)
     np.testing.assert_allclose(
         scorer.weights.toarray(), nearest(interactions, neighbours), rtol=1e-6

@@ -20,8 +20,8 @@ from diffrec_cli.graph.degrees import degrees, power, scaled
 from diffrec_cli.graph.ridge import neighbourhood_ridge, ridge_memory
 from diffrec_cli.memory import available_memory, require_memory
 from diffrec_cli.models.backend import Backend
-from diffrec_cli.models.baselines._sparse import matrix, stored
 from diffrec_cli.models.baselines.item_to_item import ItemToItemScorer
+from diffrec_cli.models.baselines.sparse import matrix, stored
 
 #: Neighbours where the matrix of all items does not fit into memory.
 NEIGHBOURS = 200

@@ -17,7 +17,7 @@ from diffrec_cli.data.sequences import Rows
 from diffrec_cli.errors import MissingExtraError
 from diffrec_cli.graph.blas import one_thread_each
 from diffrec_cli.models.backend import Backend
-from diffrec_cli.models.baselines._sparse import matrix
+from diffrec_cli.models.baselines.sparse import matrix
 from diffrec_cli.models.comparators.factors_inference import FactorScorer, FoldIn
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import Backend, NumpyBackend
-from diffrec_cli.models.baselines._sparse import loaded, matrix
+from diffrec_cli.models.baselines.sparse import loaded, matrix
 
 
 class ItemToItemScorer:
@@ -21,7 +21,7 @@ class ItemToItemScorer:
     ----------
     config, weights, backend
         As in :func:`~diffrec_cli.models.scorer.build_scorer`; the weights are the arrays of
-        :func:`~diffrec_cli.models.baselines._sparse.stored`.
+        :func:`~diffrec_cli.models.baselines.sparse.stored`.
     """
 
     backend: Backend = NumpyBackend()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from diffrec_cli.catalogue.simple_models import ItemKNNConfig
 from diffrec_cli.data.sequences import Rows
-from diffrec_cli.models.baselines._sparse import by_blocks, cosines, matrix, only_largest, stored
+from diffrec_cli.models.baselines.sparse import by_blocks, cosines, matrix, only_largest, stored
 
 
 def fit_itemknn(config: ItemKNNConfig, train: Rows, n_items: int) -> dict[str, NDArray[Any]]:

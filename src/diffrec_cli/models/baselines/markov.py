@@ -13,7 +13,7 @@ from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.graph.transitions import faded, transitions
 from diffrec_cli.models.backend import Backend, NumpyBackend
-from diffrec_cli.models.baselines._sparse import loaded, stored
+from diffrec_cli.models.baselines.sparse import loaded, stored
 
 #: Age, in interactions, at which an item of the history counts half.
 HALF_LIFE = 2.0

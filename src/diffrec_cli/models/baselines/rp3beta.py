@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from diffrec_cli.catalogue.simple_models import RP3betaConfig
 from diffrec_cli.data.sequences import Rows
-from diffrec_cli.models.baselines._sparse import by_blocks, matrix, only_largest, stored
+from diffrec_cli.models.baselines.sparse import by_blocks, matrix, only_largest, stored
 
 
 def fit_rp3beta(config: RP3betaConfig, train: Rows, n_items: int) -> dict[str, NDArray[Any]]:

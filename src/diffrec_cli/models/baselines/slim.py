@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from diffrec_cli.catalogue.simple_models import SLIMConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.memory import require_memory
-from diffrec_cli.models.baselines._sparse import matrix, stored
 from diffrec_cli.models.baselines.ease import gram
+from diffrec_cli.models.baselines.sparse import matrix, stored
 
 _MATRICES = 6  # float32 ones at the peak
 

@@ -16,7 +16,7 @@ from diffrec_cli.catalogue.simple_models import UserKNNConfig
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import Backend, NumpyBackend
-from diffrec_cli.models.baselines._sparse import loaded, matrix, only_largest, stored
+from diffrec_cli.models.baselines.sparse import loaded, matrix, only_largest, stored
 
 
 def fit_userknn(config: UserKNNConfig, train: Rows, n_items: int) -> dict[str, NDArray[Any]]:

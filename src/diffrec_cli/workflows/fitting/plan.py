@@ -16,6 +16,7 @@ from diffrec_cli.config import FitConfig
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.models.baselines import fitting_memory, sized
 from diffrec_cli.models.build import build_model, parameter_count
+from diffrec_cli.models.graph_sum import graph_memory
 from diffrec_cli.models.trainable import Trainable
 from diffrec_cli.ranking.batches import BATCH_BYTES, BLOCK_BATCH
 from diffrec_cli.training.devices import device_name
@@ -128,13 +129,17 @@ def _loss_form(config: FitConfig, model: Trainable | None) -> str | None:
 
 
 def _memory(config: FitConfig, dataset: Dataset, model: Trainable | None, parameters: int) -> int:
-    """Estimate the peak: this process, the log, copies of the weights, a batch, a validation."""
+    """Estimate the peak: this process, the log, a validation, and training or item graphs."""
     n_items = dataset.n_items
     of_log = _INTERACTION_BYTES * sum(part.size for part in dataset.parts.values())
     of_ranking = min(BATCH_BYTES, 4 * n_items * min(dataset.n_users, BLOCK_BATCH))
     others = _PROCESS_BYTES + of_log + of_ranking
+    lengths = dataset.train.lengths
+    of_graph = 0 if config.graph is None else graph_memory(config.graph, n_items, lengths)
     if model is None:
-        return fitting_memory(sized(config, n_items), n_items, dataset.train.lengths) + others
+        of_fit = fitting_memory(sized(config, n_items), n_items, lengths)
+        return max(of_fit, of_graph) + others
     users = min(dataset.n_users, config.training.batch_size)
     copies = 5 if config.training.ema_decay > 0 else 4  # weights, gradients, moments, average
-    return copies * 4 * parameters + model.batch_bytes(users) + others
+    of_fit = copies * 4 * parameters + model.batch_bytes(users)
+    return max(of_fit, of_graph) + others
