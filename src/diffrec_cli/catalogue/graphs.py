@@ -60,9 +60,7 @@ _FIT = Code(".models.graph_sum:fit_graph")
 _MEMORY = Code(".models.graph_sum:graph_memory")
 register(
     Model(GraphConfig, fit=_FIT, select=_SELECT, scorer=_SCORER, memory=_MEMORY),
-    Model(
-        GraphTConfig, fit=_FIT, select=_SELECT, scorer=_SCORER, memory=_MEMORY, reads_order=True
-    ),
+    Model(GraphTConfig, fit=_FIT, select=_SELECT, scorer=_SCORER, memory=_MEMORY, reads_order=True),
     Model(
         MarkovConfig,
         fit=Code(".models.baselines.markov:fit_markov"),

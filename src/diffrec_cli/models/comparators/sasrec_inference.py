@@ -91,10 +91,22 @@ def _attention(
     q, k, v = (
         xp.swapaxes((x @ layer[name]).reshape(shape), 1, 2) for name in ("W_q", "W_k", "W_v")
     )
-    logits = q @ xp.swapaxes(k, 2, 3) / math.sqrt(d // heads) + barred
-    share = xp.exp(logits - xp.amax(logits, -1)[..., None])
-    read = (share / share.sum(-1)[..., None]) @ v
+    read = _weighted(q, k, v, barred, backend)
     return xp.swapaxes(read, 1, 2).reshape((B, length, d)) @ layer["W_o"]
+
+
+def _weighted(q: Array, k: Array, v: Array, barred: Array, backend: Backend) -> Array:
+    """Return means of v, (B, heads, L, d), weighted by the softmax of q k + barred."""
+    xp = backend.xp
+    if xp is np:
+        logits = q @ xp.swapaxes(k, 2, 3) / math.sqrt(q.shape[3]) + barred
+        share = np.exp(logits - np.amax(logits, -1, keepdims=True))
+        return (share / share.sum(-1, keepdims=True)) @ v
+    attention = xp.nn.functional.scaled_dot_product_attention
+    if q.device.type != "cpu":
+        return attention(q, k, v, attn_mask=barred)
+    with xp.autocast("cpu", enabled=False):  # there bfloat16 takes twice as long
+        return attention(q.float(), k.float(), v.float(), attn_mask=barred)
 
 
 class SASRecScorer:
