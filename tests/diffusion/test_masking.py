@@ -32,6 +32,13 @@ class TestInTime:
         cuts = np.diff(states.kept.indptr)
         assert [(cut - 1) // 10 for cut in cuts] == [0, 1, 2, 3]
 
+    def test_longer_histories_have_more_states_but_not_without_limit(self) -> None:
+        states = drawn(MaskingConfig(states=2), list(range(31)), list(range(11)))
+        assert np.bincount(states.kept.users).tolist() == [3, 1]
+        one_of_many = [list(range(3001)), *([[1, 2]] * 999)]
+        states = drawn(MaskingConfig(states=1), *one_of_many)
+        assert np.bincount(states.kept.users).max() == 64
+
     def test_all_cuts_are_drawn_sooner_or_later_and_none_keeps_or_hides_all(self) -> None:
         cuts = {
             cut

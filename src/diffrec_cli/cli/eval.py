@@ -134,14 +134,18 @@ def evaluation_table(evaluated: Any) -> Any:
         return _by_group(results, metrics[:_COLUMNS], title)
     if len(metrics) > _COLUMNS:
         return _by_metric(results, metrics, title)
-    names = ["model", "history"] if both else ["model"]
-    table = make_table(*names, *(f">{metric}" for metric in metrics), *paired, title=title)
+    table = make_table("model", *(f">{metric}" for metric in metrics), *paired, title=title)
     if paired:
         table.caption = (
             f"diff: {evaluated.compared} of the first model minus this one's;"
             " p: paired randomisation test over users"
         )
-    rows = ([*(result[name] for name in names), *_row(result, bool(paired))] for result in results)
+    rows, history = [], None
+    for result in results:
+        if both and result["history"] != history:
+            history = result["history"]
+            rows.append([f"history {history}"] + [""] * (len(metrics) + len(paired)))
+        rows.append([result["model"], *_row(result, bool(paired))])
     return filled(table, rows)
 
 

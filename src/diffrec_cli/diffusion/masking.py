@@ -19,6 +19,8 @@ from diffrec_cli.data.sequences import Rows, ages
 _HALVINGS = 6
 #: Largest number of masked interactions of an ordered state that training restores, in half-lives.
 _HORIZONS = 4
+#: Largest number of states of a history, in multiples of the mean: each holds all that it keeps.
+_MOST_STATES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,8 @@ class Masking:
     def _cut(self, rows: Rows, generator: np.random.Generator) -> States:
         last = np.diff(rows.indptr) - 1  # the number of cuts of each history
         wanted = self.config.states / last.mean() * last if len(last) else last
-        number = np.clip(np.rint(wanted), 1, last).astype(np.int64)
+        most = np.minimum(last, _MOST_STATES * self.config.states)
+        number = np.clip(np.rint(wanted), 1, most).astype(np.int64)
         of_state = np.repeat(np.arange(len(rows)), number)
         width = (last / np.maximum(number, 1))[of_state]
         drawn = (_counted(number) + generator.random(len(of_state))) * width
