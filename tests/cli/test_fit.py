@@ -227,22 +227,25 @@ def test_smoothing_is_a_corruption_of_its_own(cli: Cli, fitted: Path, variant: s
 
 
 @pytest.mark.parametrize(
-    ("options", "is_told"),
+    ("options", "advice"),
     [
-        ([], True),
-        (["-v", "t"], True),
-        (["-v", "l"], False),  # it has no smoothing
-        (["--corruption", "gaussian"], False),
-        (["--corruption", "smoothing"], False),
-        (["--preset", "paper-ml-1m"], False),
-        (["-v", "ease"], False),
+        ([], "--corruption smoothing"),
+        (["-v", "t"], "-v t+masking+graph"),
+        (["-v", "l"], ""),  # it has Gaussian noise alone
+        (["--corruption", "gaussian"], ""),
+        (["--corruption", "smoothing"], ""),
+        (["-v", "t+masking"], ""),
+        (["--preset", "paper-ml-1m"], ""),
+        (["-v", "ease"], ""),
     ],
 )
-def test_who_did_not_choose_a_corruption_is_told_of_smoothing(
-    cli: Cli, fitted: Path, options: list[str], is_told: bool
+def test_who_did_not_choose_a_corruption_is_told_of_a_better_one(
+    cli: Cli, fitted: Path, options: list[str], advice: str
 ) -> None:
     outcome = cli("fit", "ratings", "--dry-run", *options)
-    assert ("--corruption smoothing" in outcome.err) == is_told
+    told = [line for line in outcome.err.splitlines() if "ranks better than noise" in line]
+    assert len(told) == bool(advice)
+    assert all(advice in line for line in told)
 
 
 def test_the_first_line_says_which_form_of_the_loss_runs(cli: Cli, fitted: Path) -> None:
