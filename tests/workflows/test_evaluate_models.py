@@ -41,8 +41,9 @@ def test_with_an_order_both_histories_are_measured_and_the_first_one_is_compared
 def test_without_an_order_or_on_valid_the_history_is_train(
     shop: str, checkerboard: Dataset
 ) -> None:
-    (result,) = workflows.evaluate([shop], split="valid", device="cpu").results
-    assert result.history == "train"
+    for said in (None, "train", "train+valid"):  # the answers are no history
+        (result,) = workflows.evaluate([shop], split="valid", history=said, device="cpu").results
+        assert result.history == "train"
     store.save(replace(checkerboard, name="set", order="none"))
     model = workflows.fit("set", variant="ease").model or ""
     (result,) = workflows.evaluate([model], device="cpu").results

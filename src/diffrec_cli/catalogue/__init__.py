@@ -2,8 +2,8 @@
 
 Nothing else in the package lists models. To add a model other than DiffRec, write its code in
 ``models/``, and its settings and row in ``comparators.py`` or ``simple_models.py``. A corruption
-goes into ``diffusion/``, its denoiser into ``models/``, its row into ``corruptions.py``.
-:func:`register` adds a row from outside the package.
+goes into ``diffusion/``, its denoiser into ``models/``, its row into ``corruptions.py`` or a file
+of its own, as masking's. :func:`register` adds a row from outside the package.
 """
 
 from __future__ import annotations

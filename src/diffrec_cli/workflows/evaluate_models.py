@@ -220,7 +220,7 @@ def evaluate(
     for artifact in artifacts:
         _refuse_trained_on(artifact, split)
     trained_on = artifacts[0].record.training.trained_on
-    histories = [history] if history else _histories_of(artifacts, split, listener)
+    histories = _histories_of(artifacts, split, history, listener)
     options = {"ks": ks, "metrics": metrics, "grouped": groups, "precision": precision}
     with memory_errors(device, ranking_fix(device)):
         scored = [_loaded(artifact, backend) for artifact in artifacts]
@@ -365,10 +365,14 @@ def _refuse_trained_on(artifact: Artifact, split: str) -> None:
         )
 
 
-def _histories_of(artifacts: Sequence[Artifact], split: str, listener: Listener) -> list[str]:
-    """Return the histories that models read, if no one said it."""
+def _histories_of(
+    artifacts: Sequence[Artifact], split: str, history: str | None, listener: Listener
+) -> list[str]:
+    """Return the histories that models read; on valid it is train, whatever was said."""
     if split == "valid":
         return [TRAIN]
+    if history is not None:
+        return [history]
     for artifact in artifacts:
         if artifact.record.training.trained_on == TRAIN_AND_VALID:
             name = artifact.record.reference

@@ -83,7 +83,7 @@ def quickstart(*, variant: str = "t", device: str = "auto", listener: Listener =
     )
     if fitted.interruption is not None:
         raise fitted.interruption
-    listener(Note(f"diffrec eval {fitted.model} --baselines pop"))
+    listener(Note(f"diffrec eval {fitted.model} --history {TRAIN} --baselines pop"))
     evaluated = evaluate(
         [str(fitted.model)], history=TRAIN, baselines=["pop"], device=device, listener=listener
     )
