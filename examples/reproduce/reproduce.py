@@ -39,6 +39,9 @@ SAMPLES: dict[str, dict[str, int]] = {
     "dense": {},
     "sparse": {"users": 5000, "items": 2000, "interactions": 50_000},
     "sparsest": {"users": 10_000, "items": 2000, "interactions": 60_000},
+    "sample-20k": {"users": 1000, "items": 600, "interactions": 20_000},
+    "sample-200k": {"users": 5000, "items": 2000, "interactions": 200_000},
+    "sample-2m": {"users": 30_000, "items": 8000, "interactions": 2_000_000},
 }
 
 Row = dict[str, str]

@@ -34,6 +34,8 @@ WITH_FACTORS = "parts=filter,sharpening,ridge,factors"
 WITHOUT_FACTORS = "parts=learned,filter,sharpening,ridge"
 #: Logs of the study of masking: MovieLens-1M as released, its raw first half, and others.
 ORDERED_LOGS = ("ml1m", "half", "ml100k", "beauty")
+UNORDERED_LOGS = ("citeulike", "lastfm", "amazon-beauty", "steam", "gowalla", "yelp2018")
+SAMPLE_LOGS = ("sample-20k", "sample-200k", "sample-2m")
 NOISE_PERCENT = (10, 20, 30, 40, 50)
 
 #: Figures printed in the paper (Tables 2 to 4 and 6): recall@10, recall@20, ndcg@10, ndcg@20.
@@ -134,10 +136,27 @@ def masking() -> list[Row]:
             rows += _rows("masking", data, variant)
         for variant in ("sasrec", "markov", "graph-t", "t+smoothing", "ease-t"):
             rows += _rows("masking", data, variant, seeds=ONE_SEED)
-    for data in ("citeulike", "lastfm", "amazon-beauty", "steam"):
+    for data in UNORDERED_LOGS:
         for variant in ("base+masking", "base+masking+graph"):
             rows += _rows("masking", data, variant, seeds=ONE_SEED)
     return rows
+
+
+def samples() -> list[Row]:
+    """Return every model on sample logs of three sizes."""
+    variants = (
+        *("t+masking+graph", "t+masking", "base+masking", "t+smoothing+graph", "t+smoothing"),
+        *("base+smoothing", "base", "l", "t", "lt", "graph", "graph-t", "markov", "popularity"),
+        *("ease", "ease-t", "itemknn", "itemknn-t", "userknn", "userknn-t", "rp3beta", "rp3beta-t"),
+        *("slim", "ials", "mf", "lightgcn", "cdae", "multidae", "multidae++", "multivae"),
+        *("codigem", "acvae", "sasrec"),
+    )
+    return [
+        row
+        for data in SAMPLE_LOGS
+        for variant in variants
+        for row in _rows("samples", data, variant, seeds=ONE_SEED)
+    ]
 
 
 def _graph_rows(data: str, variant: str, *settings: str, seeds: Sequence[int] = (1,)) -> list[Row]:
@@ -156,6 +175,7 @@ STUDIES: Mapping[str, Callable[[], list[Row]]] = {
     "smoothing": smoothing,
     "graphs": graphs,
     "masking": masking,
+    "samples": samples,
 }
 
 

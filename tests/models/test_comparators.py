@@ -21,7 +21,7 @@ from diffrec_cli.models.backend import Backend, NumpyBackend, TorchBackend
 from diffrec_cli.models.build import stored_weights
 from diffrec_cli.models.comparators import acvae
 from diffrec_cli.models.comparators.acvae import ACVAE
-from diffrec_cli.models.comparators.acvae_inference import ACVAEScorer, latest, padded
+from diffrec_cli.models.comparators.acvae_inference import ACVAEScorer, padded
 from diffrec_cli.models.comparators.autoencoders import CDAE, MultiDAE, MultiDAEPlus, MultiVAE
 from diffrec_cli.models.comparators.bpr import draw_pairs
 from diffrec_cli.models.comparators.codigem import Codigem
@@ -280,8 +280,8 @@ class TestFactors:
 
 
 class TestSequences:
-    def test_the_latest_items_in_order(self, rows: Rows) -> None:
-        short = latest(rows, 2)
+    def test_the_newest_items_in_order(self, rows: Rows) -> None:
+        short = rows.newest(2)
         assert short.items.tolist() == [0, 7, 2, 9, 10, 1]
         items, lengths = padded(short)
         assert items.tolist() == [[0, 7], [0, 0], [2, 9], [10, 1]]
@@ -296,7 +296,7 @@ class TestSequences:
         with torch.no_grad():
             model.kernel.uniform_(generator=generator(9))
         monkeypatch.setattr(acvae, "normal_like", lambda x, g: torch.zeros_like(x))
-        items, lengths = padded(latest(rows, 3))
+        items, lengths = padded(rows.newest(3))
         with torch.no_grad():
             _, read = model._states(torch.from_numpy(items), draws())
             last = read[np.arange(USERS), np.maximum(lengths - 1, 0)]

@@ -187,6 +187,10 @@ class Rows:
             self.users, _kept_before(mask)[self.indptr], self.items[mask], self.values[mask]
         )
 
+    def newest(self, length: int) -> Rows:
+        """Return all rows with only their last `length` entries."""
+        return self.keep(ages(self.indptr) < length)
+
     def above(self, others: Rows) -> Rows:
         """Return these rows, and others after them."""
         return Rows(

@@ -17,7 +17,7 @@ from diffrec_cli.catalogue.comparators import ACVAEConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.diffusion.randomness import dropout, normal_like
 from diffrec_cli.models.backend import TorchBackend
-from diffrec_cli.models.comparators.acvae_inference import WINDOW, latest, padded
+from diffrec_cli.models.comparators.acvae_inference import WINDOW, padded
 from diffrec_cli.models.denoiser import xavier
 from diffrec_cli.models.likelihood import wide
 from diffrec_cli.models.trainable import Draws, Trainable
@@ -55,7 +55,7 @@ class ACVAE(Trainable):
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the cross-entropy of the next items plus the adversarial and contrastive terms."""
-        rows = latest(rows, self.config.length)
+        rows = rows.newest(self.config.length)
         items, lengths = padded(rows)
         row, place = np.nonzero(np.arange(items.shape[1])[None, 1:] < lengths[:, None])
         if len(row) == 0:  # no user of the batch has two items

@@ -19,12 +19,6 @@ Array = Any  # np.ndarray or torch.Tensor
 WINDOW = 3  # states that the convolution sees
 
 
-def latest(rows: Rows, length: int) -> Rows:
-    """Keep the last `length` items of each row."""
-    ends = np.repeat(rows.indptr[1:], np.diff(rows.indptr))
-    return rows.keep(ends - np.arange(len(rows.items)) <= length)
-
-
 def padded(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the items of each row in order, (B, L), 0 beyond its end, and the lengths, (B,)."""
     lengths = np.diff(rows.indptr)
@@ -59,7 +53,7 @@ class ACVAEScorer:
 
     def hidden(self, rows: Rows) -> Array:
         """Return z without noise, (B, d), after the last item of each history."""
-        items, lengths = padded(latest(rows, self.length))
+        items, lengths = padded(rows.newest(self.length))
         states = [self.backend.asarray(np.zeros((len(rows), self.E.shape[1]), np.float32))] * WINDOW
         for t in range(items.shape[1]):
             state = self._step(self.E[self.backend.asarray(items[:, t])], states[-1])

@@ -15,7 +15,6 @@ from diffrec_cli.catalogue.comparators import SASRecConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.diffusion.randomness import dropout
 from diffrec_cli.models.backend import TorchBackend
-from diffrec_cli.models.comparators.acvae_inference import latest
 from diffrec_cli.models.comparators.sasrec_inference import LAYER, aligned, encoded
 from diffrec_cli.models.denoiser import xavier
 from diffrec_cli.models.softmax_output import rows_at_a_time, softmax_loss
@@ -50,7 +49,7 @@ class SASRec(Trainable):
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the cross-entropy of the next items, averaged over all places."""
-        items, present = aligned(latest(rows, self.config.length + 1))
+        items, present = aligned(rows.newest(self.config.length + 1))
         read, is_read = items[:, :-1], present[:, :-1]
         row, place = np.nonzero(is_read)
         if len(row) == 0:  # no user of the batch has two items

@@ -13,7 +13,6 @@ from diffrec_cli.catalogue.comparators import SASRecConfig
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows, ages
 from diffrec_cli.models.backend import Backend
-from diffrec_cli.models.comparators.acvae_inference import latest
 from diffrec_cli.models.output import Output, OutputLayer
 
 Array = Any  # np.ndarray or torch.Tensor
@@ -129,7 +128,7 @@ class SASRecScorer:
 
     def hidden(self, rows: Rows) -> Array:
         """Return the state after the last item of each history, (B, d)."""
-        items, present = aligned(latest(rows, self.settings.length))
+        items, present = aligned(rows.newest(self.settings.length))
         step = max(1, _CELLS // (self.settings.heads * items.shape[1] ** 2))
         parts = []
         for i in range(0, len(items), step):
