@@ -259,14 +259,14 @@ class TestFactors:
         torch.testing.assert_close(model.embedding.grad, dense @ weights)
 
     @pytest.mark.parametrize("backend", [NumpyBackend(), BACKEND], ids=["numpy", "torch"])
-    def test_a_unseen_gets_the_ridge_regression_on_the_items(self, rows: Rows, backend) -> None:
-        rng = np.random.default_rng(1)
-        U, V = (rng.normal(size=(n, 3)).astype(np.float32) for n in (USERS, ITEMS))
-        scorer = FactorScorer({"user_factors": U, "item_factors": V}, backend, FoldIn(2, 0.5, 3))
+    def test_known_and_unseen_users_have_the_ridge_regression_on_the_items(
+        self, rows: Rows, backend
+    ) -> None:
+        V = np.random.default_rng(1).normal(size=(ITEMS, 3)).astype(np.float32)
+        scorer = FactorScorer({"item_factors": V}, backend, FoldIn(2, 0.5, 3))
         mixed = Rows(np.array([2, -1, -1, 0]), rows.indptr, rows.items, rows.values)
         vectors = np.asarray(scorer.hidden(mixed))
-        np.testing.assert_allclose(vectors[[0, 3]], U[[2, 0]])
-        for row in (1, 2):
+        for row in range(len(mixed)):
             own = slice(rows.indptr[row], rows.indptr[row + 1])
             c = np.full(ITEMS, 0.5)
             c[rows.items[own]] = 2 * rows.values[own]

@@ -213,12 +213,12 @@ class UserContract(ModelContract):
         assert [int(item[1:]) % 2 for item in given["item"].to_pylist()] == [1, 1]
 
 
-class TestMF(UserContract):
+class TestMF(ModelContract):
     variant = "mf"
     values = TRAINED | {"dim": 8, "decay": 0.01}
 
 
-class TestLightGCN(UserContract):
+class TestLightGCN(ModelContract):
     variant = "lightgcn"
     values = TRAINED | {"dim": 8, "dropout": 0.1}
 

@@ -140,7 +140,7 @@ def test_an_update_of_another_version_leaves_the_default_alone(fit: Fit, log: Pa
 
 
 def test_events_change_the_lists_of_a_model_of_user_vectors(fit: Fit, log: Path) -> None:
-    model = fit("mf", dim=8)
+    model = fit("cdae", dim=8)
     options = {"users": ["u7"], "k": 40, "include_seen": True}
     before = workflows.recommend(model, **options).table()
     after = workflows.recommend(model, events=log, **options).table()
@@ -212,7 +212,7 @@ def test_nothing_new_is_no_update(shop: str, checkerboard: Dataset, tmp_path: Pa
 
 
 def test_a_newcomer_to_a_model_of_user_vectors_is_a_stranger(fit: Fit, log: Path) -> None:
-    model = fit("mf", dim=8)
+    model = fit("cdae", dim=8)
     updated = workflows.update(model, log).model
     known = workflows.recommend(updated, users=["new"], k=5).table()
     liked = workflows.recommend(model, like=["i01", "i03"], k=5).table()

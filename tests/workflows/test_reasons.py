@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from diffrec_cli import workflows
-from diffrec_cli.errors import UsageError
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
 from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.ranking.reasons import gains
@@ -83,8 +82,3 @@ def test_a_history_of_one_item_or_of_none(fit: Fit, backend) -> None:
         0,
         1,
     )
-
-
-def test_a_vector_of_a_user_has_no_reasons(fit: Fit) -> None:
-    with pytest.raises(UsageError, match="--why"):
-        workflows.recommend(fit("mf", dim=8), users=["u7"], why=True).table()

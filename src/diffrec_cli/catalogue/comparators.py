@@ -49,7 +49,7 @@ register(
     Model(
         MFConfig,
         build=Code(".models.comparators.mf:MF.of"),
-        scorer=Code(".models.comparators.factors_inference:trained_factors"),
+        scorer=Code(".models.comparators.factors_inference:bpr_factors"),
         space=_EMBEDDING,
         auto={"decay": 1e-2},
     )
@@ -78,7 +78,7 @@ register(
     Model(
         LightGCNConfig,
         build=Code(".models.comparators.lightgcn:LightGCN.of"),
-        scorer=Code(".models.comparators.factors_inference:trained_factors"),
+        scorer=Code(".models.comparators.factors_inference:bpr_factors"),
         space={**_EMBEDDING, "layers": (1, 2, 3)},
         auto={"lr": 5e-3, "layers": 2, "dropout": 0.3},
         updates=15,  # each passes over the whole graph

@@ -87,9 +87,8 @@ class LightGCN(Trainable):
 
     @torch.no_grad()
     def scoring_weights(self) -> dict[str, Tensor]:
-        """Return the smoothed vectors as :class:`FactorScorer` reads them."""
-        final = self.propagated(self.graph.whole)
-        return {"user_factors": final[: self.n_users], "item_factors": final[self.n_users :]}
+        """Return the smoothed vectors of items, which :class:`FactorScorer` reads."""
+        return {"item_factors": self.item_embeddings()}
 
 
 @dataclass(frozen=True)

@@ -54,5 +54,5 @@ class MF(Trainable):
         return bpr(read, i, j) + self.config.decay / 2 * penalty
 
     def scoring_weights(self) -> dict[str, Tensor]:
-        """Return the vectors as :class:`FactorScorer` reads them."""
-        return {"user_factors": self.users.detach(), "item_factors": self.items.detach()}
+        """Return the vectors of items, which :class:`FactorScorer` reads."""
+        return {"item_factors": self.items.detach()}

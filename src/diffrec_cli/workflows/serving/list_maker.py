@@ -141,12 +141,6 @@ class ListMaker:
                     "use a model that has, such as base, l, t or lt",
                 )
             vectors = ItemVectors(scorer, weight)
-        if self.options.why and getattr(scorer, "looks_users_up", False):
-            raise UsageError(
-                f"--why: {self.config.variant} has a vector for each user it knows, whatever their"
-                " history",
-                "use a model that reads histories, such as base, l, t, lt or ease",
-            )
         if len(self.liked) or len(self.disliked):
             strength = self.options.strength
             usual = self.dataset.known.size / max(1, self.dataset.n_users)  # interactions
