@@ -365,6 +365,7 @@ class Latent:
     lambda_: float
     bounded: bool = True  # the log-variance
     stage: str = "both"  # or "vae" first and then "diffusion", between frozen VAEs
+    lambda_on: str = "diffusion"  # or "vae"
 
 
 def vae_loss(
@@ -389,12 +390,12 @@ def vae_loss(
 
 def gamma_of(update: int, cap: float, updates: int) -> float:
     """The weight of the KL term at the update-th batch, from 1."""
-    return cap * min(1.0, update / max(1, updates))
+    return min(cap, (update - 1) / updates) if updates else cap
 
 
-def lambda_of(epoch: int, first: float, last: float, epochs: int) -> float:
-    """The weight of the diffusion loss in an epoch, from 1."""
-    return first + min(1.0, (epoch - 1) / epochs) * (last - first)
+def lambda_of(epoch: int, first: float, least: float, epochs: int) -> float:
+    """The weight lambda in an epoch, from 1."""
+    return max(least, first - first * (epoch - 1) / epochs)
 
 
 @dataclass
@@ -417,7 +418,7 @@ def latent_loss(
     normalize: bool,
     latent: Latent,
 ) -> LatentLoss:
-    """Section 3.5, "Training": L_v + lambda L.
+    """Section 3.5, "Training": L_v + lambda L; or lambda L_v + L, as the released code also has it.
 
     `x` is what the encoders read, dropout applied. In the released code it is the target of the
     decoders as well; the package can also be told to aim at the whole history.
@@ -439,12 +440,15 @@ def latent_loss(
     # As in the released code the decoder reads the one-step prediction of z_0.
     of_vae, vae_back = vae_loss(v, run.x_hat, mean, log_variance, target, latent)
 
+    a, b = (latent.lambda_, 1.0) if latent.lambda_on == "vae" else (1.0, latent.lambda_)
+
     def both() -> tuple[Weights, Weights]:
         g_v, d_z_hat, d_mean, d_log = vae_back()
-        g_w, d_z = run.back(latent.lambda_, d_z_hat)  # z_0 is the target too, and learns from it
-        return g_w, g_v | encode_back(d_mean + d_z, d_log + d_z * eps_z * sigma / 2)
+        g_w, d_z = run.back(b, a * d_z_hat)  # z_0 is the target too, and learns from it
+        g_v = {name: a * g for name, g in g_v.items()}
+        return g_w, g_v | encode_back(a * d_mean + d_z, a * d_log + d_z * eps_z * sigma / 2)
 
-    return LatentLoss(of_vae + latent.lambda_ * run.loss, run.losses, both)
+    return LatentLoss(a * of_vae + b * run.loss, run.losses, both)
 
 
 def latent_infer(

@@ -18,6 +18,10 @@ RELEASED: dict[tuple[str, str], tuple[float, int, float, float, float]] = {
     ("paper-yelp", "l"): (5e-4, 5, 0.01, 0.005, 0.01),
     ("paper-yelp", "t"): (1e-5, 5, 0.005, 0.001, 0.01),
     ("paper-yelp", "lt"): (5e-4, 5, 0.01, 0.005, 0.01),
+    ("paper-yelp-noisy", "base"): (1e-5, 5, 0.001, 0.0005, 0.01),
+    ("paper-yelp-noisy", "l"): (5e-4, 5, 0.01, 0.005, 0.01),
+    ("paper-amazon-book-noisy", "base"): (5e-5, 10, 0.005, 0.0001, 0.0005),
+    ("paper-amazon-book-noisy", "l"): (5e-4, 5, 0.5, 0.001, 0.005),
     ("paper-amazon-book", "base"): (5e-5, 5, 1e-4, 0.0005, 0.005),
     ("paper-amazon-book", "l"): (5e-4, 5, 0.5, 0.001, 0.005),
     ("paper-amazon-book", "t"): (1e-5, 10, 0.0005, 0.001, 0.005),
@@ -44,7 +48,9 @@ def test_released_noise_scales_steps_and_learning_rates(name: str, variant: str)
         ("paper-ml-1m", (200, 600)),
         ("paper-ml-1m-noisy", (200, 600)),
         ("paper-yelp", (1000,)),
+        ("paper-yelp-noisy", (1000,)),
         ("paper-amazon-book", (1000,)),
+        ("paper-amazon-book-noisy", (1000,)),
     ],
 )
 def test_released_hidden_sizes(name: str, dims: tuple[int, ...]) -> None:
@@ -52,25 +58,35 @@ def test_released_hidden_sizes(name: str, dims: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "denoiser_lr", "lambda_"),
+    ("name", "variant", "denoiser_lr", "lambda_"),
     [
-        ("paper-ml-1m", 5e-4, 0.03),
-        ("paper-ml-1m-noisy", 5e-4, 0.03),
-        ("paper-yelp", 1e-4, 0.03),
-        ("paper-amazon-book", 1e-4, 0.05),
+        ("paper-ml-1m", "l", 5e-4, 0.03),
+        ("paper-ml-1m-noisy", "l", 5e-4, 0.03),
+        ("paper-yelp", "l", 1e-4, 0.03),
+        ("paper-yelp", "lt", 5e-5, 0.03),
+        ("paper-yelp-noisy", "l", 1e-4, 0.03),
+        ("paper-amazon-book", "l", 1e-4, 0.05),
+        ("paper-amazon-book", "lt", 1e-4, 0.03),
+        ("paper-amazon-book-noisy", "l", 1e-4, 0.07),
     ],
 )
-def test_released_latent_settings(name: str, denoiser_lr: float, lambda_: float) -> None:
-    given = values(name, "l")
+def test_released_latent_settings(
+    name: str, variant: str, denoiser_lr: float, lambda_: float
+) -> None:
+    given = values(name, variant)
     assert (given["denoiser_lr"], given["lambda_"]) == (denoiser_lr, lambda_)
     assert (given["C"], given["z_dim"], given["decoder"]) == (2, 300, "joint")
     assert (given["gamma"], given["gamma_updates"]) == (0.3, 200)
     assert given["item_embeddings"] == "lightgcn"
 
 
-def test_only_the_released_noisy_base_is_unweighted() -> None:
-    unweighted = [key for key in RELEASED if not values(*key)["weighted_loss"]]
-    assert unweighted == [("paper-ml-1m-noisy", "base")]
+def test_losses_that_were_released_unweighted() -> None:
+    unweighted = {key for key in RELEASED if not values(*key)["weighted_loss"]}
+    latent = {("paper-yelp", "l"), ("paper-yelp-noisy", "l")}
+    assert unweighted == latent | {("paper-ml-1m-noisy", "base"), ("paper-yelp-noisy", "base")}
+    # There the released code weighs the loss of the VAEs by lambda, not that of the diffusion.
+    on_vae = {key for key in RELEASED if values(*key).get("lambda_on") == "vae"}
+    assert on_vae == latent
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,7 @@ class Case:
             oracle.lambda_of(epoch, c.lambda_, c.lambda_min, c.lambda_epochs),
             c.log_variance == "bounded",
             stage,
+            c.lambda_on,
         )
 
     def model(self, dtype: torch.dtype = torch.float64) -> Trainable:
@@ -173,6 +174,7 @@ def random_case(
             "lambda_": rng.uniform(0.1, 2),
             "lambda_min": rng.uniform(0, 0.1),
             "lambda_epochs": int(rng.integers(1, 5)),
+            "lambda_on": ("diffusion", "vae")[rng.integers(2)],
         }
         groups = np.concatenate(
             [np.arange(n_items - n_items // 3) % C, rng.integers(C, size=n_items // 3)]

@@ -9,6 +9,7 @@ from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.build import build_model
 from diffrec_cli.models.latent import sparse_dropout
+from diffrec_cli.models.likelihood import annealed
 from diffrec_cli.models.trainable import Draws
 from diffrec_cli.models.vae import Groups
 
@@ -36,20 +37,19 @@ def test_latent_sizes_are_in_proportion_to_the_groups_and_the_last_takes_the_res
 
 
 def test_kl_weight_rises_by_the_update_to_its_cap() -> None:
-    model = build_model(config(gamma=0.3, gamma_updates=4), len(OF_ITEM), OF_ITEM)
-    assert [float(model._gamma()) for _ in range(6)] == pytest.approx(
-        [0.075, 0.15, 0.225, 0.3, 0.3, 0.3]
-    )
+    weights = [float(annealed(torch.tensor(float(u)), 0.3, 200)) for u in (0, 1, 59, 60, 61, 200)]
+    assert weights == pytest.approx([0, 0.005, 0.295, 0.3, 0.3, 0.3])
+    assert float(annealed(torch.tensor(0.0), 0.3, 0)) == pytest.approx(0.3)
 
 
 def test_lambda_falls_by_the_epoch() -> None:
     settings = config(lambda_="0.03", lambda_min=0.005, lambda_epochs=10)
     model = build_model(settings, len(OF_ITEM), OF_ITEM)
     seen = []
-    for epoch in (1, 6, 11, 50):
+    for epoch in (1, 6, 9, 10, 50):
         model.start_epoch(epoch)
         seen.append(model._lambda())
-    assert seen == pytest.approx([0.03, 0.0175, 0.005, 0.005])
+    assert seen == pytest.approx([0.03, 0.015, 0.006, 0.005, 0.005])
 
 
 def test_after_the_warmup_only_the_denoiser_learns() -> None:

@@ -165,8 +165,8 @@ class MultiVAEConfig(MultiDAEConfig):
 
     beta: NonNegative = 0.2
     """Cap of the KL weight."""
-    beta_updates: Count = 1000
-    """Updates over which the KL weight rises to its cap; with 0 it starts at the cap."""
+    beta_updates: Count = 5000
+    """The KL weight rises by 1 / this with each update, up to its cap; with 0 it starts there."""
 
 
 register(
@@ -175,7 +175,7 @@ register(
         build=Code(".models.comparators.autoencoders:MultiVAE.of"),
         scorer=_AUTOENCODER_SCORER,
         space={**_AUTOENCODER, "beta": (0.0, 0.3, 0.5, 0.7), "beta_updates": (0, 200, 500)},
-        auto={"lr": 3e-4, "ema_decay": 0.99, "beta": 0.3},
+        auto={"lr": 3e-4, "ema_decay": 0.99, "beta": 0.3, "beta_updates": 3333},
     )
 )
 

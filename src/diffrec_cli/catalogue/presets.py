@@ -1,7 +1,7 @@
 """Presets: named hyper-parameters with their source.
 
 The ``paper-*`` presets are those of the checkpoints that the paper's authors released (in the file
-names), for their three datasets. ``auto`` is this project's own.
+names), for their three datasets, clean and noisy. ``auto`` is this project's own.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from diffrec_cli.errors import UsageError
 from diffrec_cli.files import dump_json, read_record, storage_errors, write_atomically
 from diffrec_cli.paths import check_name, is_name, presets_dir
 
-# All released runs have weighted losses, batches of 400 and validation every 5 epochs. DiffRec and
-# T-DiffRec replace beta_1.
+# Where the names say nothing else, released runs have weighted losses, batches of 400 and
+# validation every 5 epochs. DiffRec and T-DiffRec replace beta_1.
 _RELEASED_TRAINING = TrainingConfig(batch_size=400, patience=20, eval_every=5)
 _RELEASED_BASE = FitConfig(
     diffusion=DiffusionConfig(weighted_loss=True, first_beta=1e-5), training=_RELEASED_TRAINING
@@ -42,8 +42,27 @@ _RELEASED_LATENT = FitConfig(
     training=_RELEASED_TRAINING,
 )
 
+_YELP_LATENT: Values = {
+    "lr": 5e-4,
+    "denoiser_lr": 1e-4,
+    "T": 5,
+    "s": 0.01,
+    "weighted_loss": False,
+    "lambda_on": "vae",
+}
+_AMAZON_LATENT: Values = {
+    "lr": 5e-4,
+    "denoiser_lr": 1e-4,
+    "lambda_": 0.05,
+    "T": 5,
+    "s": 0.5,
+    "alpha_min": 0.001,
+    "alpha_max": 0.005,
+}
+
 # Changes by preset and variant. T- and LT-DiffRec start from DiffRec and L-DiffRec. The authors
-# released neither for MovieLens-1M: there w_min is the smallest of the other datasets.
+# released them for Yelp and Amazon-book, clean. With noise w_min is that of the same clean dataset,
+# and for MovieLens-1M the smallest.
 _CHANGES: dict[str, dict[str, Values]] = {
     "paper-ml-1m": {
         "base": {"lr": 1e-3, "T": 40, "s": 0.005, "alpha_min": 0.005, "alpha_max": 0.01},
@@ -59,9 +78,28 @@ _CHANGES: dict[str, dict[str, Values]] = {
     },
     "paper-yelp": {
         "base": {"lr": 1e-5, "dims": (1000,), "T": 5, "s": 0.01, "alpha_min": 0.001},
-        "l": {"lr": 5e-4, "denoiser_lr": 1e-4, "T": 5, "s": 0.01},
+        "l": _YELP_LATENT,
         "t": {"s": 0.005, "w_min": 0.5},
-        "lt": {"batch_size": 200, "w_min": 0.5},
+        "lt": {
+            "batch_size": 200,
+            "denoiser_lr": 5e-5,
+            "weighted_loss": True,
+            "lambda_on": "diffusion",
+            "w_min": 0.5,
+        },
+    },
+    "paper-yelp-noisy": {
+        "base": {
+            "lr": 1e-5,
+            "dims": (1000,),
+            "T": 5,
+            "s": 0.001,
+            "alpha_min": 0.0005,
+            "weighted_loss": False,
+        },
+        "l": _YELP_LATENT,
+        "t": {"w_min": 0.5},
+        "lt": {"w_min": 0.5},
     },
     "paper-amazon-book": {
         "base": {
@@ -72,17 +110,22 @@ _CHANGES: dict[str, dict[str, Values]] = {
             "alpha_min": 0.0005,
             "alpha_max": 0.005,
         },
-        "l": {
-            "lr": 5e-4,
-            "denoiser_lr": 1e-4,
-            "lambda_": 0.05,
-            "T": 5,
-            "s": 0.5,
-            "alpha_min": 0.001,
-            "alpha_max": 0.005,
-        },
+        "l": _AMAZON_LATENT,
         "t": {"lr": 1e-5, "T": 10, "s": 0.0005, "alpha_min": 0.001, "w_min": 0.1},
         "lt": {"lambda_": 0.03, "s": 0.7, "w_min": 0.1},
+    },
+    "paper-amazon-book-noisy": {
+        "base": {
+            "lr": 5e-5,
+            "dims": (1000,),
+            "T": 10,
+            "s": 0.005,
+            "alpha_min": 0.0001,
+            "alpha_max": 0.0005,
+        },
+        "l": {**_AMAZON_LATENT, "lambda_": 0.07},
+        "t": {"w_min": 0.1},
+        "lt": {"w_min": 0.1},
     },
 }
 PRESETS = ("auto", *_CHANGES)
@@ -223,6 +266,7 @@ def _latent(users: int) -> FitConfig:
         training=TrainingConfig(lr=2e-3, batch_size=batch_size(users, updates=30), ema_decay=0.99),
         latent=LatentConfig(
             gamma=0.01 if large else 0.03,
+            gamma_updates=20_000 if large else 6667,  # to the cap in 200
             lambda_=weight,
             lambda_min=weight,
             log_variance="free" if large else "bounded",

@@ -18,7 +18,10 @@ Names = Callable[[], list[str]]
 #: What ``--metrics`` takes; written out here because importing it would import NumPy.
 METRICS = ("recall", "ndcg", "precision", "mrr", "hit", "novelty", "coverage")
 #: What ``--preset`` takes besides the user's own; written out, because the catalogue takes a while.
-PRESETS = ("auto", "paper-ml-1m", "paper-ml-1m-noisy", "paper-yelp", "paper-amazon-book")
+PRESETS = (
+    *("auto", "paper-ml-1m", "paper-ml-1m-noisy", "paper-yelp", "paper-yelp-noisy"),
+    *("paper-amazon-book", "paper-amazon-book-noisy"),
+)
 #: What ``--device`` and ``--precision`` take, whatever this machine has.
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("auto", "fp32", "bf16")

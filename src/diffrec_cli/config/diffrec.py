@@ -111,13 +111,16 @@ class LatentConfig(Settings):
     gamma: NonNegative = 0.3
     """Cap of the KL weight in Eq. 15."""
     gamma_updates: Count = 200
-    """Updates over which the KL weight rises to its cap."""
+    """The KL weight rises by 1 / this with each update, up to its cap; with 0 it starts there."""
     lambda_: NonNegative = 0.03
-    """Weight of the diffusion loss at the start."""
+    """Weight of one of the two losses at the start."""
     lambda_min: NonNegative = 0.005
-    """Weight of the diffusion loss at the end of its annealing."""
+    """Smallest weight, from which lambda does not fall further."""
     lambda_epochs: Size = 500
-    """Epochs over which lambda falls linearly to ``lambda_min``."""
+    """Epochs over which lambda would fall linearly to 0."""
+    lambda_on: Literal["diffusion", "vae"] = "diffusion"
+    """Which loss lambda weighs: the diffusion's (paper, section 3.5), or the VAEs', as the released
+    code does where the diffusion's is unweighted."""
     warmup: Literal["none", "vae"] = "none"
     """``vae`` trains the VAEs first, freezes them, then trains the diffusion. On MovieLens-1M valid
     Recall@20 was .1011, and .1104 without (seed 1, joint decoder, batches of 396)."""

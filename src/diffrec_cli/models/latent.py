@@ -19,7 +19,7 @@ from diffrec_cli.models import linear_output
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.denoiser import Denoiser, xavier
 from diffrec_cli.models.diffrec_inference import corruption_of
-from diffrec_cli.models.likelihood import divergence, multinomial, sample, wide
+from diffrec_cli.models.likelihood import annealed, divergence, multinomial, sample, wide
 from diffrec_cli.models.trainable import Draws, Trainable
 from diffrec_cli.models.vae import PREFIX, Groups, GroupVAE
 
@@ -61,7 +61,7 @@ class LatentDiffRec(Trainable):
         self._view: GroupVAE | None = None
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
-        """Return the negative of Eq. 15 plus lambda times the latent diffusion loss."""
+        """Return the negative of Eq. 15 and the latent diffusion loss, one weighted by lambda."""
         history, rows = rows, sparse_dropout(rows, self.config.encoder_dropout, draws.host)
         target = rows if self.config.target == "input" else history
         vae = self._on(backend)
@@ -71,7 +71,10 @@ class LatentDiffRec(Trainable):
         z_0 = sample(mean, log_variance, draws.device)
         z_hat, diffusion = self._diffuse(z_0, draws.device)
         # The decoder reads the prediction at the sampled step, as in the released code.
-        return self._vae_loss(vae, z_hat, mean, log_variance, target) + self._lambda() * diffusion
+        of_vae = self._vae_loss(vae, z_hat, mean, log_variance, target)
+        if self.config.lambda_on == "vae":
+            return self._lambda() * of_vae + diffusion
+        return of_vae + self._lambda() * diffusion
 
     def _stage_loss(self, vae: GroupVAE, rows: Rows, target: Rows, draws: Draws) -> Tensor:
         """Return the loss of the VAEs in the warm-up, then that of the diffusion alone."""
@@ -110,17 +113,14 @@ class LatentDiffRec(Trainable):
         else:
             columns = replace(rows, items=vae.column[rows.items].astype(np.int32))
             error = multinomial(vae.decode(z), columns, vae.backend)
-        return error + self._gamma() * divergence(mean, log_variance)
-
-    def _gamma(self) -> Tensor:
-        """Return the weight of the KL term, which rises with each update up to its cap."""
+        gamma = annealed(self.updates, self.config.gamma, self.config.gamma_updates)
         self.updates += 1
-        return self.config.gamma * (self.updates / max(1, self.config.gamma_updates)).clamp(max=1.0)
+        return error + gamma * divergence(mean, log_variance)
 
     def _lambda(self) -> float:
-        """Return the weight of the diffusion loss, which falls with each epoch."""
-        share = min(1.0, (self.epoch - 1) / self.config.lambda_epochs)
-        return self.config.lambda_ + share * (self.config.lambda_min - self.config.lambda_)
+        """Return lambda, which falls with each epoch."""
+        left = 1.0 - (self.epoch - 1) / self.config.lambda_epochs
+        return max(self.config.lambda_ * left, self.config.lambda_min)
 
     def _on(self, backend: TorchBackend) -> GroupVAE:
         """Return the VAEs, as cached views of this model's parameters."""

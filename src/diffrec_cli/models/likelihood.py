@@ -65,6 +65,14 @@ def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     return terms.sum(dim=1).mean()
 
 
+def annealed(updates: Tensor, cap: float, over: int) -> Tensor:
+    """Return the weight of a divergence after so many updates: it rises by 1/over each, to its cap.
+
+    As in the code of MultiVAE (Liang et al., WWW 2018) and L-DiffRec. Over 0 updates: the cap.
+    """
+    return (updates / over).clamp(max=cap) if over else torch.full_like(updates, cap)
+
+
 def _at(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
     """Return ``sum_i x_i scores_i``, averaged over users."""
     found: Tensor = (entries(scores, rows, backend) * backend.asarray(rows.values)).sum()

@@ -178,13 +178,9 @@ class MultiVAE(Autoencoder):
         mean, log_variance = code[:, : network.code], code[:, network.code :]
         h = network.decode(likelihood.sample(mean, log_variance, draws.device))
         error = likelihood.multinomial(self.scores(h), rows, backend)
-        return error + self._beta() * likelihood.divergence(mean, log_variance)
-
-    def _beta(self) -> Tensor:
-        """Return the weight of the divergence, which rises with each update up to its cap."""
+        beta = likelihood.annealed(self.updates, self.config.beta, self.config.beta_updates)
         self.updates += 1
-        share = self.updates / max(1, self.config.beta_updates)
-        return self.config.beta * share.clamp(max=1.0)
+        return error + beta * likelihood.divergence(mean, log_variance)
 
 
 def _mirrored(dims: tuple[int, ...]) -> list[int]:
