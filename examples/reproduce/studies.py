@@ -35,7 +35,11 @@ WITHOUT_FACTORS = "parts=learned,filter,sharpening,ridge"
 #: Logs of the study of masking: MovieLens-1M as released, its raw first half, and others.
 ORDERED_LOGS = ("ml1m", "half", "ml100k", "beauty")
 UNORDERED_LOGS = ("citeulike", "lastfm", "amazon-beauty", "steam", "gowalla", "yelp2018")
+#: Another form of masking, which valid prefers on sample logs.
+SHARED_TABLE = "temperature=.2 half_lives=.5,2,8 dim=512"
 SAMPLE_LOGS = ("sample-20k", "sample-200k", "sample-2m")
+#: Scales s above 1, which Eq. 4 lacks: s = 1 with bounds that are s times those of ``auto``.
+_SCALED = "s=1 alpha_min={:g} alpha_max={:g}"
 NOISE_PERCENT = (10, 20, 30, 40, 50)
 
 #: Figures printed in the paper (Tables 2 to 4 and 6): recall@10, recall@20, ndcg@10, ndcg@20.
@@ -81,7 +85,8 @@ def figure_5() -> list[Row]:
 
 def figure_6() -> list[Row]:
     """Return sweeps over the noise scale s and the number of steps T."""
-    scales = [f"s={s}" for s in ("0", "0.0001", "0.005", "0.1", "0.5", "2", "10", "50")]
+    scales = [f"s={s}" for s in ("0", "0.0001", "0.005", "0.1", "0.5")]
+    scales += [_SCALED.format(0.001 * s, 0.01 * s) for s in (2, 10, 50)]
     return _each("figure-6", "base", [*scales, *(f"T={T}" for T in (1, 2, 5, 10, 40, 100))])
 
 
@@ -93,7 +98,8 @@ def figure_7() -> list[Row]:
 def table_5() -> list[Row]:
     """Return the prediction of x_0 and of epsilon, at our noise scale and at larger ones."""
     settings = ["prediction=x0"]
-    settings += [f"prediction=epsilon s={s}" for s in ("0.5", "10", "90")]
+    settings += ["prediction=epsilon s=0.5"]
+    settings += [f"prediction=epsilon {_SCALED.format(0.001 * s, 0.01 * s)}" for s in (10, 90)]
     return _each("table-5", "base", settings)
 
 
@@ -151,12 +157,15 @@ def samples() -> list[Row]:
         *("slim", "ials", "mf", "lightgcn", "cdae", "multidae", "multidae++", "multivae"),
         *("codigem", "acvae", "sasrec"),
     )
-    return [
+    rows = [
         row
         for data in SAMPLE_LOGS
         for variant in variants
         for row in _rows("samples", data, variant, seeds=ONE_SEED)
     ]
+    for data in SAMPLE_LOGS:
+        rows += _rows("samples", data, "t+masking+graph", settings=SHARED_TABLE, seeds=ONE_SEED)
+    return rows
 
 
 def _graph_rows(data: str, variant: str, *settings: str, seeds: Sequence[int] = (1,)) -> list[Row]:

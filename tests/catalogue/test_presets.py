@@ -165,3 +165,9 @@ def test_an_unknown_preset_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(UsageError, match="paper-netflix") as error:
         preset("paper-netflix", "base", users=10)
     assert "paper-amazon-book" in error.value.fix
+
+
+@pytest.mark.parametrize("users", [LARGE - 1, LARGE])
+def test_multidae_plus_has_the_noise_of_diffrec(users: int) -> None:
+    noise = [preset("auto", variant, users=users).diffusion for variant in ("multidae++", "base")]
+    assert noise[0] == noise[1]

@@ -88,7 +88,10 @@ register(
 
 @dataclass(frozen=True)
 class CDAEConfig(Comparator):
-    """A denoising autoencoder of one layer with a vector for each user (Wu et al., WSDM 2016)."""
+    """A denoising autoencoder of one layer with a vector for each user (Wu et al., WSDM 2016).
+
+    The layer is that of its source; the paper lists it with [200, 600] (section 4.1.3).
+    """
 
     model: ClassVar[str] = "cdae"
     groups: ClassVar[tuple[str, ...]] = ("training",)

@@ -233,7 +233,7 @@ def auto(variant: Variant, users: int, interactions: int | None = None) -> FitCo
     """
     each = math.inf if interactions is None else interactions / max(1, users)
     if variant.model is not None:
-        config = _comparator(MODELS[variant.model], users)
+        config = _comparator(MODELS[variant.model], users, each)
     elif variant.latent:
         config = _latent(users)
     else:
@@ -275,7 +275,10 @@ def _latent(users: int) -> FitConfig:
     )
 
 
-def _comparator(row: Model, users: int) -> FitConfig:
-    """Return settings of a model other than DiffRec."""
+def _comparator(row: Model, users: int, each: float) -> FitConfig:
+    """Return settings of a model other than DiffRec; its noise, if it has any, is DiffRec's."""
     training = TrainingConfig(lr=1e-3, batch_size=batch_size(users, updates=row.updates))
-    return FitConfig(training=training, comparator=row.config()).with_values(row.auto)
+    config = FitConfig(training=training, comparator=row.config())
+    if "diffusion" in row.config.groups:
+        config = replace(config, diffusion=CORRUPTIONS[GAUSSIAN].auto(False, users, each).diffusion)
+    return config.with_values(row.auto)

@@ -13,8 +13,11 @@ from diffrec_cli.catalogue.variant import Variant
 from diffrec_cli.config import FitConfig
 from diffrec_cli.errors import ConfigError
 
+_RATES = (1e-5, 1e-4, 1e-3, 1e-2)
 _LATENT: Space = {
-    "lr": (1e-5, 1e-4, 1e-3, 1e-2),
+    "lr": _RATES,
+    "denoiser_lr": _RATES,
+    "dims": ((300,), (200, 600), (1000,)),
     "C": (1, 2, 3, 4, 5),
     **DIFFUSION_SPACE,
 }

@@ -36,11 +36,11 @@ class DiffusionConfig(Settings):
     """Diffusion steps."""
     T_prime: int = 0
     """Forward steps at inference; with 0 the history is not corrupted."""
-    s: NonNegative = 0.005
+    s: Annotated[float, between(0, 1)] = 0.005
     """Noise scale of Eq. 4; 0 is no noise."""
     alpha_min: Positive = 0.005
     """Lower noise bound of Eq. 4."""
-    alpha_max: float = 0.01
+    alpha_max: Annotated[float, Range("above 0 and below 1", lambda alpha: 0 < alpha < 1)] = 0.01
     """Upper noise bound of Eq. 4."""
     first_beta: Annotated[
         float | None, Range("above 0 and below 1, or none", lambda beta: 0 < beta < 1)
@@ -62,8 +62,6 @@ class DiffusionConfig(Settings):
         check(0 <= self.T_prime <= self.T, "T_prime", self.T_prime, f"0 to T = {self.T}")
         below = f"below alpha_max = {self.alpha_max:g}"
         check(self.alpha_min < self.alpha_max, "alpha_min", self.alpha_min, below)
-        small = f"such that s * alpha_max is below 1 (alpha_max = {self.alpha_max:g})"
-        check(self.s * self.alpha_max < 1, "s", self.s, small)
         check(self.prediction == "x0" or self.s > 0, "s", self.s, "above 0 to predict epsilon")
 
 

@@ -96,6 +96,18 @@ def test_random_noise_adds_unseen_items_and_keeps_the_clean_order():
     assert kept - added + sum(noisy.dropped.values()) == len(rows)
 
 
+def test_random_noise_adds_nothing_that_the_user_has_rated_low():
+    seen = [(u, i) for u in range(8) for i in range(40) if (u + i) % 4]
+    rows = [(f"u{u}", f"i{i:02d}", 1 if (u + i) % 4 == 1 else 5, i) for u, i in seen]
+    options = SplitOptions(setting="noisy", noise="random", noise_ratio=0.5)
+    noisy = split_log(make_log(rows), options, name="d")
+    ids = noisy.item_ids.at(noisy.train.items)
+    low = {(u, i) for u, i, rating, _ in rows if rating == 1}
+    users = noisy.user_ids.at(noisy.train.row_index)
+    assert noisy.source["split"]["noise_added"] > 0
+    assert not low & set(zip(users, ids, strict=True))
+
+
 def test_random_noise_stops_where_the_catalogue_ends():
     parts = make_sequences([0, 1, 2], [4]), make_sequences([3], []), make_sequences([5], [0])
     train, valid = noise.random(np.random.default_rng(0), parts, 8, 5.0)

@@ -65,11 +65,12 @@ def random(
     parts: tuple[Sequences, Sequences, Sequences],
     n_items: int,
     ratio: float,
+    known: Sequences | None = None,
 ) -> tuple[Sequences, Sequences]:
     """Add items at random places to every user's train and valid parts.
 
-    A part of n items gets round(ratio * n) more, halves up, from the items in no part of that
-    user; fewer if the catalogue has no more.
+    A part of n items gets round(ratio * n) more, halves up, from the items that the user has
+    nothing to do with; fewer if the catalogue has no more.
 
     Parameters
     ----------
@@ -81,18 +82,21 @@ def random(
         Size of the catalogue.
     ratio
         Items added per item.
+    known
+        Distinct items of each user that are not drawn; ``None``: those of the parts.
 
     Returns
     -------
     The new train and valid parts.
     """
-    train, valid, test = parts
-    free = n_items - (train.lengths + valid.lengths + test.lengths)
+    train, valid, _ = parts
+    known = Sequences.concatenate(*parts) if known is None else known
+    free = n_items - known.lengths
     ratio = min(ratio, n_items)  # larger ones add no more, and could overflow
     wanted = [np.floor(ratio * part.lengths + 0.5).astype(np.int64) for part in (train, valid)]
     to_train = np.minimum(wanted[0], free)
     to_valid = np.minimum(wanted[1], free - to_train)
-    users, items = _unseen_items(rng, Sequences.concatenate(*parts), n_items, to_train + to_valid)
+    users, items = _unseen_items(rng, known, n_items, to_train + to_valid)
     # The items are sorted; random ranks choose their part and order.
     ranks = random_ranks(rng, users)
     order = np.lexsort((ranks, users))

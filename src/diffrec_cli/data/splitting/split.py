@@ -123,7 +123,9 @@ def split_log(
         dropped=dict(dropped),
         source={**(source or {}), "split": record, **told},
     )
-    return add_random_items(dataset, options) if options.noise == "random" else dataset
+    if options.noise == "random":
+        return add_random_items(dataset, options, _all_pairs(log, cut))
+    return dataset
 
 
 def _order(log: Log, options: SplitOptions) -> tuple[str, str]:
@@ -398,13 +400,35 @@ def _only_in_catalogue(log: Log, cut: Cut, dropped: Counter[str]) -> Cut:
     return cut.keep(keep)
 
 
-def add_random_items(dataset: Dataset, options: SplitOptions) -> Dataset:
-    """Return the dataset with random noise in train and valid, recorded in its source."""
+def _all_pairs(log: Log, cut: Cut) -> Sequences:
+    """Return the items of each user in the whole log, low-rated ones too, as the dataset has them.
+
+    Users and items that the dataset lacks are left out.
+    """
+    places = []
+    for codes, ids in ((log.user, log.user_ids), (log.item, log.item_ids)):
+        used = np.zeros(len(ids), np.bool_)
+        used[codes[cut.rows]] = True
+        places.append((np.where(used, np.cumsum(used) - 1, -1)[codes], int(used.sum())))
+    (users, n_users), (items, n_items) = places
+    present = (users >= 0) & (items >= 0)
+    keys = np.unique(users[present] * n_items + items[present])
+    return Sequences.from_rows(*np.divmod(keys, n_items), users=n_users)
+
+
+def add_random_items(
+    dataset: Dataset, options: SplitOptions, known: Sequences | None = None
+) -> Dataset:
+    """Return the dataset with random noise in train and valid, recorded in its source.
+
+    `known` are items of each user that are not drawn; ``None``: those of the dataset.
+    """
     train, valid = noise.random(
         np.random.default_rng(options.seed),
         (dataset.train, dataset.valid, dataset.test),
         dataset.n_items,
         float(options.noise_ratio or 0.0),
+        known,
     )
     added = train.size + valid.size - dataset.train.size - dataset.valid.size
     record = {**dataclasses.asdict(options), **dataset.source.get("split", {})}
