@@ -185,7 +185,11 @@ register(
 
 @dataclass(frozen=True)
 class CodigemConfig(Comparator):
-    """A chain of autoencoders, one for each step (Walker et al., KSEM 2022)."""
+    """A chain of autoencoders, one for each step (Walker et al., KSEM 2022).
+
+    Not its source's objective: that has a Gaussian likelihood, and learnt variances under a KL
+    divergence. Here the first autoencoder has a likelihood of x_0, the others a squared error.
+    """
 
     model: ClassVar[str] = "codigem"
     groups: ClassVar[tuple[str, ...]] = ("training",)
@@ -215,7 +219,12 @@ register(
 
 @dataclass(frozen=True)
 class ACVAEConfig(Comparator):
-    """An adversarial and contrastive VAE over sequences (Xie et al., WWW 2021)."""
+    """An adversarial and contrastive VAE over sequences (after Xie et al., WWW 2021).
+
+    It has its source's idea, not its parts: a recurrent state instead of causal convolutions of
+    width 5, a critic of z given the state instead of items' embeddings with shuffled codes, and a
+    contrast between users instead of within each.
+    """
 
     model: ClassVar[str] = "acvae"
     groups: ClassVar[tuple[str, ...]] = ("training",)
@@ -246,7 +255,10 @@ register(
 
 @dataclass(frozen=True)
 class SASRecConfig(Comparator):
-    """Causal self-attention over sequences (Kang and McAuley, ICDM 2018), with a full softmax."""
+    """Causal self-attention over sequences (Kang and McAuley, ICDM 2018).
+
+    Its loss is a softmax over all items; the source samples one negative.
+    """
 
     model: ClassVar[str] = "sasrec"
     groups: ClassVar[tuple[str, ...]] = ("training",)
