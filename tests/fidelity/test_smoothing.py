@@ -117,8 +117,8 @@ def test_scores_are_those_of_the_reverse_process_step_by_step(name, weighted, ba
     for t in range(config.T, 0, -1):
         p = predict(config, weights, z, x, A, t)
         z = smoothed(config, p, A, t - 1) + config.rho * (z - smoothed(config, p, A, t))
-    # The list is that of the last prediction p. The source's z_0 also has rho (z_1 - F(p, 1)),
-    # which returns a part of the history to the scores: its items are not listed anyway.
+    # The tool ends with the last prediction p, not with the source's p + rho (z_1 - F(p, 1)), which
+    # is the z of the last turn: a departure that examples/reproduce/README.md lists.
     stored = stored_weights(model.scoring_weights())
     scores = backend.host(build_scorer(fit, stored, backend).scores(rows))
     np.testing.assert_allclose(scores, p, rtol=2e-3, atol=2e-3)
