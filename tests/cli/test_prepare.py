@@ -128,6 +128,30 @@ def test_the_authors_lists_take_titles_from_an_item_table(cli: Cli, tmp_path: Pa
     assert store.load("lists").titles([0, 1]) == ["0", "One"]
 
 
+def test_lists_whose_test_part_comes_first(cli: Cli, tmp_path: Path) -> None:
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    walk = (np.arange(40)[:, None] + 7 * np.arange(12)) % 60  # item i is followed by i + 7
+    for name, places in (("train", range(8)), ("test", range(8, 10)), ("valid", range(10, 12))):
+        rows = [[user, walk[user, place]] for user in range(40) for place in places]
+        np.save(lists / f"{name}_list.npy", np.array(rows))
+    doubtful = cli("prepare", lists)
+    assert "test seems to come before valid" in doubtful.err
+    assert "--parts train,test,valid" in doubtful.err
+    said = cli("prepare", lists, "--name", "said", "--parts", "train,test,valid")
+    assert "seems to come before" not in said.err
+    assert store.load("said").known.of(0).tolist() == walk[0].tolist()
+    wrong = cli("prepare", lists, "--name", "wrong", "--parts", "valid,test")
+    assert (wrong.code, "parts" in wrong.err) == (2, True)
+
+
+def test_parts_are_of_lists_alone(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text(LOG)
+    outcome = cli("prepare", tmp_path / "log.csv", "--parts", "train,test,valid")
+    assert outcome.code == 2
+    assert "--parts is for a directory of lists" in outcome.err
+
+
 @pytest.mark.skipif(not ML_1M.is_dir(), reason="needs the released MovieLens-1M lists")
 def test_the_released_ml_1m_has_the_counts_of_table_1(cli: Cli) -> None:
     report = json.loads(cli("prepare", ML_1M, "--name", "ml1m").out)

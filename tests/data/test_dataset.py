@@ -62,6 +62,33 @@ def test_records_before_version_3_say_only_whether_there_is_an_order(saved, orde
     assert loaded.ordered is ordered
 
 
+def test_records_before_version_4_have_test_last(saved):
+    path = saved / "dataset.json"
+    record = json.loads(path.read_bytes())
+    del record["chronology"]
+    path.write_text(json.dumps({**record, "schema_version": 3}))
+    assert Dataset.load(saved).test_is_last
+
+
+def test_the_known_history_stands_in_time(tmp_path):
+    usual = make_dataset()
+    swapped = dataclasses.replace(usual, chronology=("train", "test", "valid"))
+    swapped.save(tmp_path)
+    loaded = Dataset.load(tmp_path)
+    assert loaded.chronology == ("train", "test", "valid")
+    assert loaded.content_hash == swapped.content_hash != usual.content_hash
+    for user in range(usual.n_users):
+        parts = [usual.part(name).of(user) for name in ("train", "test", "valid")]
+        assert loaded.known.of(user).tolist() == np.concatenate(parts).tolist()
+        assert loaded.known_of(np.array([user])).of(0).tolist() == loaded.known.of(user).tolist()
+
+
+def test_an_unknown_chronology_is_damage(saved):
+    change_record(saved, chronology=["train", "test"])
+    with pytest.raises(CorruptError, match="chronology"):
+        Dataset.load(saved)
+
+
 def test_an_unknown_order_is_damage(saved):
     change_record(saved, order="by magic")
     with pytest.raises(CorruptError, match="order"):

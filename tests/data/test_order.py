@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from diffrec_cli.data.order import transition_excess, why_unordered
+from diffrec_cli.data.order import seems_to_precede, transition_excess, why_unordered
 from diffrec_cli.data.reading.authors import read_authors_lists
 from diffrec_cli.data.sequences import Sequences
 from tests.data.toys import make_sequences
@@ -63,6 +63,25 @@ def test_single_rows_carry_none():
     assert why_unordered(make_sequences([0], [1], []), ["a", "b"]) == "no user has two rows"
 
 
+def test_a_part_that_goes_on_where_train_ends_comes_first():
+    history = walks(length=30)
+    ends = history.lengths * 2 // 3
+    place = np.arange(history.size) - history.indptr[history.row_index]
+    train, near, far = (
+        history.keep(part)
+        for part in (
+            place < ends[history.row_index],
+            (place >= ends[history.row_index]) & (place < ends[history.row_index] + 3),
+            place >= ends[history.row_index] + 3,
+        )
+    )
+    assert seems_to_precede(near, far, train)
+    assert not seems_to_precede(far, near, train)
+    assert not seems_to_precede(shuffled(near), shuffled(near, 1), train)
+    nobody = np.array([], np.int64)
+    assert not seems_to_precede(near.take(nobody), far.take(nobody), train.take(nobody))
+
+
 @pytest.mark.parametrize(
     ("log", "reason"),
     [
@@ -80,3 +99,5 @@ def test_real_logs(log, reason):
     dataset = read_authors_lists(real_log(log), "d")
     found = why_unordered(dataset.train, dataset.item_ids.array.to_pylist())
     assert found is None if reason is None else reason in found
+    parts = dataset.test, dataset.valid, dataset.train
+    assert seems_to_precede(*parts) is (reason is None)  # MovieLens' lists, as released

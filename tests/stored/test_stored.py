@@ -1,7 +1,8 @@
 """What earlier versions stored can still be read, and gives the lists that it gave then.
 
 ``by-0.1.0.tar.xz`` is a home with a dataset of 24 users x 30 items and a model of every kind, as
-version 0.1.0 wrote it; ``lists.json`` has what it then recommended to two of the users.
+version 0.1.0 wrote it; ``lists.json`` has what it then recommended to two of the users. Only those
+of mf and lightgcn are newer: since then their users' vectors are computed from histories.
 """
 
 import json

@@ -191,6 +191,16 @@ OrderOption = Annotated[
         autocompletion=completion.one_of("times", "file", "none"),
     ),
 ]
+PartsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--parts",
+        metavar="train,valid,test|train,test,valid",
+        help="How the parts of a directory of lists follow in time.",
+        rich_help_panel=SPLITTING,
+        autocompletion=completion.one_of("train,valid,test", "train,test,valid"),
+    ),
+]
 SplitByOption = Annotated[
     str | None,
     typer.Option(

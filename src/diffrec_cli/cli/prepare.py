@@ -50,6 +50,7 @@ def prepare(
     min_rating: o.MinRatingOption = None,
     ratios: o.RatiosOption = None,
     order: o.OrderOption = None,
+    parts: o.PartsOption = None,
     split_by: o.SplitByOption = None,
     noise: o.NoiseOption = None,
     noise_ratio: o.NoiseRatioOption = None,

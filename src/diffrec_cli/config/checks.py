@@ -58,13 +58,20 @@ class Settings:
         """Raise a :class:`ConfigError` that names the first invalid field."""
         for name, hint in _hints(type(self)).items():  # type: ignore[arg-type]  # a class is hashable
             value = getattr(self, name)
-            if typing.get_origin(hint) is typing.Literal:
-                allowed = typing.get_args(hint)
+            if (allowed := _choices(hint)) and value is not None:
                 check(value in allowed, name, value, " or ".join(allowed))
             for limit in getattr(hint, "__metadata__", ()):
                 empty = value is None
                 holds = _optional(hint) if empty else limit.holds(value)
                 check(holds, name.rstrip("_"), "none" if empty else value, limit.words)
+
+
+def _choices(hint: Any) -> tuple[str, ...]:
+    """Return the values of a ``Literal``, or of a ``Literal | None``."""
+    for kind in (hint, *typing.get_args(hint)):
+        if typing.get_origin(kind) is typing.Literal:
+            return typing.get_args(kind)
+    return ()
 
 
 def _optional(hint: Any) -> bool:

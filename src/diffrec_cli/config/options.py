@@ -52,6 +52,8 @@ class SplitOptions(Settings):
     """Whether a user's rows are in order by the time column, as they stand in the file, or not at
     all (the split is then random, by ``seed``). ``None``: by the time column; in a log without one,
     as the rows stand if they show an order."""
+    parts: Literal["train,valid,test", "train,test,valid"] | None = None
+    """How the parts of lists that are split already follow in time. ``None``: as in the first."""
     split_by: Literal["user", "time"] = "user"
     """Whether to cut each user's sequence, or the whole log at two times."""
     noise: Literal["natural", "random"] = "natural"

@@ -8,8 +8,8 @@ On disk it is a directory::
     users.parquet         id
     items.parquet         id, title and whatever else the item table had
 
-Schema version 1 had its arrays in one ``interactions.npz``, and before version 3 there was
-``ordered`` instead of ``order``; both are still read. A trained model
+Schema version 1 had its arrays in one ``interactions.npz``, before version 3 there was ``ordered``
+instead of ``order``, and before version 4 no ``chronology``; all are still read. A trained model
 has a copy of this directory, so that it needs no stored dataset.
 """
 
@@ -36,7 +36,7 @@ from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import CorruptError, DataError, UsageError
 from diffrec_cli.files import dump_json, read_record, sha256_file
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 PARTS = ("train", "valid", "test")
 FRESH = "fresh"
 
@@ -47,6 +47,7 @@ _FIELDS: Mapping[str, type] = {
     **dict.fromkeys(("users", "items", "interactions", *PARTS), int),
     "dropped": dict,
     "order": str,
+    "chronology": list,
     "content_hash": str,
     "source": dict,
 }
@@ -90,6 +91,8 @@ class Dataset:
         order is, ``order`` tells why there is one or none.
     fresh
         Interactions since training: read for lists, not in training or evaluation.
+    chronology
+        The parts as they follow in time: some released lists have test before valid.
     """
 
     name: str
@@ -103,6 +106,7 @@ class Dataset:
     dropped: dict[str, int] = field(default_factory=dict)
     source: dict[str, Any] = field(default_factory=dict)
     fresh: Sequences | None = None
+    chronology: tuple[str, ...] = PARTS
 
     @property
     def n_users(self) -> int:
@@ -135,14 +139,25 @@ class Dataset:
         fresh = {} if self.fresh is None else {FRESH: self.fresh}
         return {"train": self.train, "valid": self.valid, "test": self.test, **fresh}
 
+    @property
+    def test_is_last(self) -> bool:
+        """Whether test comes after valid in time."""
+        return self.chronology[-1] == "test"
+
+    @property
+    def _in_time(self) -> list[Sequences]:
+        """All parts as they follow in time."""
+        parts = self.parts
+        return [parts[name] for name in (*self.chronology, FRESH) if name in parts]
+
     @cached_property
     def known(self) -> Sequences:
-        """Each user's whole history: train, valid, test, fresh."""
-        return Sequences.concatenate(*self.parts.values())
+        """Each user's whole history: all parts as they follow in time, and fresh."""
+        return Sequences.concatenate(*self._in_time)
 
     def known_of(self, users: NDArray[np.int64]) -> Sequences:
         """Return the whole histories of some users, without reading the others'."""
-        return Sequences.concatenate(*(part.take(users) for part in self.parts.values()))
+        return Sequences.concatenate(*(part.take(users) for part in self._in_time))
 
     @cached_property
     def popularity(self) -> NDArray[np.int64]:
@@ -203,6 +218,8 @@ class Dataset:
     def content_hash(self) -> str:
         """SHA-256 over interactions, ids and item table; equal content has an equal hash."""
         digest = hashlib.sha256(f"{self.setting}/{self.ordered}".encode())
+        if self.chronology != PARTS:
+            digest.update("/".join(self.chronology).encode())
         for sequences in self.parts.values():
             digest.update(sequences.indptr.astype("<i8").tobytes())
             digest.update(sequences.items.astype("<i4").tobytes())
@@ -237,6 +254,7 @@ class Dataset:
             "schema_version": SCHEMA_VERSION,
             **self.summary(),
             "order": self.order,
+            "chronology": list(self.chronology),
             "content_hash": self.content_hash,
             "source": self.source,
             "arrays": {path.name: sha256_file(path) for path in sorted(directory.glob("*.npy"))},
@@ -276,6 +294,7 @@ class Dataset:
                 name=record["dataset"],
                 setting=record["setting"],
                 order=record["order"],
+                chronology=tuple(record["chronology"]),
                 user_ids=IdMap(_text_table(directory / "users.parquet")["id"]),
                 item_table=_text_table(directory / "items.parquet"),
                 dropped=record["dropped"],
@@ -300,6 +319,8 @@ def _record(directory: Path) -> dict[str, Any]:
     wrong = [name for name, kind in _FIELDS.items() if type(record.get(name)) is not kind]
     if not wrong and record["order"] not in ORDERS:
         wrong = ["order"]
+    if not wrong and sorted(map(str, record["chronology"])) != sorted(PARTS):
+        wrong = ["chronology"]
     if wrong or not all(type(count) is int for count in counts):
         raise CorruptError(
             f"{path}: the record is damaged ({', '.join(wrong) or 'dropped'})",
@@ -309,7 +330,9 @@ def _record(directory: Path) -> dict[str, Any]:
 
 
 def _renewed(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record with an ``order``, which those before schema version 3 do not have."""
+    """Return a record with what those of older schema versions lack."""
+    if record["schema_version"] < 4:
+        record = {**record, "chronology": list(PARTS)}
     ordered, source = record.get("ordered"), record.get("source")
     if record["schema_version"] >= 3 or type(ordered) is not bool:
         return record

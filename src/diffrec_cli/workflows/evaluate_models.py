@@ -378,7 +378,8 @@ def _histories_of(
             name = artifact.record.reference
             listener(Note(f"{name} was trained on train and valid: both are read as history"))
             return [TRAIN_AND_VALID]
-    return [TRAIN, TRAIN_AND_VALID] if artifacts[0].dataset().ordered else [TRAIN]
+    dataset = artifacts[0].dataset()
+    return [TRAIN, TRAIN_AND_VALID] if dataset.ordered and dataset.test_is_last else [TRAIN]
 
 
 def _with(values: Sequence[Any], value: Any) -> list[Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from diffrec_cli.config import ReadOptions, SplitOptions
 from diffrec_cli.data import store
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.data.order import TIMES
+from diffrec_cli.data.order import TIMES, seems_to_precede
 from diffrec_cli.errors import NotFoundError, UsageError
 from diffrec_cli.paths import check_name
 from diffrec_cli.workflows.progress import Listener, Note, silent
@@ -176,9 +176,13 @@ def _from_lists(
         )
     dataset = _ordered(read_authors_lists(inputs[0], name), split)
     _tell_order(dataset, listener)
+    dataset = _in_time(dataset, split, listener)
     if split is not None:
         listener(
-            Note(f"{inputs[0]} is split already: only setting, order and random noise are taken")
+            Note(
+                f"{inputs[0]} is split already: only setting, order, parts and random noise are"
+                " taken"
+            )
         )
         dataset = dataclasses.replace(dataset, setting=split.setting)
         if split.noise == "random":
@@ -203,6 +207,11 @@ def _from_logs(
     from diffrec_cli.data.splitting.split import split_log
 
     read, split = read or ReadOptions(), split or SplitOptions()
+    if split.parts is not None:
+        raise UsageError(
+            "--parts is for a directory of lists, and this is a log",
+            "leave it out: the log is split here, test last",
+        )
     item_table = None if items is None else _items(items)
     log = read_logs([str(path) for path in inputs], read, stdin=sys.stdin.buffer)
     for note in log.notes:
@@ -228,6 +237,21 @@ def _ordered(dataset: Dataset, split: SplitOptions | None) -> Dataset:
         return dataclasses.replace(dataset, order=said)
     order, reason = found_order(dataset.train, dataset.item_ids.array.to_pylist())
     return dataclasses.replace(dataset, order=order, source={**dataset.source, "order": reason})
+
+
+def _in_time(dataset: Dataset, split: SplitOptions | None, listener: Listener) -> Dataset:
+    """Return released lists with the parts as they were said to follow, or warn of a doubt."""
+    if split is not None and split.parts is not None:
+        return dataclasses.replace(dataset, chronology=tuple(split.parts.split(",")))
+    if dataset.ordered and seems_to_precede(dataset.test, dataset.valid, dataset.train):
+        listener(
+            Note(
+                "test seems to come before valid: its first items follow train's last ones more"
+                " often (--parts train,test,valid takes them so, --parts train,valid,test does not"
+                " ask)"
+            )
+        )
+    return dataset
 
 
 def _tell_order(dataset: Dataset, listener: Listener) -> None:

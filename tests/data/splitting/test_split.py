@@ -327,6 +327,8 @@ RANDOM = {"setting": "noisy", "noise": "random"}
         ({"ratios": (1e308, 1e308, 1e308)}, "ratios"),
         ({"min_rating": NAN}, "min_rating"),
         ({"min_rating": -INF}, "min_rating"),
+        ({"order": "backwards"}, "order"),
+        ({"parts": "test,train,valid"}, "parts"),
         ({"seed": -1}, "seed"),
         ({"seed": 2**63}, "seed"),
         ({**RANDOM, "noise_ratio": NAN}, "noise_ratio"),

@@ -51,7 +51,7 @@ def read_authors_lists(path: str | Path, name: str) -> Dataset:
         raise DataError(f"{_list_file(directory, 'train')}: no rows", "give a non-empty list")
     kept = _first_of_each_pair(lists, items)
     repeated = sum(len(lists[part]) - len(kept[part]) for part in PARTS)
-    parts = {part: _sequences(rows, users) for part, rows in kept.items()}
+    train, valid, test = (_sequences(kept[part], users) for part in PARTS)
     return Dataset(
         name=name,
         setting="clean",
@@ -60,7 +60,9 @@ def read_authors_lists(path: str | Path, name: str) -> Dataset:
         item_table=pa.table({"id": _decimal_ids(items)}),
         dropped={**dict.fromkeys(DROP_REASONS, 0), "duplicate": repeated},
         source={"format": "authors", "files": [str(directory)]},
-        **parts,
+        train=train,
+        valid=valid,
+        test=test,
     )
 
 
