@@ -35,7 +35,7 @@ WITHOUT_FACTORS = "parts=learned,filter,sharpening,ridge"
 #: Logs of the study of masking: MovieLens-1M as released, its raw first half, and others.
 ORDERED_LOGS = ("ml1m", "half", "ml100k", "beauty")
 #: Settings of SASRec that valid prefers to its defaults.
-SASREC = {"ml100k": "batch_size=64"}
+SASREC = {"ml100k": "batch_size=64", "half": "batch_size=64"}
 UNORDERED_LOGS = ("citeulike", "lastfm", "amazon-beauty", "steam", "gowalla", "yelp2018")
 #: Another form of masking, which valid prefers on sample logs.
 SHARED_TABLE = "temperature=.2 half_lives=.5,2,8 dim=512"
