@@ -20,7 +20,7 @@ _SORTED_SHARE = 0.99
 _SHUFFLES = 10
 _MIN_DEVIATIONS = 4.0
 _SAMPLE = 1_000_000  # interactions of whole users
-_MIN_ERRORS = 5.0
+_MIN_ERRORS = 5.0  # standard errors of a difference: MovieLens-1M's lists have 23, others below 2
 
 
 def why_unordered(history: Sequences, ids: Sequence[str]) -> str | None:
