@@ -38,7 +38,9 @@ def tiny(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("tiny")
 def test_a_row_is_measured_and_leaves_no_model_behind() -> None:
-    outcome = reproduce.measure(row(), "cpu", "fp32", test=True)
+    measured = reproduce.measure(row(), "cpu", "fp32", test=True)
+    outcome = measured.row
+    assert measured.tried == []
     assert (outcome["epochs"], outcome["precision"]) == ("2", "fp32")
     assert 0 < float(outcome[reproduce.VALID]) < 1
     assert all(0 < float(outcome[metric]) < 1 for metric in reproduce.TEST)
@@ -47,8 +49,20 @@ def test_a_row_is_measured_and_leaves_no_model_behind() -> None:
 
 @pytest.mark.usefixtures("tiny")
 def test_a_trial_sees_no_test_figure() -> None:
-    outcome = reproduce.measure(row(), "cpu", "fp32", test=False)
+    outcome = reproduce.measure(row(), "cpu", "fp32", test=False).row
     assert not set(outcome) & set(reproduce.TEST)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_row_of_auto_has_all_that_was_tried() -> None:
+    values = {"variant": "auto", "settings": "epochs=2"}
+    measured = reproduce.measure(row(**values), "cpu", "fp32", test=False)
+    verdicts = [one["verdict"] for one in measured.tried]
+    assert verdicts.count("chosen") == 1
+    assert set(verdicts) <= {"chosen", "tied", "behind", "ahead"}
+    (chosen,) = (one for one in measured.tried if one["verdict"] == "chosen")
+    assert chosen[reproduce.VALID] == measured.row[reproduce.VALID]
+    assert measured.tried[0]["model"] == "t+masking+graph"
 
 
 @pytest.mark.usefixtures("tiny")

@@ -17,8 +17,9 @@ import csv
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from tables import print_tables
 
 HERE = Path(__file__).parent
 RESULTS, TRIALS = HERE / "results.csv", HERE / "trials.csv"
+#: What ``auto`` tried for the rows of the study of that name.
+CHOICES = HERE / "choices.csv"
 VALID = "valid_recall@20"
 TEST = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
 #: Test figures of a model that reads train and valid: logs with an order alone have them.
@@ -134,20 +137,22 @@ def run(args: argparse.Namespace) -> None:
         known = {_key(row) for row in read_rows(out)}
         todo = [row for row in rows if _key(row) not in known]
         print(f"{what}: {len(todo)} of {len(rows)} rows to run", flush=True)
-        for row in _outcomes(todo, args, test=not from_file):
-            append_row(out, row)
-            print(" ".join(value for value in row.values() if value), flush=True)
+        for found in _outcomes(todo, args, test=not from_file):
+            append_row(out, found.row)
+            for tried in found.tried:
+                append_row(CHOICES, tried)
+            print(" ".join(value for value in found.row.values() if value), flush=True)
 
 
 def rerun(args: argparse.Namespace) -> None:
     """Run one row again and print its figures beside those in the file."""
     row = read_rows(args.file)[args.line - 2]
-    again = measure(row, args.device, args.precision, test=TEST[0] in row)
+    again = measure(row, args.device, args.precision, test=TEST[0] in row).row
     for name, kept in row.items():
         print(f"{name:16} {kept:>24} {again.get(name, ''):>24}")
 
 
-def _outcomes(rows: list[Row], args: argparse.Namespace, *, test: bool) -> Iterator[Row]:
+def _outcomes(rows: list[Row], args: argparse.Namespace, *, test: bool) -> Iterator[Measured]:
     deadline = time.monotonic() + 60 * args.minutes
     threads = max(1, (os.cpu_count() or 1) // args.jobs)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # for the processes started below
@@ -157,15 +162,23 @@ def _outcomes(rows: list[Row], args: argparse.Namespace, *, test: bool) -> Itera
             for row in rows
         }
         for done in as_completed(waiting):
-            if (row := done.result()) is not None:
-                yield row
+            if (found := done.result()) is not None:
+                yield found
 
 
-def _measure_until(deadline: float, *args: Any, **options: Any) -> Row | None:
+def _measure_until(deadline: float, *args: Any, **options: Any) -> Measured | None:
     return None if time.monotonic() > deadline else measure(*args, **options)
 
 
-def measure(row: Row, device: str, precision: str, *, test: bool) -> Row:
+@dataclass(frozen=True)
+class Measured:
+    """A row with its outcome, and for the variant ``auto`` a row for each model that it tried."""
+
+    row: Row
+    tried: list[Row]
+
+
+def measure(row: Row, device: str, precision: str, *, test: bool) -> Measured:
     """Fit the model of a row; return the row with its outcome.
 
     Parameters
@@ -205,9 +218,33 @@ def measure(row: Row, device: str, precision: str, *, test: bool) -> Row:
             for result in full:
                 means = result.evaluation.means
                 outcome |= {name: f"{means[name.removeprefix('full_')]:.5f}" for name in FULL}
-        return {name: row[name] for name in studies.COLUMNS} | outcome
+        measured = {name: row[name] for name in studies.COLUMNS} | outcome
+        return Measured(measured, _tried(row, facts["choice"]))
     finally:
         versions.remove(fitted.model)
+
+
+def _tried(row: Row, choice: Mapping[str, Any]) -> list[Row]:
+    """Return a row for each model that was tried, in the order of the rule, and that was not."""
+    rows = [
+        {
+            "model": one["model"],
+            VALID: f"{one['valid_recall@20']:.5f}",
+            "seconds": f"{one['seconds']:.0f}",
+            "stopped": one["stopped"],
+            "verdict": _verdict(one, choice["chosen"]),
+        }
+        for one in choice.get("tried", [])
+    ]
+    rows += [{"model": name, "verdict": "failed"} for name in choice.get("failed", {})]
+    rows += [{"model": name, "verdict": "not tried"} for name in choice.get("not_tried", [])]
+    return [{"data": row["data"], "seed": row["seed"], **one} for one in rows]
+
+
+def _verdict(one: Mapping[str, Any], chosen: str) -> str:
+    if one["model"] == chosen:
+        return "chosen"
+    return "ahead" if one["ahead"] else "behind" if one["behind"] else "tied"
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -39,7 +39,9 @@ SASREC = {"ml100k": "batch_size=64", "half": "batch_size=64"}
 UNORDERED_LOGS = ("citeulike", "lastfm", "amazon-beauty", "steam", "gowalla", "yelp2018")
 #: Another form of masking, which valid prefers on sample logs.
 SHARED_TABLE = "temperature=.2 half_lives=.5,2,8 dim=512"
+MADE_UP_LOGS = ("dense", "sparse", "sparsest")
 SAMPLE_LOGS = ("sample-20k", "sample-200k", "sample-2m")
+ALL_LOGS = ("ml1m-noisy", *ORDERED_LOGS, *UNORDERED_LOGS, *MADE_UP_LOGS, *SAMPLE_LOGS)
 #: Scales s above 1, which Eq. 4 lacks: s = 1 with bounds that are s times those of ``auto``.
 _SCALED = "s=1 alpha_min={:g} alpha_max={:g}"
 NOISE_PERCENT = (10, 20, 30, 40, 50)
@@ -172,6 +174,11 @@ def samples() -> list[Row]:
     return rows
 
 
+def auto() -> list[Row]:
+    """Return ``fit LOG`` alone on every log: which model it chooses, and how good that is."""
+    return [row for data in ALL_LOGS for row in _rows("auto", data, "auto", seeds=ONE_SEED)]
+
+
 def _graph_rows(data: str, variant: str, *settings: str, seeds: Sequence[int] = (1,)) -> list[Row]:
     """Return rows of the study of item graphs; some of the settings may be empty."""
     return _rows("graphs", data, variant, settings=" ".join(filter(None, settings)), seeds=seeds)
@@ -189,6 +196,7 @@ STUDIES: Mapping[str, Callable[[], list[Row]]] = {
     "graphs": graphs,
     "masking": masking,
     "samples": samples,
+    "auto": auto,
 }
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from diffrec_cli.catalogue import Variant, draws, hint, preset, read_config, reads_order, space
+from diffrec_cli.catalogue import Variant, draws, preset, read_config, reads_order, space
 from diffrec_cli.config import GraphSum, OrderedGraphSum
 from diffrec_cli.errors import ConfigError
 
@@ -51,13 +51,6 @@ def test_other_graphs_have_no_transitions() -> None:
     assert type(graph) is GraphSum
     with pytest.raises(ConfigError, match="parts"):
         preset("auto", "base+graph", users=500).with_values({"parts": "learned,transitions"})
-
-
-def test_the_hint_is_smoothing_without_time_and_masking_with_it() -> None:
-    assert "smoothing" in hint(Variant.parse("base"), 100, 5000)
-    assert "t+masking+graph" in hint(Variant.parse("t"), 100, 5000)
-    assert hint(Variant.parse("t"), 100, 200) == ""
-    assert hint(Variant.parse("t+masking"), 100, 5000) == ""
 
 
 def test_many_users_are_trained_in_epochs_of_some_updates() -> None:

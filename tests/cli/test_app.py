@@ -151,7 +151,7 @@ class TestShell:
         self, sample: tuple[Path, Path], isolated_home: Path, number: int, code: int, word: bytes
     ) -> None:
         command = [sys.executable, "-m", "diffrec_cli", "fit", str(sample[0]), "--name", "shop"]
-        options = ["--epochs", "100000", "--patience", "100000", "--set", "dims=16"]
+        options = ["-v", "base", "--epochs", "100000", "--patience", "100000", "--set", "dims=16"]
         process = subprocess.Popen(
             [*command, *options],
             stdout=subprocess.PIPE,
@@ -178,7 +178,18 @@ class TestShell:
     def test_a_killed_fit_leaves_earlier_models_and_can_be_resumed(
         self, fitted: Path, sample: tuple[Path, Path]
     ) -> None:
-        command = ["fit", "ratings", "--name", "shop", "--set", "dims=16", "--epochs", "100000"]
+        command = [
+            "fit",
+            "ratings",
+            "--name",
+            "shop",
+            "-v",
+            "base",
+            "--set",
+            "dims=16",
+            "--epochs",
+            "100000",
+        ]
         process = subprocess.Popen(
             [sys.executable, "-m", "diffrec_cli", *command, "--patience", "100000"],
             stdout=subprocess.DEVNULL,

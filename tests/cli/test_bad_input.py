@@ -163,7 +163,7 @@ class TestAskingForLists:
         refused(cli("recommend", "--user", "u0001", "--allow", tmp_path / "none.txt"), 2, "--allow")
 
     def test_titles_that_nobody_gave(self, cli: Cli, sample) -> None:
-        assert cli("fit", sample[0], "--dataset", "plain", "--epochs", 1).code == 0
+        assert cli("fit", sample[0], "--dataset", "plain", "-v", "base", "--epochs", 1).code == 0
         refused(cli("recommend", "--user", "u0001", "--titles"), 2, "titles")
 
 
@@ -205,7 +205,7 @@ class TestEvaluating:
         assert cli("eval", "--min", "coverage@20=1.1").code == 7
 
     def test_a_model_that_has_seen_the_answers(self, cli: Cli, sample) -> None:
-        fitted = cli("fit", "ratings", "--refit", "--epochs", 1, "--set", "dims=8")
+        fitted = cli("fit", "ratings", "--refit", "--epochs", 1, "-v", "base", "--set", "dims=8")
         assert fitted.code == 0, fitted.err
         refused(cli("eval", fitted.out.strip()), 2, "--refit")
 
@@ -223,15 +223,15 @@ class TestFitting:
     @pytest.mark.parametrize(
         ("arguments", "code", "word"),
         [
-            (["--set", "alpha_min=0.5", "--set", "alpha_max=0.1"], 2, "alpha_min"),
-            (["--set", "T=0"], 2, "T"),
+            (["-v", "base", "--set", "alpha_min=0.5", "--set", "alpha_max=0.1"], 2, "alpha_min"),
+            (["-v", "base", "--set", "T=0"], 2, "T"),
             (["--set", "nonsense=1"], 2, "nonsense"),
             (["--set", "lr"], 2, "lr"),
             (["--variant", "xl"], 2, "xl"),
             (["--corruption", "heat"], 2, "heat"),
             (["--variant", "l", "--corruption", "smoothing"], 2, "variant l"),
-            (["--corruption", "smoothing", "--set", "s=0.1"], 2, "s"),
-            (["--corruption", "smoothing", "--set", "rho=2"], 2, "rho"),
+            (["--variant", "base+smoothing", "--set", "s=0.1"], 2, "s"),
+            (["--variant", "base+smoothing", "--set", "rho=2"], 2, "rho"),
             (
                 ["-v", "t+smoothing", "--set", "dropout=0", "--set", "kept_weight=0"],
                 2,
@@ -312,7 +312,7 @@ class TestStorage:
             raise safetensors.SafetensorError("I/O error: No space left on device (os error 28)")
 
         monkeypatch.setattr(safetensors.numpy, "save_file", full)
-        outcome = cli("fit", "ratings", "--epochs", 1, "--set", "dims=8")
+        outcome = cli("fit", "ratings", "--epochs", 1, "-v", "base", "--set", "dims=8")
         refused_after_notes(outcome, 6, "no space left")
         assert "shop,1" in cli("models", "ls", "--format", "csv").out
         assert cli("models", "verify", "shop").code == 0

@@ -123,7 +123,7 @@ def test_a_dataset_does_not_hide_the_files_that_begin_so(
 def test_names_are_those_that_the_program_takes() -> None:
     assert _completion.METRICS == METRICS
     assert _completion.PRESETS == PRESETS
-    assert _completion.diffrec_variants() == list(VARIANTS)
+    assert _completion.diffrec_variants() == ["auto", *VARIANTS]
 
 
 @pytest.mark.parametrize("what", ["absent", "a file", "of nobody", "full of junk"])

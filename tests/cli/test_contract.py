@@ -35,7 +35,7 @@ def test_prepare(cli: Cli, sample) -> None:
 
 
 def test_fit(cli: Cli, sample) -> None:
-    document = keys(cli, "fit", sample[0], "--epochs", 2, "--set", "dims=8")
+    document = keys(cli, "fit", sample[0], "--epochs", 2, "-v", "base", "--set", "dims=8")
     assert list(document) == [
         "schema_version",
         "model",

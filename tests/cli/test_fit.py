@@ -8,6 +8,7 @@ import pytest
 from tests.cli.conftest import Cli
 
 QUICK = ["--epochs", "2", "--set", "dims=8", "--device", "cpu"]
+BASE = ["--variant", "base", *QUICK]
 
 
 @pytest.mark.parametrize("variant", ["base", "l", "t", "lt"])
@@ -18,18 +19,18 @@ def test_piped_it_prints_the_reference_alone(cli: Cli, sample, variant: str) -> 
 
 
 def test_a_second_fit_is_the_next_version_and_the_default(cli: Cli, fitted: Path) -> None:
-    assert cli("fit", "ratings", "--name", "shop", *QUICK).out == "shop@2\n"
+    assert cli("fit", "ratings", "--name", "shop", *BASE).out == "shop@2\n"
     assert cli("models", "default").out == "shop@2\n"
 
 
 def test_the_first_line_says_what_was_decided(cli: Cli, fitted: Path) -> None:
-    plan = cli("fit", "ratings", *QUICK).err.splitlines()[0]
+    plan = cli("fit", "ratings", *BASE).err.splitlines()[0]
     for word in ("variant base", "preset auto", "seed 1", "cpu", "parameters", "GiB"):
         assert word in plan
 
 
 def test_a_dry_run_decides_and_trains_nothing(cli: Cli, fitted: Path) -> None:
-    outcome = cli("fit", "ratings", "--dry-run", "--format", "json", *QUICK)
+    outcome = cli("fit", "ratings", "--dry-run", "--format", "json", *BASE)
     plan = json.loads(outcome.out)
     assert plan["model"] is None
     assert plan["config"]["training"]["epochs"] == 2
@@ -38,26 +39,37 @@ def test_a_dry_run_decides_and_trains_nothing(cli: Cli, fitted: Path) -> None:
 
 
 def test_the_epoch_log_is_kept_with_the_model(cli: Cli, fitted: Path) -> None:
-    path = Path(json.loads(cli("fit", "ratings", "--format", "json", *QUICK).out)["path"])
+    path = Path(json.loads(cli("fit", "ratings", "--format", "json", *BASE).out)["path"])
     log = [json.loads(line) for line in (path / "epochs.jsonl").read_text().splitlines()]
     assert [entry["epoch"] for entry in log] == [1, 2]
     assert {"loss", "recall@20", "best", "seconds"} <= set(log[0])
 
 
 def test_nothing_of_a_finished_fit_is_left_in_runs(cli: Cli, fitted: Path) -> None:
-    cli("fit", "ratings", *QUICK)
+    cli("fit", "ratings", *BASE)
     assert list((fitted / "runs").iterdir()) == []
 
 
 def test_a_mistyped_preset_is_refused_before_the_log_is_prepared(cli: Cli, sample) -> None:
-    outcome = cli("fit", sample[0], "--preset", "papre-ml-1m", *QUICK)
+    outcome = cli("fit", sample[0], "--preset", "papre-ml-1m", *BASE)
     assert outcome.code == 2
     assert "papre-ml-1m" in outcome.err
     assert cli("data", "ls", "--format", "csv").out.count("\n") <= 1  # the header at most
 
 
 def test_time_is_a_limit(cli: Cli, fitted: Path) -> None:
-    options = ["--max-time", "0s", "--epochs", "1000", "--set", "dims=8", "--format", "json"]
+    options = [
+        "-v",
+        "base",
+        "--max-time",
+        "0s",
+        "--epochs",
+        "1000",
+        "--set",
+        "dims=8",
+        "--format",
+        "json",
+    ]
     result = json.loads(cli("fit", "ratings", *options).out)
     assert (result["stopped"], result["epochs"]) == ("time", 1)
 
@@ -66,7 +78,7 @@ def test_the_environment_and_the_configuration_file_give_defaults(
     cli: Cli, fitted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (fitted / "config.toml").write_text('[fit]\nseed = 11\nepochs = 1\n"max-time" = "1h"\n')
-    options = ["--dry-run", "--format", "json"]
+    options = ["-v", "base", "--dry-run", "--format", "json"]
 
     def seed(*more: str) -> int:
         return json.loads(cli("fit", "ratings", *options, *more).out)["seed"]
@@ -90,7 +102,7 @@ def test_a_mistake_in_the_configuration_file_is_named(
     cli: Cli, fitted: Path, text: str, word: str
 ) -> None:
     (fitted / "config.toml").write_text(text)
-    outcome = cli("fit", "ratings", "--dry-run")
+    outcome = cli("fit", "ratings", "-v", "base", "--dry-run")
     assert outcome.code == 2
     assert "config.toml" in outcome.err
     assert word in outcome.err
@@ -104,17 +116,17 @@ def test_a_dry_run_prepares_nothing(cli: Cli, sample, isolated_home: Path) -> No
 def test_the_log_may_come_from_stdin(cli: Cli, sample, monkeypatch: pytest.MonkeyPatch) -> None:
     with sample[0].open() as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
-        outcome = cli("fit", "-", *QUICK)
+        outcome = cli("fit", "-", *BASE)
     assert outcome.out == "stdin-base@1\n", outcome.err
 
 
 def test_the_default_can_be_left_alone(cli: Cli, fitted: Path) -> None:
-    assert cli("fit", "ratings", "--no-default", *QUICK).out == "ratings-base@1\n"
+    assert cli("fit", "ratings", "--no-default", *BASE).out == "ratings-base@1\n"
     assert cli("models", "default").out == "shop@1\n"
 
 
 def test_a_fit_stopped_by_time_can_go_on(cli: Cli, fitted: Path) -> None:
-    options = ["--epochs", "3", "--set", "dims=8", "--format", "json"]
+    options = ["-v", "base", "--epochs", "3", "--set", "dims=8", "--format", "json"]
     first = cli("fit", "ratings", "--max-time", "0s", *options)
     assert "--resume goes on" in first.err
     second = json.loads(cli("fit", "ratings", "--resume", *options).out)
@@ -147,7 +159,7 @@ def test_an_interrupted_refit_keeps_what_was_selected(
         return original(*args, on_epoch=hear, **kwargs)
 
     monkeypatch.setattr(training, "train", interrupted_the_second_time)
-    outcome = cli("fit", "ratings", "--refit", *QUICK)
+    outcome = cli("fit", "ratings", "--refit", *BASE)
     assert (outcome.code, outcome.out) == (130, "ratings-base@1\n")
     assert "--resume" in outcome.err
     shown = json.loads(cli("models", "show", "ratings-base").out)["training"]
@@ -177,7 +189,7 @@ def test_resuming_takes_the_item_groups_of_the_interrupted_run(
 def test_a_resumed_fit_that_another_process_holds_is_refused(cli: Cli, fitted: Path) -> None:
     from filelock import FileLock
 
-    options = ["--max-time", "0s", "--epochs", "9", "--set", "dims=8"]
+    options = ["-v", "base", "--max-time", "0s", "--epochs", "9", "--set", "dims=8"]
     cli("fit", "ratings", *options)
     (run,) = (fitted / "runs").iterdir()
     with FileLock(run / "lock"):
@@ -202,16 +214,14 @@ def test_a_log_too_small_to_validate_still_trains(cli: Cli, tmp_path: Path) -> N
     (tmp_path / "tiny.csv").write_text(
         "user,item\n" + "".join(f"{n % 6},{n % 5}\n" for n in range(9))
     )
-    outcome = cli("fit", tmp_path / "tiny.csv", *QUICK)
+    outcome = cli("fit", tmp_path / "tiny.csv", *BASE)
     assert outcome.code == 0, outcome.err
     assert "no valid interactions" in outcome.err
     assert cli("recommend", "--user", "0", "-k", "2").out.count("\n") == 3
 
 
 def test_bf16_trains(cli: Cli, fitted: Path) -> None:
-    result = json.loads(
-        cli("fit", "ratings", "--precision", "bf16", "--format", "json", *QUICK).out
-    )
+    result = json.loads(cli("fit", "ratings", "--precision", "bf16", "--format", "json", *BASE).out)
     assert result["precision"] == "bf16"
 
 
@@ -226,26 +236,43 @@ def test_smoothing_is_a_corruption_of_its_own(cli: Cli, fitted: Path, variant: s
     assert cli("recommend", "-u", "u0001", "-k", 3, "--why").code == 0
 
 
-@pytest.mark.parametrize(
-    ("options", "advice"),
-    [
-        ([], "--corruption smoothing"),
-        (["-v", "t"], "-v t+masking+graph"),
-        (["-v", "l"], ""),  # it has Gaussian noise alone
-        (["--corruption", "gaussian"], ""),
-        (["--corruption", "smoothing"], ""),
-        (["-v", "t+masking"], ""),
-        (["--preset", "paper-ml-1m"], ""),
-        (["-v", "ease"], ""),
-    ],
-)
-def test_who_did_not_choose_a_corruption_is_told_of_a_better_one(
-    cli: Cli, fitted: Path, options: list[str], advice: str
-) -> None:
-    outcome = cli("fit", "ratings", "--dry-run", *options)
-    told = [line for line in outcome.err.splitlines() if "ranks better than noise" in line]
-    assert len(told) == bool(advice)
-    assert all(advice in line for line in told)
+class TestWithoutAVariant:
+    def test_the_model_is_named_by_the_dataset_and_the_choice_is_said(
+        self, cli: Cli, fitted: Path
+    ) -> None:
+        outcome = cli("fit", "ratings", "--choose-time", "0s", "--epochs", 2, "--device", "cpu")
+        assert outcome.out == "ratings@1\n"
+        assert "chose t+masking+graph, valid Recall@20" in outcome.err
+        assert "not tried for lack of time" in outcome.err
+        shown = json.loads(cli("models", "show", "ratings").out)
+        assert shown["choice"]["chosen"] == "t+masking+graph"
+
+    def test_a_dry_run_names_the_candidates(self, cli: Cli, fitted: Path) -> None:
+        outcome = cli("fit", "ratings", "--dry-run", "--format", "json")
+        names = json.loads(outcome.out)["candidates"]
+        assert names[0] == "t+masking+graph"
+        assert {"graph-t", "ease-t", "ials"} < set(names)
+
+    def test_a_setting_of_some_models_needs_one(self, cli: Cli, fitted: Path) -> None:
+        outcome = cli("fit", "ratings", "--set", "dims=8")
+        assert outcome.code == 2
+        assert "--set dims: variant t+masking+graph has no such setting" in outcome.err
+        assert "fit --variant base" in outcome.err
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (["--preset", "paper-ml-1m"], "add --variant base, l, t or lt"),
+            (["--corruption", "smoothing"], "add --variant base or t"),
+            (["--choose-time", "soon"], "for example 90s"),
+        ],
+    )
+    def test_what_goes_with_a_variant(
+        self, cli: Cli, fitted: Path, options: list[str], words: str
+    ) -> None:
+        outcome = cli("fit", "ratings", *options)
+        assert outcome.code == 2
+        assert words in outcome.err
 
 
 def test_the_first_line_says_which_form_of_the_loss_runs(cli: Cli, fitted: Path) -> None:
@@ -254,8 +281,8 @@ def test_the_first_line_says_which_form_of_the_loss_runs(cli: Cli, fitted: Path)
         return outcome.err.splitlines()[0], json.loads(outcome.out)["loss_form"]
 
     for options, wanted in (
-        (["--batch-size", "1"], "scores"),
-        (["--set", "loss_form=compact"], "compact"),
+        (["--variant", "base", "--batch-size", "1"], "scores"),
+        (["--variant", "base", "--set", "loss_form=compact"], "compact"),
         (["--variant", "base+smoothing", "--set", "loss_form=compact"], "compact"),
         (["--variant", "l", "--set", "loss_form=compact"], "compact"),
     ):
@@ -268,7 +295,7 @@ def test_the_first_line_says_which_form_of_the_loss_runs(cli: Cli, fitted: Path)
 
 def test_a_form_that_is_impossible_is_refused(cli: Cli, fitted: Path) -> None:
     settings = ["--set", "loss_form=compact", "--set", "prediction=epsilon"]
-    outcome = cli("fit", "ratings", *QUICK, *settings)
+    outcome = cli("fit", "ratings", *BASE, *settings)
     assert outcome.code == 2
     assert "loss_form" in outcome.err
     assert "prediction=x0" in outcome.err
@@ -286,7 +313,7 @@ def test_a_validation_on_a_sample_is_told_and_the_figures_are_of_all_users(
     cli: Cli, fitted: Path
 ) -> None:
     settings = ["--set", "valid_users=7", "--set", "epoch_updates=3", "--name", "some"]
-    outcome = cli("fit", "ratings", *QUICK, *settings, "--format", "json")
+    outcome = cli("fit", "ratings", *BASE, *settings, "--format", "json")
     assert "a fixed sample of 7 of " in outcome.err
     assert "an epoch is 3 updates" in outcome.err
     valid = json.loads(outcome.out)["valid"]

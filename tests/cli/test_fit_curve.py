@@ -30,7 +30,9 @@ def test_a_fit_of_one_epoch_has_no_curve(cli: Cli) -> None:
 
 @pytest.mark.usefixtures("fitted")
 def test_a_curve_is_ascii_where_blocks_cannot_be_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    result = workflows.fit("ratings", values={"dims": (8,), "epochs": 3}, device="cpu")
+    result = workflows.fit(
+        "ratings", variant="base", values={"dims": (8,), "epochs": 3}, device="cpu"
+    )
     written = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, "ascii", write_through=True))
     show_fitted(result, "table")

@@ -148,7 +148,7 @@ def test_a_closed_form_has_no_training_curve(cli: Cli, fitted: Path) -> None:
 
 
 def test_a_refitted_model_has_no_accuracy_to_show(cli: Cli, fitted: Path) -> None:
-    options = ["--refit", "--epochs", "2", "--set", "dims=8", "--device", "cpu"]
+    options = ["-v", "base", "--refit", "--epochs", "2", "--set", "dims=8", "--device", "cpu"]
     assert cli("fit", "ratings", "--name", "whole", *options).code == 0
     text = Page(report(cli, "whole")).text
     assert "trained on every interaction (--refit)" in text
@@ -161,7 +161,10 @@ def test_a_refitted_model_has_no_accuracy_to_show(cli: Cli, fitted: Path) -> Non
 def test_a_log_too_small_to_validate_has_a_report(cli: Cli, tmp_path: Path) -> None:
     log = tmp_path / "tiny.csv"
     log.write_text("user,item\n" + "".join(f"{n % 6},{n % 5}\n" for n in range(9)))
-    assert cli("fit", log, "--epochs", "2", "--set", "dims=8", "--device", "cpu").code == 0
+    assert (
+        cli("fit", log, "--epochs", "2", "-v", "base", "--set", "dims=8", "--device", "cpu").code
+        == 0
+    )
     text = Page(report(cli)).text
     assert "not measured" in text
     assert "Had, among others" in text  # there is no time column

@@ -1,4 +1,4 @@
-"""A model of the checkerboard, quickly fitted."""
+"""A model of the checkerboard, quickly fitted, and a listener that keeps notes."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ import pytest
 from diffrec_cli import workflows
 from diffrec_cli.data import store as datasets
 from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.workflows.progress import Listener, Note
 
 Fit = Callable[..., str]
 
@@ -38,3 +39,15 @@ def fit(checkerboard: Dataset) -> Fit:
 def shop(fit: Fit) -> str:
     """Return a temporal model: the order of histories matters to it."""
     return fit("t")
+
+
+@pytest.fixture
+def notes() -> list[str]:
+    """Return the notes that `listener` gets."""
+    return []
+
+
+@pytest.fixture
+def listener(notes: list[str]) -> Listener:
+    """Return a listener that keeps notes."""
+    return lambda event: notes.append(event.text) if isinstance(event, Note) else None

@@ -78,7 +78,9 @@ def test_low_ratings_are_no_likes(fit: Fit, tmp_path: Path) -> None:
     rated = tmp_path / "rated.csv"
     rows = [f"u{u},i{i},{5 - (u + i) % 3},{u + i}\n" for u in range(12) for i in range(u % 4, 12)]
     rated.write_text("user,item,rating,time\n" + "".join(rows))
-    model = workflows.fit(rated, values={"epochs": 1, "dims": (4,)}, device="cpu").model
+    model = workflows.fit(
+        rated, variant="base", values={"epochs": 1, "dims": (4,)}, device="cpu"
+    ).model
     low, notes = tmp_path / "low.csv", []
     low.write_text("user,item,rating,time\nnew,i1,2,1\nnew,i3,5,2\n")
     told = workflows.recommend(model, users=["new"], events=low, k=3, listener=notes.append)

@@ -14,16 +14,6 @@ QUICK = {"epochs": 3, "batch_size": 10, "dims": (8,), "lr": 5e-3}
 
 
 @pytest.fixture
-def notes():
-    return []
-
-
-@pytest.fixture
-def listener(notes):
-    return lambda event: notes.append(event.text) if isinstance(event, Note) else None
-
-
-@pytest.fixture
 def data(checkerboard: Dataset) -> str:
     datasets.save(checkerboard)
     return checkerboard.name

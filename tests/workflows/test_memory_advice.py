@@ -48,5 +48,5 @@ def test_ranking_has_no_batch_size_and_no_variant(
 def test_fit_has_both(shop: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit_model, "train_model", no_memory)
     with pytest.raises(DeviceError) as caught:
-        workflows.fit("checkerboard", device="cpu")
+        workflows.fit("checkerboard", variant="base", device="cpu")
     assert "--batch-size" in caught.value.fix

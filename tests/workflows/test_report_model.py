@@ -90,7 +90,7 @@ def test_the_command_has_what_differs_from_auto(fitted: str) -> None:
 def test_a_fit_that_time_ended_is_repeated_by_its_epochs(checkerboard: Dataset) -> None:
     store.save(checkerboard, overwrite=False)
     model = workflows.fit(
-        "checkerboard", values={"dims": (8,)}, max_seconds=0.0, device="cpu"
+        "checkerboard", variant="base", values={"dims": (8,)}, max_seconds=0.0, device="cpu"
     ).model
     recipe = report(model or "").recipe
     assert "--set epochs=1" in recipe.commands[-1]
@@ -110,7 +110,9 @@ def test_an_updated_model_is_repeated_with_its_update(fitted: str, tmp_path: Pat
 
 def test_a_refitted_model_is_not_measured(checkerboard: Dataset) -> None:
     store.save(checkerboard, overwrite=False)
-    model = workflows.fit("checkerboard", values=QUICK, refit="all", device="cpu").model
+    model = workflows.fit(
+        "checkerboard", variant="base", values=QUICK, refit="all", device="cpu"
+    ).model
     gathered = report(model or "")
     assert gathered.evaluated is None
     assert "--refit" in gathered.unmeasured
@@ -137,7 +139,7 @@ def test_settings_are_written_as_set_takes_them(value: object, text: str) -> Non
 def test_the_curve_of_a_fit_has_a_value_for_each_epoch_measured(checkerboard: Dataset) -> None:
     store.save(checkerboard, overwrite=False)
     values = {**QUICK, "epochs": 6, "eval_every": 2}
-    fitted = workflows.fit("checkerboard", values=values, device="cpu")
+    fitted = workflows.fit("checkerboard", variant="base", values=values, device="cpu")
     assert len(fitted.curve) == 3
     assert fitted.training is not None
     assert max(fitted.curve) == fitted.training.valid["recall@20"]

@@ -18,11 +18,11 @@ from diffrec_cli.catalogue import (  # their rows register
     masking,
     simple_models,
 )
+from diffrec_cli.catalogue.choice import AUTO, Candidate, candidates
 from diffrec_cli.catalogue.presets import (
     PRESETS,
     auto,
     check_own_name,
-    hint,
     own_preset,
     preset,
     write_own,
@@ -44,10 +44,12 @@ from diffrec_cli.catalogue.variant import VARIANTS, Variant, as_file_name, close
 from diffrec_cli.config import FitConfig
 
 __all__ = [
+    "AUTO",
     "CORRUPTIONS",
     "MODELS",
     "PRESETS",
     "VARIANTS",
+    "Candidate",
     "Code",
     "Corruption",
     "Model",
@@ -57,6 +59,7 @@ __all__ = [
     "all_rows",
     "as_file_name",
     "auto",
+    "candidates",
     "check_own_name",
     "closed_form",
     "closed_forms",
@@ -65,7 +68,6 @@ __all__ = [
     "corruptions",
     "draws",
     "graphs",
-    "hint",
     "masking",
     "model_row",
     "names",

@@ -161,7 +161,5 @@ register(
             "a": (1.0, 1.5, 2.0),
             "T": (1, 2, 3),
         },
-        hint="smoothing ranks better than noise on most logs: try --corruption smoothing",
-        hint_from=SPARSE,
     )
 )

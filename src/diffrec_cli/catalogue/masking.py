@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from diffrec_cli.catalogue.registered import register
 from diffrec_cli.catalogue.rows import Code, Corruption
-from diffrec_cli.catalogue.sizes import MANY, SPARSE, batch_size
+from diffrec_cli.catalogue.sizes import MANY, batch_size
 from diffrec_cli.config import CorruptionConfig, FitConfig, TrainingConfig
 from diffrec_cli.config.checks import POSITIVE, NonNegative, Rate, Size, check
 
@@ -84,8 +84,5 @@ register(
             "dim": (100, 200, 400),
             "horizon": (0.0, 1.0, 3.0, 10.0),
         },
-        hint="masking ranks better than noise in the order of time: try -v t+masking+graph",
-        hint_from=SPARSE,
-        hint_in_time=True,
     )
 )

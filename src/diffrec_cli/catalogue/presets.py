@@ -245,18 +245,6 @@ def auto(variant: Variant, users: int, interactions: int | None = None) -> FitCo
     return replace(config, graph=OrderedGraphSum() if variant.temporal else GraphSum())
 
 
-def hint(variant: Variant, users: int, interactions: int) -> str:
-    """Return a hint for a user who chose no corruption, or an empty text."""
-    each = interactions / max(1, users)
-    hints = [
-        row.hint
-        for row in CORRUPTIONS.values()
-        if row.hint and each >= row.hint_from and (variant.temporal or not row.hint_in_time)
-    ]
-    undecided = variant.takes_corruptions and variant.corruption == GAUSSIAN
-    return hints[-1] if hints and undecided else ""
-
-
 def _latent(users: int) -> FitConfig:
     large = users >= LARGE
     weight = 10.0 if large else 0.003  # unweighted losses are smaller than those weighted by Eq. 11

@@ -139,9 +139,6 @@ class Corruption:
     build
         In place of these two, for a corruption that is not linear: (:class:`FitConfig`, train
         sequences, |I|, generator) -> :class:`~diffrec_cli.models.trainable.Trainable`.
-    hint, hint_from, hint_in_time
-        Hint for a user who chose no corruption, from how many interactions a user, and whether it
-        is for temporal variants alone. The last hint that holds is given.
     """
 
     name: str
@@ -152,6 +149,3 @@ class Corruption:
     corruption: Code | None = None
     denoiser: Code | None = None
     build: Code = Code(".models.diffrec:DiffRec.of")
-    hint: str = ""
-    hint_from: float = 0.0
-    hint_in_time: bool = False

@@ -62,6 +62,13 @@ def variants() -> list[str]:
     return names()
 
 
+def variants_or_auto() -> list[str]:
+    """Return what ``fit --variant`` takes."""
+    from diffrec_cli.catalogue import AUTO
+
+    return [AUTO, *variants()]
+
+
 def corruptions() -> list[str]:
     """Return the name of every corruption."""
     from diffrec_cli.catalogue import CORRUPTIONS
@@ -115,7 +122,7 @@ def settings(context: typer.Context) -> list[str]:
 device, precision = one_of(*DEVICES), one_of(*PRECISIONS)
 metrics = several(one_of(*METRICS))
 variant_list, baseline_list = several(variants), several(baselines)
-diffrec_variants = one_of("base", "l", "t", "lt")
+diffrec_variants = one_of("auto", "base", "l", "t", "lt")
 
 
 def _model_keys() -> list[tuple[str, int]]:

@@ -14,7 +14,8 @@ from diffrec_cli.cli._output import chosen, filled, flat, make_table, report, sc
 from diffrec_cli.reporting.charts import ASCII, BLOCKS, sparkline
 
 EXAMPLES = examples(
-    "diffrec fit ratings.csv --items movies.csv --variant lt",
+    "diffrec fit ratings.csv --items movies.csv",
+    "diffrec fit ratings.csv --variant lt",
     "diffrec fit events.tsv.gz --user-col customer --item-col sku --max-time 30m",
     "diffrec fit ratings -v t --set lr=1e-3 --set dims=600 --name shop",
     "diffrec fit ratings -v t --name shop --refit",
@@ -29,12 +30,12 @@ def fit(
         typer.Option(
             "--variant",
             "-v",
-            metavar="base|l|t|lt|...",
-            help="base: DiffRec; l: latent, for many items; t: temporal, for tastes that"
-            " drift; lt: both. Others: see compare --help.",
-            autocompletion=completion.variants,
+            metavar="auto|base|l|t|lt|...",
+            help="auto: what ranks best on the valid part. base: DiffRec; l: latent, for many"
+            " items; t: temporal, for tastes that drift; lt: both. Others: see compare --help.",
+            autocompletion=completion.variants_or_auto,
         ),
-    ] = "base",
+    ] = "auto",
     corruption: Annotated[
         str | None,
         typer.Option(
@@ -42,7 +43,7 @@ def fit(
             metavar="NAME",
             help="How histories are corrupted; smoothing and masking work with base"
             " and t."
-            r" \[default: gaussian]",
+            r" \[default: the variant's]",
             autocompletion=completion.corruptions,
         ),
     ] = None,
@@ -51,7 +52,7 @@ def fit(
         typer.Option(
             "--name",
             "-n",
-            help=r"Name of the model. \[default: DATASET-VARIANT]",
+            help=r"Name of the model. \[default: DATASET-VARIANT; with auto DATASET]",
             autocompletion=completion.model_names,
         ),
     ] = None,
@@ -109,6 +110,24 @@ def fit(
             autocompletion=completion.one_of("svd", "lightgcn"),
         ),
     ] = None,
+    choose_time: Annotated[
+        str | None,
+        typer.Option(
+            "--choose-time",
+            metavar="DURATION",
+            help="With auto: time to choose in; what is chosen is trained to its end."
+            r" \[default: 5m]",
+            rich_help_panel=o.TRAINING,
+        ),
+    ] = None,
+    any_model: Annotated[
+        bool,
+        typer.Option(
+            "--any",
+            help="With auto: take a model that is no diffusion where it is ahead.",
+            rich_help_panel=o.TRAINING,
+        ),
+    ] = False,
     max_time: Annotated[
         str | None,
         typer.Option(
@@ -205,6 +224,8 @@ def fit(
         overwrite=overwrite,
         device=device,
         precision=precision,
+        choose_seconds=o.duration(choose_time),
+        any_model=any_model,
         max_seconds=o.duration(max_time),
         resume=resume,
         refit=refit,

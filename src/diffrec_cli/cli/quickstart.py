@@ -23,11 +23,11 @@ def quickstart(
         typer.Option(
             "--variant",
             "-v",
-            metavar="base|l|t|lt",
-            help="The model to fit.",
+            metavar="auto|base|l|t|lt",
+            help="The model to fit; auto: what ranks best on the valid part.",
             autocompletion=completion.diffrec_variants,
         ),
-    ] = "t",
+    ] = "auto",
     device: o.DeviceOption = "auto",
     form: o.FormatOption = None,
 ) -> None:

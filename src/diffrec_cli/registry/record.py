@@ -77,6 +77,8 @@ class ModelRecord:
     """How it was trained."""
     parameters: int
     """Number of trained parameters."""
+    choice: Mapping[str, Any] = field(default_factory=dict)
+    """What else was tried, and how it did on valid, if ``auto`` chose the model."""
     version: int = 0
     """Version under its name, from 1; 0 before publication."""
     created: str = ""
@@ -148,6 +150,7 @@ def _rebuild(values: Mapping[str, Any]) -> ModelRecord:
         config=_typed(values["config"], dict),
         training=_training(_typed(values["training"], dict)),
         parameters=_count(values["parameters"]),
+        choice=_typed(values.get("choice", {}), dict),  # records had none before ``auto``
         version=_count(values["version"]),
         created=_typed(values["created"], str),
         dataset=_dataset(_typed(values["dataset"], dict)),

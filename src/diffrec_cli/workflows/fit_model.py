@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from diffrec_cli.catalogue import Variant, as_file_name, hint, reads_order
+from diffrec_cli.catalogue import AUTO, Candidate, Variant, as_file_name, candidates, reads_order
 from diffrec_cli.catalogue import own_preset as find_preset
-from diffrec_cli.config import ReadOptions, SplitOptions
+from diffrec_cli.config import FitConfig, ReadOptions, SplitOptions
 from diffrec_cli.config.options import ALL, TRAIN, TRAIN_AND_VALID
+from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import UsageError
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.registry.artifact import Artifact
@@ -24,11 +25,19 @@ from diffrec_cli.training.devices import (
     memory_errors,
 )
 from diffrec_cli.training.loop import SELECTION_METRIC
+from diffrec_cli.workflows.fitting.choosing import Chosen, Jobs, choose
 from diffrec_cli.workflows.fitting.plan import Job, plan, plan_line
 from diffrec_cli.workflows.fitting.run_directories import discard_runs, epoch_log, open_run
-from diffrec_cli.workflows.fitting.training import TrainedModel, train_model
+from diffrec_cli.workflows.fitting.training import (
+    TrainedModel,
+    refit_model,
+    tell_why_it_stopped,
+    train_model,
+)
 from diffrec_cli.workflows.prepare_data import dataset_of
 from diffrec_cli.workflows.progress import Listener, Note, Plan, silent
+
+CHOOSE_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,8 @@ class Fitted:
         What interrupted the fit, if anything; the best so far is published all the same.
     curve
         Valid Recall@20 of each epoch where it was measured.
+    choice
+        What else was tried, and how it did on valid, if ``auto`` chose the model.
     """
 
     model: str | None
@@ -61,6 +72,7 @@ class Fitted:
     parameters: int = 0
     interruption: BaseException | None = None
     curve: tuple[float, ...] = ()
+    choice: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -69,6 +81,7 @@ class Fitted:
         facts = self.training
         return {
             "model": self.model,
+            "variant": self.plan["variant"],
             "epoch": facts.epoch,
             "epochs": facts.epochs,
             "stopped": facts.stopped,
@@ -78,13 +91,14 @@ class Fitted:
             "device": facts.device,
             "precision": facts.precision,
             "path": str(self.path),
+            "choice": dict(self.choice),
         }
 
 
 def fit(
     data: str | Path | Sequence[str | Path],
     *,
-    variant: str = "base",
+    variant: str = AUTO,
     corruption: str | None = None,
     name: str | None = None,
     preset: str = "auto",
@@ -96,6 +110,8 @@ def fit(
     overwrite: bool = False,
     device: str = "auto",
     precision: str = "auto",
+    choose_seconds: float | None = None,
+    any_model: bool = False,
     max_seconds: float | None = None,
     resume: bool = False,
     refit: str | None = None,
@@ -110,18 +126,22 @@ def fit(
     data
         Name of a prepared dataset, or log files to prepare on the way.
     variant
-        Name of the model, see :func:`~diffrec_cli.catalogue.names`.
+        Name of the model, see :func:`~diffrec_cli.catalogue.names`; ``auto``: one that is chosen by
+        the log and by trials on valid, see :func:`~.fitting.choosing.choose`.
     corruption
-        ``gaussian``, or for ``base`` and ``t`` ``smoothing`` or ``masking``; ``None``:
-        ``gaussian``, with a note.
+        ``gaussian``, or for ``base`` and ``t`` ``smoothing`` or ``masking``; ``None``: that of the
+        variant.
     name
-        Name of the model; by default ``DATASET-VARIANT``.
+        Name of the model; by default ``DATASET-VARIANT``, and with ``auto`` ``DATASET``.
     preset, values
         Named settings, and single ones that replace theirs (:meth:`FitConfig.with_values`).
     read, split, items, dataset_name, overwrite
         As in :func:`~diffrec_cli.workflows.prepare_data.prepare`, for log files.
     device, precision
         See :mod:`diffrec_cli.training.devices`.
+    choose_seconds, any_model
+        For ``auto``: time to choose in (``None``: 5 minutes), and whether models other than
+        diffusion may be chosen.
     max_seconds
         Stop selection after this time and keep the best epoch; a refit is not limited.
     resume
@@ -147,11 +167,7 @@ def fit(
         check_model_name(name)
     if refit not in (None, ALL, TRAIN_AND_VALID):
         raise UsageError(f"--refit {refit}: unknown", f"one of: {ALL}, {TRAIN_AND_VALID}")
-    meant = Variant.parse(variant)
-    if corruption not in (None, meant.corruption):
-        meant = meant.corrupted(corruption)
-        variant = str(meant)
-    find_preset(preset, variant, users=1)  # find a mistyped name before preparing the log
+    variant = _named(variant, corruption, preset)
     dataset = dataset_of(
         data,
         name=dataset_name,
@@ -162,35 +178,129 @@ def fit(
         dry_run=dry_run,
         listener=listener,
     )
-    config = find_preset(preset, variant, **dataset.size).with_values(values or {})
+    by_default = dataset.name if variant == AUTO else f"{dataset.name}-{as_file_name(variant)}"
+    model_name = check_model_name(name or by_default)
+
+    jobs = [
+        (
+            found,
+            Job(
+                name=model_name,
+                dataset=dataset,
+                config=config,
+                preset=preset,
+                device=chosen_device,
+                precision=chosen_precision if config.trains else "fp32",
+                trained_on=refit or TRAIN,
+                default=default,
+            ),
+        )
+        for found, config in _settings(variant, preset, values or {}, dataset)
+    ]
+    if dry_run:
+        return _planned(jobs, listener)
+    with memory_errors(chosen_device), ExitStack() as stack:
+        if variant == AUTO:
+            seconds = CHOOSE_SECONDS if choose_seconds is None else choose_seconds
+            listener(Note(_how_to_choose(dataset, seconds)))
+            chosen = choose(
+                jobs,
+                seconds=seconds,
+                max_seconds=max_seconds,
+                any_model=any_model,
+                resume=resume,
+                listener=listener,
+                stack=stack,
+            )
+        else:
+            chosen = _as_told(jobs[0][1], resume, max_seconds, listener, stack)
+        return _completed(chosen, listener)
+
+
+def _named(variant: str, corruption: str | None, preset: str) -> str:
+    """Check the names of a model, and return the variant with its corruption."""
+    if variant != AUTO:
+        meant = Variant.parse(variant)
+        if corruption not in (None, meant.corruption):
+            variant = str(meant.corrupted(corruption))
+        find_preset(preset, variant, users=1)  # find a mistyped name before preparing the log
+        return variant
+    if corruption is not None:
+        Variant.parse("base").corrupted(corruption)  # find a mistyped name first
+        raise UsageError(
+            f"--corruption {corruption} goes with a variant", "add --variant base or t"
+        )
+    if preset != "auto":
+        raise UsageError(f"--preset {preset} goes with a variant", "add --variant base, l, t or lt")
+    return variant
+
+
+def _settings(
+    variant: str, preset: str, given: Mapping[str, Any], dataset: Dataset
+) -> list[tuple[Candidate, FitConfig]]:
+    """Return the settings of the variant, or of all candidates for the log."""
+    if variant == AUTO:
+        found = candidates(ordered=dataset.ordered, users=dataset.n_users)
+        found = found if dataset.valid.size else found[:1]
+        return [(one, _of_candidate(one, given, dataset)) for one in found]
+    config = find_preset(preset, variant, **dataset.size).with_values(given)
     if reads_order(config):
         dataset.require_order(variant)
-    job = Job(
-        name=check_model_name(name or f"{dataset.name}-{as_file_name(variant)}"),
-        dataset=dataset,
-        config=config,
-        preset=preset,
-        device=chosen_device,
-        precision=chosen_precision if config.trains else "fp32",
-        trained_on=refit or TRAIN,
-        default=default,
-    )
+    return [(Candidate(variant), config)]
+
+
+def _of_candidate(found: Candidate, given: Mapping[str, Any], dataset: Dataset) -> FitConfig:
+    """Return a candidate's settings; simple models take of the given ones what they have."""
+    config = find_preset("auto", found.variant, **dataset.size).with_values(found.values)
+    known = config.keys() if found.simple else given
+    return config.with_values({key: value for key, value in given.items() if key in known})
+
+
+def _planned(jobs: Jobs, listener: Listener) -> Fitted:
+    """Say what would be computed; return the plan of the first."""
+    plans = [plan(job) for _, job in jobs]
+    for decided in plans:
+        listener(Plan(plan_line(decided), decided))
+    if len(jobs) == 1:
+        return Fitted(None, plans[0])
+    names = [str(found) for found, _ in jobs]
+    listener(Note(f"would choose among {', '.join(names)}"))
+    return Fitted(None, {**plans[0], "candidates": names})
+
+
+def _as_told(
+    job: Job, resume: bool, max_seconds: float | None, listener: Listener, stack: ExitStack
+) -> Chosen:
+    """Fit the one model that was asked for."""
     decided = plan(job)
     listener(Plan(plan_line(decided), decided))
-    if corruption is None and preset == "auto" and (advice := hint(meant, **dataset.size)):
-        listener(Note(advice))
-    if dry_run:
-        return Fitted(None, decided)
-    with memory_errors(chosen_device), ExitStack() as stack:
-        run = open_run(job, resume, listener, stack)
-        outcome = train_model(
-            job, run=run, resume=resume, max_seconds=max_seconds, listener=listener
-        )
-        if not outcome.arrays:
-            return Fitted(None, decided, interruption=outcome.interruption)
-        artifact = _publish(job, outcome, run)
-        if outcome.interruption is None and outcome.trained.stopped != "time":
-            discard_runs(job, run)
+    run = open_run(job, resume, listener, stack)
+    outcome = train_model(job, run=run, resume=resume, max_seconds=max_seconds, listener=listener)
+    return Chosen(job, run, outcome, {})
+
+
+def _how_to_choose(dataset: Dataset, seconds: float) -> str:
+    first, *_ = candidates(ordered=dataset.ordered, users=dataset.n_users)
+    order = "an order" if dataset.ordered else "no order"
+    if not dataset.valid.size:
+        return f"rows have {order}: taking {first}, as there is no valid part to choose by"
+    return (
+        f"rows have {order}: {first} comes first, others are tried on valid while"
+        f" {seconds:.0f} s last (--choose-time)"
+    )
+
+
+def _completed(chosen: Chosen, listener: Listener) -> Fitted:
+    """Refit the model if that is wanted, and publish it."""
+    tell_why_it_stopped(chosen.outcome.trained, listener)
+    job, run = chosen.job, chosen.run
+    outcome = refit_model(job, chosen.outcome, run=run, listener=listener)
+    decided = plan(job)
+    if not outcome.arrays:
+        return Fitted(None, decided, interruption=outcome.interruption)
+    artifact = _publish(job, outcome, run, chosen.record)
+    if outcome.interruption is None and outcome.trained.stopped != "time":
+        discard_runs(job, run)
     return Fitted(
         model=artifact.record.reference,
         plan=decided,
@@ -199,6 +309,7 @@ def fit(
         parameters=artifact.record.parameters,
         interruption=outcome.interruption,
         curve=_valid_curve(artifact),
+        choice=chosen.record,
     )
 
 
@@ -207,13 +318,14 @@ def _valid_curve(artifact: Artifact) -> tuple[float, ...]:
     return tuple(value for value in values if value is not None)
 
 
-def _publish(job: Job, outcome: TrainedModel, run: Path) -> Artifact:
+def _publish(job: Job, outcome: TrainedModel, run: Path, choice: Mapping[str, Any]) -> Artifact:
     trained, complete = outcome.trained, outcome.interruption is None
     record = ModelRecord(
         name=job.name,
         variant=outcome.config.variant,
         config=outcome.config.to_dict(),
         parameters=outcome.parameters,
+        choice=choice,
         training=TrainingFacts(
             seed=job.config.seed,
             epoch=trained.epoch,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from diffrec_cli.catalogue import AUTO
 from diffrec_cli.config.options import TRAIN
 from diffrec_cli.paths import home
 from diffrec_cli.registry import versions as registry
@@ -17,6 +18,7 @@ from diffrec_cli.workflows.progress import Listener, Note, silent
 from diffrec_cli.workflows.recommend_lists import recommend
 
 NAME = "quickstart"
+CHOOSE_SECONDS = 20.0
 
 
 def _may_be_default() -> bool:
@@ -59,7 +61,7 @@ class Toured:
         }
 
 
-def quickstart(*, variant: str = "t", device: str = "auto", listener: Listener = silent) -> Toured:
+def quickstart(*, variant: str = AUTO, device: str = "auto", listener: Listener = silent) -> Toured:
     """Write a sample log, fit, evaluate and recommend, in under a minute."""
     from diffrec_cli.data.sources.sample import SampleOptions, write_sample
     from diffrec_cli.files import storage_errors
@@ -69,10 +71,12 @@ def quickstart(*, variant: str = "t", device: str = "auto", listener: Listener =
         directory.mkdir(parents=True, exist_ok=True)
         log, items = write_sample(directory / "ratings.csv", SampleOptions(), overwrite=True)
     listener(Note(f"diffrec data sample {log}"))
-    listener(Note(f"diffrec fit {log} --items {items} --variant {variant} --name {NAME}"))
+    how = f"--choose-time {CHOOSE_SECONDS:.0f}" if variant == AUTO else f"--variant {variant}"
+    listener(Note(f"diffrec fit {log} --items {items} {how} --name {NAME}"))
     fitted = fit(
         log,
         variant=variant,
+        choose_seconds=CHOOSE_SECONDS,
         name=NAME,
         items=items,
         dataset_name=NAME,

@@ -30,7 +30,7 @@ from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.paths import comparisons_dir
 from diffrec_cli.training.checkpoint import append_line
 from diffrec_cli.workflows.fitting.plan import Job
-from diffrec_cli.workflows.fitting.training import train_model
+from diffrec_cli.workflows.fitting.training import tell_why_it_stopped, train_model
 from diffrec_cli.workflows.progress import Listener
 
 KS, METRICS = (10, 20), ("recall", "ndcg")
@@ -174,6 +174,7 @@ def measure(
     reset_peak_memory(measured)
     started = time.perf_counter()
     outcome = train_model(job, max_seconds=max_seconds, listener=listener)
+    tell_why_it_stopped(outcome.trained, listener)
     learning = time.perf_counter() - started
     evaluation, ranking = None, 0.0
     if task.final:

@@ -50,7 +50,7 @@ def open_run(job: Job, resume: bool, listener: Listener, stack: ExitStack) -> Pa
     with storage_errors(root):
         root.mkdir(parents=True, exist_ok=True)
         _sweep(root)
-        interrupted = _interrupted(job)
+        interrupted = interrupted_runs(job)
         if resume:
             return _resumed(job, interrupted, stack)
         if any(_is_free(run) for run in interrupted):
@@ -71,7 +71,7 @@ def _sweep(root: Path) -> None:
                 discard(run)
 
 
-def _interrupted(job: Job) -> list[Path]:
+def interrupted_runs(job: Job) -> list[Path]:
     """Return the runs of the same data and settings that have a checkpoint, newest first."""
     runs = [run for run in runs_dir().glob(f"{job.fingerprint}-*") if has_checkpoint(run)]
     return sorted(runs, key=lambda path: path.stat().st_mtime, reverse=True)
@@ -108,7 +108,7 @@ def _is_free(run: Path) -> bool:
 
 def discard_runs(job: Job, finished: Path) -> None:
     """Remove the finished run, and free interrupted ones of the same fit."""
-    for run in _interrupted(job):
+    for run in interrupted_runs(job):
         if run != finished and _is_free(run):
             discard(run)
     discard(finished)

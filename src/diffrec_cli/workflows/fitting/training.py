@@ -47,7 +47,7 @@ class TrainedModel:
     parameters
         Number of trained parameters, or of numbers that a closed form stores.
     trained_on
-        What the arrays are from in the end, as asked for unless interrupted.
+        What the arrays are from.
     interruption
         What interrupted it, if anything.
     """
@@ -68,7 +68,7 @@ def train_model(
     max_seconds: float | None = None,
     listener: Listener = silent,
 ) -> TrainedModel:
-    """Train a model, or fit one that has no epochs.
+    """Train a model on the train part and choose its epoch, or fit one that has no epochs.
 
     Parameters
     ----------
@@ -79,40 +79,81 @@ def train_model(
     resume
         Continue from the checkpoint there.
     max_seconds
-        Stop selection after this time and keep the best epoch; a refit is not limited.
+        Stop after this time and keep the best epoch; item graphs and closed forms are not limited.
     listener
         Gets progress.
     """
     if not job.config.trains:
         return _in_closed_form(job, listener)
     of_item = _groups(job, run, resume, listener)
-    n_items = job.dataset.n_items
-    model = build_model(job.config, n_items, of_item, job.dataset.train)
+    model = build_model(job.config, job.dataset.n_items, of_item, job.dataset.train)
     trained = _select(job, model, run, resume, max_seconds, listener)
     if trained.epoch == 0:
         return TrainedModel(trained, {}, job.config, interruption=trained.interruption)
-    _tell_why_it_stopped(trained, listener)
     if trained.interruption is None and _valid_sample(job) is not None:
         model.load_state_dict(trained.weights)
         trained = replace(trained, metrics=_measured(job, model, None))
     config, arrays, trained = _summed(job, model, trained, listener)
-    interruption, trained_on = trained.interruption, TRAIN
-    if job.trained_on != TRAIN and interruption is None:
-        fresh = build_model(job.config, n_items, of_item, job.dataset.history(job.trained_on))
-        again = _refit(job, fresh, trained.epoch, listener)
-        interruption = again.interruption
-        if interruption is None:  # else the selected weights are kept
-            fresh.load_state_dict(again.weights)
-            refitted = stored_weights(fresh.scoring_weights())
-            try:
-                if config.graph is not None:
-                    refitted = refitted_graphs(
-                        config, refitted, job.dataset, job.trained_on, job.device
-                    )
-                arrays, trained_on = refitted, job.trained_on
-            except KeyboardInterrupt as error:
-                interruption = error
-    return TrainedModel(trained, arrays, config, parameter_count(model), trained_on, interruption)
+    parameters = parameter_count(model)
+    return TrainedModel(trained, arrays, config, parameters, interruption=trained.interruption)
+
+
+def refit_model(
+    job: Job, selected: TrainedModel, *, run: Path | None = None, listener: Listener = silent
+) -> TrainedModel:
+    """Return a selected model trained again on what the job says; if interrupted, as it was.
+
+    Parameters
+    ----------
+    job, run, listener
+        As for :func:`train_model`.
+    selected
+        What that returned.
+    """
+    if job.trained_on == TRAIN or selected.interruption is not None:
+        return selected
+    try:
+        fit_again = _trained_again if selected.config.trains else _fitted_again
+        return fit_again(job, selected, run, listener)
+    except KeyboardInterrupt as error:
+        return replace(selected, interruption=error)
+
+
+def _trained_again(
+    job: Job, selected: TrainedModel, run: Path | None, listener: Listener
+) -> TrainedModel:
+    """Train for the chosen number of epochs."""
+    of_item = _groups(job, run, True, listener)
+    fresh = build_model(
+        job.config, job.dataset.n_items, of_item, job.dataset.history(job.trained_on)
+    )
+    again = _refit(job, fresh, selected.trained.epoch, listener)
+    if again.interruption is not None:
+        raise again.interruption
+    fresh.load_state_dict(again.weights)
+    arrays = stored_weights(fresh.scoring_weights())
+    return replace(selected, arrays=_graphs_again(job, selected, arrays), trained_on=job.trained_on)
+
+
+def _fitted_again(
+    job: Job, selected: TrainedModel, run: Path | None, listener: Listener
+) -> TrainedModel:
+    """Fit a model that has no epochs with the settings that were found."""
+    listener(Note(f"fitting again on {IN_WORDS[job.trained_on]}"))
+    history, n_items = job.dataset.history(job.trained_on), job.dataset.n_items
+    arrays = fit_closed_form(selected.config, input_rows(history, None), n_items)
+    arrays = _graphs_again(job, selected, arrays)
+    return replace(
+        selected, arrays=arrays, parameters=array_size(arrays), trained_on=job.trained_on
+    )
+
+
+def _graphs_again(
+    job: Job, selected: TrainedModel, arrays: dict[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    if selected.config.graph is None:
+        return arrays
+    return refitted_graphs(selected.config, arrays, job.dataset, job.trained_on, job.device)
 
 
 def _summed(
@@ -156,17 +197,11 @@ def _in_closed_form(job: Job, listener: Listener) -> TrainedModel:
     if dataset.valid.size:
         scorer = build_scorer(config, arrays, TorchBackend(job.device))
         valid = evaluate(scorer, dataset, "valid", temporal=config.temporal).means
-    if job.trained_on != TRAIN:
-        listener(Note(f"fitting again on {IN_WORDS[job.trained_on]}"))
-        history = dataset.history(job.trained_on)
-        arrays = fit_closed_form(config, input_rows(history, None), dataset.n_items)
-        if config.graph is not None:
-            arrays = refitted_graphs(config, arrays, dataset, job.trained_on, job.device)
     trained = Trained({}, 0, 0, valid, "closed form", seconds)
-    return TrainedModel(trained, arrays, config, array_size(arrays), job.trained_on)
+    return TrainedModel(trained, arrays, config, array_size(arrays))
 
 
-def _tell_why_it_stopped(trained: Trained, listener: Listener) -> None:
+def tell_why_it_stopped(trained: Trained, listener: Listener) -> None:
     """Note if training stopped for lack of time or diverged."""
     if trained.stopped == "time":
         after = f"time is up after epoch {trained.epochs_run}"
