@@ -39,6 +39,7 @@ def test_fit(cli: Cli, sample) -> None:
     assert list(document) == [
         "schema_version",
         "model",
+        "variant",
         "epoch",
         "epochs",
         "stopped",
@@ -48,6 +49,7 @@ def test_fit(cli: Cli, sample) -> None:
         "device",
         "precision",
         "path",
+        "choice",
     ]
     assert document["model"] == "ratings-base@1"
     assert list(document["valid"]) == ["recall@10", "recall@20", "ndcg@10", "ndcg@20"]
@@ -122,7 +124,7 @@ def test_doctor(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["prepare"], ["fit", "--epochs", "1"], ["models", "ls"], ["doctor"]]
+    "command", [["prepare"], ["fit", "--epochs", "1", "-v", "t"], ["models", "ls"], ["doctor"]]
 )
 @pytest.mark.parametrize("form", ["jsonl", "csv", "table"])
 def test_every_report_comes_in_every_format(

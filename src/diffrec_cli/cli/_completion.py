@@ -112,10 +112,12 @@ def minima() -> list[str]:
 
 def settings(context: typer.Context) -> list[str]:
     """Return how ``KEY=VALUE`` may begin, for the models that the command line names."""
-    from diffrec_cli.catalogue import names, preset
+    from diffrec_cli.catalogue import AUTO, candidates, names, preset
 
     given = context.params.get("variant") or context.params.get("models") or "base"
     named = set(given.split(",")).intersection(names())
+    if given == AUTO:
+        named = {one.variant for one in candidates(ordered=True, users=1) if not one.simple}
     return sorted({f"{key}=" for name in named for key in preset("auto", name, users=1).values()})
 
 
