@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 K = 20
 _SMALLEST_CHUNK, _LARGEST_CHUNK = 4, 64
 _FEW = 4
+_BLOCK_ENTRIES = 2**20  # of scores that are compared at once: they stay in the cache
 _DISCOUNT = 1 / np.log2(np.arange(2, K + 2))
 _IDEAL = np.cumsum(_DISCOUNT)
 
@@ -32,6 +33,56 @@ def quality(hits: NDArray[np.bool_], relevant: NDArray[np.int64]) -> float:
     recall = hits.sum(axis=1) / relevant
     ndcg = (hits * _DISCOUNT[: hits.shape[1]]).sum(axis=1) / _IDEAL[np.minimum(relevant, K) - 1]
     return float((recall + ndcg).mean() / 2)
+
+
+def places(
+    scores: NDArray[np.float32], rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the place, from 0, of some entries among the scores of their rows, (n,).
+
+    Of equal scores the first column is the first.
+    """
+    block = max(1, _BLOCK_ENTRIES // scores.shape[1])
+    found = [
+        _places(scores, rows[i : i + block], columns[i : i + block])
+        for i in range(0, len(rows), block)
+    ]
+    return np.concatenate([np.zeros(0, np.int64), *found])
+
+
+def _places(
+    scores: NDArray[np.float32], rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    of_row, own = scores[rows], scores[rows, columns, None]
+    above: NDArray[np.int64] = np.count_nonzero(of_row > own, axis=1)
+    equal = np.flatnonzero(np.count_nonzero(of_row >= own, axis=1) > above + 1)
+    first = np.arange(scores.shape[1]) < columns[equal, None]
+    above[equal] += np.count_nonzero((of_row[equal] == own[equal]) & first, axis=1)
+    return above
+
+
+def quality_of_places(
+    users: NDArray[np.int64], found: NDArray[np.int64], relevant: NDArray[np.int64]
+) -> float:
+    """Return :func:`quality` by the places of held-out items.
+
+    Parameters
+    ----------
+    users, found
+        (n,) the user of each held-out item, and its place in their list, from 0.
+    relevant
+        (users,) number of relevant items of each, 1 or more.
+
+    Examples
+    --------
+    >>> quality_of_places(np.array([0]), np.array([0]), np.array([1]))
+    1.0
+    """
+    listed = found < K
+    users, found = users[listed], found[listed]
+    recall = np.bincount(users, minlength=len(relevant)) / relevant
+    gain = np.bincount(users, _DISCOUNT[found], minlength=len(relevant))
+    return float((recall + gain / _IDEAL[np.minimum(relevant, K) - 1]).mean() / 2)
 
 
 def is_in(matrix: Any, rows: NDArray[np.int64], columns: NDArray[np.integer]) -> NDArray[np.bool_]:

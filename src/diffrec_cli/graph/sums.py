@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec_cli.graph.judging import K, hide, is_in, quality, top
+from diffrec_cli.graph.judging import hide, is_in, places, quality_of_places, top
 
 #: Scores of some users by each part: (B,) users -> (B, items) a part.
 Parts = Callable[[NDArray[np.int64]], Sequence[NDArray[np.float32]]]
@@ -32,8 +33,9 @@ class Candidates:
     Parameters
     ----------
     scores
-        (users, candidates, parts) float32, each part divided by its scale; -inf where an item may
-        not be in the list.
+        (parts, users, candidates) float32, each part divided by its scale.
+    banned
+        (users, candidates) whether an item may not be in the list.
     hits
         (users, candidates) whether an item is held out.
     relevant
@@ -41,21 +43,27 @@ class Candidates:
     """
 
     scores: NDArray[np.float32]
+    banned: NDArray[np.bool_]
     hits: NDArray[np.bool_]
     relevant: NDArray[np.int64]
+
+    @cached_property
+    def _places_of_hits(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return np.nonzero(self.hits)
 
     def sample(self, limit: int) -> Candidates:
         """Return those of some users, spread over all."""
         n = len(self.relevant)
         kept = np.unique(np.linspace(0, n - 1, min(n, limit)).astype(np.int64))
-        return Candidates(self.scores[kept], self.hits[kept], self.relevant[kept])
+        scores = self.scores[:, kept]
+        return Candidates(scores, self.banned[kept], self.hits[kept], self.relevant[kept])
 
     def quality(self, weights: Sequence[float]) -> float:
         """Return the quality of the weighted sum."""
-        with np.errstate(invalid="ignore"):  # 0 * -inf, inf - inf
-            total = self.scores @ np.asarray(weights, np.float32)
-        total[np.isneginf(self.scores[:, :, 0])] = -np.inf
-        return quality(np.take_along_axis(self.hits, top(total, K), axis=1), self.relevant)
+        total = _total(self.scores, weights)
+        total[self.banned] = -np.inf
+        users, items = self._places_of_hits
+        return quality_of_places(users, places(total, users, items), self.relevant)
 
 
 def scales(
@@ -105,7 +113,9 @@ def candidates(
         Those to judge by; each has held-out interactions.
     """
 
-    def of_block(start: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def of_block(
+        start: int,
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
         block = users[start : start + _BLOCK]
         of_parts = [part / s for part, s in zip(parts(block), scale, strict=True)]
         tops = []
@@ -115,18 +125,21 @@ def candidates(
             tops.append(top(total, PER_SUM))
         items = np.concatenate(tops, axis=1)
         items.sort(axis=1)
-        chosen = np.stack([np.take_along_axis(part, items, 1) for part in of_parts], axis=2)
-        chosen[:, 1:][items[:, 1:] == items[:, :-1]] = -np.inf  # brought by two sums
-        chosen[is_in(seen, block, items)] = -np.inf  # users with nearly all items
-        return chosen, is_in(held_out, block, items) & ~np.isneginf(chosen[:, :, 0])
+        chosen = np.stack([np.take_along_axis(part, items, 1) for part in of_parts])
+        banned = is_in(seen, block, items)  # of users with nearly all items
+        banned[:, 1:] |= items[:, 1:] == items[:, :-1]  # brought by two sums
+        return chosen, banned, is_in(held_out, block, items) & ~banned
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         blocks = list(pool.map(of_block, range(0, len(users), _BLOCK)))
-    scores, hits = (np.concatenate(part) for part in zip(*blocks, strict=True))
-    return Candidates(scores, hits, np.diff(held_out.indptr)[users])
+    scores, banned, hits = zip(*blocks, strict=True)
+    relevant = np.diff(held_out.indptr)[users]
+    return Candidates(
+        np.concatenate(scores, axis=1), np.concatenate(banned), np.concatenate(hits), relevant
+    )
 
 
-def _total(parts: Sequence[NDArray[np.float32]], weights: Sequence[float]) -> NDArray[np.float32]:
+def _total(parts: Iterable[NDArray[np.float32]], weights: Sequence[float]) -> NDArray[np.float32]:
     """Return the weighted sum of parts, a new array."""
     used = [(w, part) for w, part in zip(weights, parts, strict=True) if w]
     total = np.float32(used[0][0]) * used[0][1]

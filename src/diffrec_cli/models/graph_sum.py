@@ -167,8 +167,8 @@ def _best_weights(
 
 def _without(place: int, found: Candidates, sums: Sequence[Sequence[float]]) -> list[float]:
     """Return the best weights with 0 in one place: the search for all is never behind them."""
-    others = [k for k in range(found.scores.shape[2]) if k != place]
-    rest = Candidates(found.scores[:, :, others], found.hits, found.relevant)
+    others = [k for k in range(len(found.scores)) if k != place]
+    rest = Candidates(found.scores[others], found.banned, found.hits, found.relevant)
     starts = [[weights[k] for k in others] for weights in sums]
     best, _ = best_weights(rest, [start for start in starts if any(start)])
     return [*best[:place], 0.0, *best[place:]]
