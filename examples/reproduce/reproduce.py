@@ -236,7 +236,7 @@ def _tried(row: Row, choice: Mapping[str, Any]) -> list[Row]:
         }
         for one in choice.get("tried", [])
     ]
-    rows += [{"model": name, "verdict": "failed"} for name in choice.get("failed", {})]
+    rows += [{"model": one["model"], "verdict": "failed"} for one in choice.get("failed", [])]
     rows += [{"model": name, "verdict": "not tried"} for name in choice.get("not_tried", [])]
     return [{"data": row["data"], "seed": row["seed"], **one} for one in rows]
 

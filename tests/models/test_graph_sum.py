@@ -8,6 +8,7 @@ from diffrec_cli.config import FitConfig, GraphSum
 from diffrec_cli.config.graphs import FILTER, LEARNED, RIDGE
 from diffrec_cli.data.sequences import Rows, Sequences, input_rows
 from diffrec_cli.graph.judging import K, quality, top
+from diffrec_cli.models import graph_sum
 from diffrec_cli.models.backend import NumpyBackend
 from diffrec_cli.models.graph_sum import GraphScorer, select_graph
 
@@ -54,3 +55,30 @@ def test_a_model_of_noise_does_not_harm_the_sum(log) -> None:
         valid_quality(np.asarray(scorer.scores(train)), train, valid) for scorer in (summed, graph)
     )
     assert of_sum >= of_graphs - 1e-6
+
+
+def test_sums_of_one_log_fit_their_parts_once(log, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, valid = log
+    fitted = []
+    fit_parts = graph_sum._fitted
+    monkeypatch.setattr(graph_sum, "_fitted", lambda *of: fitted.append(1) or fit_parts(*of))
+    one = GraphSum(parts=(LEARNED, FILTER, RIDGE), neighbours=10)
+    other = GraphConfig(parts=(FILTER, RIDGE), neighbours=10)
+
+    def select(settings: GraphSum, train: Rows = train) -> tuple[GraphSum, dict]:
+        return select_graph(
+            settings, train, valid, ITEMS, lambda rows: np.eye(USERS, ITEMS)[rows.users]
+        )
+
+    apart = select(other)
+    assert len(fitted) == 1
+    with graph_sum.reused_parts():
+        select(one)
+        again = select(other)
+        assert len(fitted) == 2
+        select(GraphSum(parts=(LEARNED, FILTER, RIDGE), neighbours=9))
+        assert len(fitted) == 3
+        select(other, valid)  # another log
+        assert len(fitted) == 4
+    assert again[0] == apart[0]
+    assert all(np.array_equal(again[1][name], array) for name, array in apart[1].items())

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from diffrec_cli import workflows
 from diffrec_cli.catalogue import Candidate
 from diffrec_cli.data import store as datasets
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.errors import ConfigError, NotFoundError, TrainingError, UsageError
+from diffrec_cli.errors import (
+    ConfigError,
+    LockedError,
+    NotFoundError,
+    TrainingError,
+    UsageError,
+)
 from diffrec_cli.paths import runs_dir
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.workflows import fit_model
 from diffrec_cli.workflows.fitting import choosing
 from diffrec_cli.workflows.fitting.choosing import prefer
 from diffrec_cli.workflows.fitting.training import train_model
-from diffrec_cli.workflows.progress import EpochDone, Event, Note, Plan
+from diffrec_cli.workflows.progress import EpochDone, Event, Note, Plan, Step
 
 SMALL = {"dims": (8,), "batch_size": 10, "epochs": 4}
 BAD = Candidate("base", {**SMALL, "lr": 1e-9}, "slow")
@@ -70,6 +78,13 @@ class TestWhatIsPreferred:
     def test_equal_ones_are_tied(self) -> None:
         assert prefer([np.ones(5), np.ones(5)]) == 0
 
+    def test_nothing_that_another_one_is_ahead_of(self) -> None:
+        # The last is best and noisy: it is ahead of nothing. The second is clearly ahead of the
+        # first.
+        first, noise = np.full(8, 0.3), np.tile([0.0, 0.9], 4)
+        assert prefer([first, noise]) == 0
+        assert prefer([first, first + 0.1, noise]) == 1
+
 
 def test_the_best_on_valid_becomes_the_model(fit) -> None:
     fitted = fit(BAD, GOOD)
@@ -99,7 +114,7 @@ def test_it_says_what_it_chose_and_how_far_others_are_behind(fit, notes, listene
 def test_a_tie_is_said_and_goes_to_the_first(fit, notes, listener) -> None:
     again = replace(GOOD, setting="the same")
     assert choice(fit(GOOD, again, listener=listener))["chosen"] == "base (fast)"
-    assert any("a tie on valid with base (the same)" in note for note in notes)
+    assert any("valid cannot tell it from base (the same)" in note for note in notes)
 
 
 def test_a_simple_model_that_is_ahead_is_named_but_not_taken(fit, notes, listener) -> None:
@@ -156,23 +171,70 @@ def test_max_time_limits_the_choice_and_resuming_does_not_choose_again(
     assert left_runs() == []
 
 
-def test_an_interrupted_choice_keeps_the_best_so_far_and_can_go_on(fit) -> None:
-    def interrupt(event: Event) -> None:
-        if isinstance(event, EpochDone):
-            seen.append(event)
-            if len(seen) == 6:  # of the second candidate
-                raise KeyboardInterrupt
+class Interrupt:
+    """A listener that presses Ctrl-C when it sees an event for the nth time."""
 
-    seen: list[EpochDone] = []
-    first = fit(GOOD, BAD, listener=interrupt)
-    assert isinstance(first.interruption, KeyboardInterrupt)
-    record = registry.resolve(str(first.model)).record
-    assert record.config["training"]["lr"] == 3e-2
-    assert not record.training.complete
-    assert not record.choice
-    second = fit(GOOD, BAD, resume=True)
-    assert [row["model"] for row in choice(second)["tried"]] == ["base (fast)", "base (slow)"]
-    assert left_runs() == []
+    def __init__(self, wanted: Callable[[Event], bool], nth: int = 1) -> None:
+        self.wanted, self.left = wanted, nth
+
+    def __call__(self, event: Event) -> None:
+        self.left -= self.wanted(event)
+        if self.wanted(event) and self.left == 0:
+            raise KeyboardInterrupt
+
+
+def epoch(event: Event) -> bool:
+    return isinstance(event, EpochDone)
+
+
+def note(text: str) -> Callable[[Event], bool]:
+    return lambda event: isinstance(event, Note) and event.text.startswith(text)
+
+
+class TestAnInterruption:
+    def test_of_a_later_candidate_keeps_the_best_so_far_and_can_go_on(self, fit) -> None:
+        first = fit(GOOD, BAD, listener=Interrupt(epoch, nth=6))
+        assert isinstance(first.interruption, KeyboardInterrupt)
+        record = registry.resolve(str(first.model)).record
+        assert record.config["training"]["lr"] == 3e-2
+        assert not record.training.complete
+        assert not record.choice
+        second = fit(GOOD, BAD, resume=True)
+        assert [row["model"] for row in choice(second)["tried"]] == ["base (fast)", "base (slow)"]
+        assert left_runs() == []
+
+    def test_of_the_first_epoch_keeps_nothing(self, fit) -> None:
+        fitted = fit(GOOD, BAD, listener=Interrupt(note("base (fast)")))
+        assert fitted.model == "checkerboard@1"  # its fit was complete by then
+        fitted = fit(BAD, GOOD, listener=Interrupt(lambda event: isinstance(event, Step)))
+        assert fitted.model is None
+        assert isinstance(fitted.interruption, KeyboardInterrupt)
+
+    def test_of_a_simple_model_does_not_take_another_simple_one(self, fit) -> None:
+        fitting = note("fitting itemknn")
+        fitted = fit(BAD, EASE, Candidate("itemknn", simple=True), listener=Interrupt(fitting))
+        assert isinstance(fitted.interruption, KeyboardInterrupt)
+        assert registry.resolve(str(fitted.model)).record.variant == "base"
+
+    def test_after_the_choice_does_not_lose_what_was_chosen(
+        self, fit, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupted(job: Any, *, resume: bool, **options: Any) -> Any:
+            outcome = train_model(job, resume=False, **options)
+            if resume:
+                return replace(outcome, arrays={}, interruption=KeyboardInterrupt())
+            return replace(outcome, trained=replace(outcome.trained, stopped="time"))
+
+        monkeypatch.setattr(choosing, "train_model", interrupted)
+        fitted = fit(GOOD, BAD, choose_seconds=0.0)
+        assert isinstance(fitted.interruption, KeyboardInterrupt)
+        assert fitted.model == "checkerboard@1"
+
+    def test_leaves_nothing_behind_once_another_fit_is_complete(self, fit) -> None:
+        fit(BAD, GOOD, max_seconds=0.0)
+        assert len(left_runs()) == 1
+        fit(BAD, GOOD)
+        assert left_runs() == []
 
 
 def test_there_may_be_nothing_to_resume(fit) -> None:
@@ -183,13 +245,57 @@ def test_there_may_be_nothing_to_resume(fit) -> None:
 def test_a_candidate_that_fails_is_left_out(fit, notes, listener) -> None:
     fitted = fit(BROKEN, GOOD, listener=listener)
     assert choice(fitted)["chosen"] == "base (fast)"
-    assert list(choice(fitted)["failed"]) == ["base (broken)"]
+    (failed,) = choice(fitted)["failed"]
+    assert (failed["model"], failed["why"][:8]) == ("base (broken)", "the loss")
     assert any(note.startswith("base (broken) is left out: the loss") for note in notes)
+    assert left_runs() == []
 
 
 def test_if_all_fail_the_first_error_is_the_outcome(fit) -> None:
     with pytest.raises(TrainingError, match="the loss of epoch 1"):
-        fit(BROKEN)
+        fit(BROKEN, replace(BROKEN, setting="too"))
+    with pytest.raises(TrainingError, match="the loss of epoch 1"):
+        fit(BROKEN, EASE)  # a simple model is no way out, unless any may be taken
+    assert fit(BROKEN, EASE, any_model=True).model == "checkerboard@1"
+
+
+def test_a_run_that_another_process_resumes_is_no_reason_to_take_another_model(fit) -> None:
+    fit(BAD, GOOD, max_seconds=0.0)
+    (run,) = runs_dir().iterdir()
+    (run / "choice.json").unlink()
+    with FileLock(run / "lock"), pytest.raises(LockedError):
+        fit(BAD, GOOD, resume=True)
+
+
+def test_a_missing_package_leaves_its_model_out(
+    fit, notes, listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "implicit.cpu.als", None)
+    fit(GOOD, Candidate("ials", simple=True), listener=listener)
+    (told,) = [note for note in notes if note.startswith("ials is left out")]
+    assert "pip install 'diffrec-cli[baselines]'" in told
+    assert left_runs() == []
+
+
+def test_the_first_one_to_fit_is_the_first(fit) -> None:
+    fitted = fit(BROKEN, GOOD, BAD, choose_seconds=0.0)
+    assert choice(fitted)["chosen"] == "base (fast)"
+    assert choice(fitted)["not_tried"] == ["base (slow)"]
+
+
+def test_what_cannot_be_chosen_any_more_is_not_kept_in_memory(
+    fit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = []
+    decide = choosing._record
+
+    def record(trials: Any, *others: Any) -> Any:
+        kept.extend(bool(one.outcome.arrays) for one in trials.tried)
+        return decide(trials, *others)
+
+    monkeypatch.setattr(choosing, "_record", record)
+    fit(BAD, GOOD, EASE)
+    assert kept == [False, True, False]
 
 
 def test_a_refit_is_of_the_chosen_one_alone(fit, notes, listener) -> None:
@@ -240,13 +346,17 @@ def test_without_valid_the_first_is_taken(
     datasets.save(replace(checkerboard, valid=none))
     monkeypatch.setattr(fit_model, "candidates", lambda **log: (BAD, GOOD))
     fitted = workflows.fit("checkerboard", device="cpu", listener=listener)
-    assert choice(fitted)["chosen"] == "base (slow)"
-    assert any("no valid part to choose by" in note for note in notes)
+    record = registry.resolve(str(fitted.model)).record
+    assert record.config["training"]["lr"] == BAD.values["lr"]
+    assert not record.choice
+    assert any("no valid part to choose others by" in note for note in notes)
+    assert not any("Recall" in note for note in notes)
 
 
 def test_the_real_rule_runs_on_a_small_log(checkerboard: Dataset) -> None:
     datasets.save(checkerboard)
     fitted = workflows.fit("checkerboard", device="cpu", values={"epochs": 2})
-    tried = choice(fitted)["tried"]
-    assert len(tried) == 7
+    tried, failed = choice(fitted)["tried"], choice(fitted)["failed"]
+    assert len(tried) + len(failed) == 7
+    assert [one["model"] for one in failed] in ([], ["ials"])  # without its package
     assert all(row["valid_recall@20"] > 0.5 for row in tried)  # the board has a known answer

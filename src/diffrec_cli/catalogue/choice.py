@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from diffrec_cli.catalogue.rows import Values
 from diffrec_cli.catalogue.sizes import MANY
+from diffrec_cli.config.graphs import FACTORS, FILTER, RIDGE, SHARPENING
 
 #: The name of a variant that is chosen by the log.
 AUTO = "auto"
@@ -86,5 +87,10 @@ def _without_order(users: int) -> tuple[Candidate, ...]:
 
 
 def _simple(ordered: bool) -> tuple[Candidate, ...]:
-    names = ("graph-t", "ease-t", "ials") if ordered else ("graph", "ease", "ials")
-    return tuple(Candidate(name, simple=True) for name in names)
+    if ordered:
+        graphs, ease = Candidate("graph-t", simple=True), Candidate("ease-t", simple=True)
+    else:
+        parts = (FILTER, SHARPENING, RIDGE, FACTORS)
+        graphs = Candidate("graph", {"parts": parts}, "with factors", simple=True)
+        ease = Candidate("ease", simple=True)
+    return graphs, ease, Candidate("ials", simple=True)

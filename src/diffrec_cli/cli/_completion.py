@@ -117,7 +117,11 @@ def settings(context: typer.Context) -> list[str]:
     given = context.params.get("variant") or context.params.get("models") or "base"
     named = set(given.split(",")).intersection(names())
     if given == AUTO:
-        named = {one.variant for one in candidates(ordered=True, users=1) if not one.simple}
+        found = candidates(ordered=True, users=1)
+        known = [
+            set(preset("auto", one.variant, users=1).values()) for one in found if not one.simple
+        ]
+        return sorted(f"{key}=" for key in set.intersection(*known))
     return sorted({f"{key}=" for name in named for key in preset("auto", name, users=1).values()})
 
 

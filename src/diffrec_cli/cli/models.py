@@ -62,12 +62,34 @@ def show(
     from diffrec_cli import workflows
 
     record = workflows.show_model(reference)
+    facts = flat({key: value for key, value in record.items() if key != "choice"})
     report(
         chosen(form, piped="json"),
         payload=record,
-        rows=[flat(record)],
-        table=lambda: filled(make_table("field", "value"), flat(record).items()),
+        rows=[facts],
+        table=lambda: _shown(facts, record.get("choice") or {}),
     )
+
+
+def _shown(facts: dict[str, Any], choice: dict[str, Any]) -> Any:
+    """Return the facts of a model, and what ``auto`` tried if it chose it."""
+    from rich.console import Group
+
+    table = filled(make_table("field", "value"), facts.items())
+    if not choice:
+        return table
+    tried = make_table("tried by auto", "valid", "seconds", "")
+    rows = [
+        (one["model"], f"{one['valid_recall@20']:.4f}", f"{one['seconds']:.0f}", _standing(one))
+        for one in choice["tried"]
+    ]
+    rows += [(one["model"], "", "", f"failed: {one['why']}") for one in choice["failed"]]
+    rows += [(name, "", "", "not tried") for name in choice["not_tried"]]
+    return Group(table, filled(tried, rows))
+
+
+def _standing(one: dict[str, Any]) -> str:
+    return "ahead" if one["ahead"] else "behind" if one["behind"] else "as good"
 
 
 @app.command(

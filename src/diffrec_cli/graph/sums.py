@@ -49,7 +49,8 @@ class Candidates:
 
     @cached_property
     def _places_of_hits(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        return np.nonzero(self.hits)
+        users, items = np.nonzero(self.hits)
+        return users, items
 
     def sample(self, limit: int) -> Candidates:
         """Return those of some users, spread over all."""

@@ -7,7 +7,10 @@ exponents and the weighted sum are this project's. A trained model may be one of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +38,8 @@ Arrays = dict[str, NDArray[Any]]
 #: The scores of a trained model for histories, (B, items).
 Learned = Callable[[Rows], NDArray[np.float32]]
 
+#: What :func:`reused_parts` keeps; ``None``: nothing.
+_REUSED: ContextVar[dict[Any, tuple[GraphSum, Arrays]] | None] = ContextVar("reused", default=None)
 _LAMBDA_FACTOR = 4.0
 #: Half-lives that are tried.
 _HALF_LIVES = (5.0, 20.0, 80.0)
@@ -119,8 +124,7 @@ def select_graph(
         Every user's held-out interactions.
     """
     seen, held_out = _matrix(train, n_items), _matrix(valid, n_items)
-    settings = _with_exponents(settings, train, seen, held_out)
-    arrays = _fitted(settings, train, n_items, seed)
+    settings, arrays = _on_valid(settings, train, valid, n_items, seed)
     if settings.weights is not None and _half_life_known(settings):
         return settings, {**arrays, "scales": _scales(settings, arrays, train, learned)}
 
@@ -131,10 +135,46 @@ def select_graph(
         return value, replace(choice, weights=weights), {**arrays, "scales": scale}
 
     choices = _half_life_choices(settings)
-    if len(choices) > 1:  # by some users
-        best = max(range(len(choices)), key=lambda k: weighed(choices[k], _HALF_LIFE_USERS)[0])
-        choices = [choices[best]]
-    return weighed(choices[0], _WEIGHT_USERS)[1:]
+    if len(choices) == 1:
+        return weighed(choices[0], _WEIGHT_USERS)[1:]
+    by_some = [weighed(choice, _HALF_LIFE_USERS) for choice in choices]
+    best = max(range(len(choices)), key=lambda k: by_some[k][0])
+    if np.count_nonzero(np.diff(held_out.indptr)) <= _HALF_LIFE_USERS:  # some are all
+        return by_some[best][1:]
+    return weighed(choices[best], _WEIGHT_USERS)[1:]
+
+
+@contextmanager
+def reused_parts() -> Iterator[None]:
+    """While this lasts, sums of the same log have exponents found and parts fitted but once."""
+    token = _REUSED.set({})
+    try:
+        yield
+    finally:
+        _REUSED.reset(token)
+
+
+def _on_valid(
+    settings: GraphSum, train: Rows, valid: Rows, n_items: int, seed: int
+) -> tuple[GraphSum, Arrays]:
+    """Return the settings with exponents found on valid, and the arrays of the parts."""
+    others = tuple(name for name in settings.parts if name != g.LEARNED)
+    values = {**vars(settings), "parts": others, "weights": None}
+    key = (*sorted(values.items()), seed, _digest(train), _digest(valid))
+    kept = _REUSED.get()
+    kept = {} if kept is None else kept
+    if key not in kept:
+        found = _with_exponents(settings, train, _matrix(train, n_items), _matrix(valid, n_items))
+        kept[key] = found, _fitted(found, train, n_items, seed)
+    found, arrays = kept[key]
+    return replace(settings, p=found.p, q_in=found.q_in, q_out=found.q_out), arrays
+
+
+def _digest(rows: Rows) -> bytes:
+    """Return a hash of the items of each row, in order."""
+    digest = hashlib.sha256(np.ascontiguousarray(rows.indptr).tobytes())
+    digest.update(np.ascontiguousarray(rows.items).tobytes())
+    return digest.digest()
 
 
 def _best_weights(

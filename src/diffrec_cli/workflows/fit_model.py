@@ -197,15 +197,17 @@ def fit(
         )
         for found, config in _settings(variant, preset, values or {}, dataset)
     ]
+    if variant == AUTO:
+        listener(Note(_first(dataset)))
+    elif any_model or choose_seconds is not None:
+        listener(Note(f"--choose-time and --any have no effect: --variant names {variant}"))
     if dry_run:
         return _planned(jobs, listener)
     with memory_errors(chosen_device), ExitStack() as stack:
-        if variant == AUTO:
-            seconds = CHOOSE_SECONDS if choose_seconds is None else choose_seconds
-            listener(Note(_how_to_choose(dataset, seconds)))
+        if len(jobs) > 1:
             chosen = choose(
                 jobs,
-                seconds=seconds,
+                seconds=CHOOSE_SECONDS if choose_seconds is None else choose_seconds,
                 max_seconds=max_seconds,
                 any_model=any_model,
                 resume=resume,
@@ -279,15 +281,12 @@ def _as_told(
     return Chosen(job, run, outcome, {})
 
 
-def _how_to_choose(dataset: Dataset, seconds: float) -> str:
+def _first(dataset: Dataset) -> str:
+    """Return what ``auto`` begins with, and why."""
     first, *_ = candidates(ordered=dataset.ordered, users=dataset.n_users)
-    order = "an order" if dataset.ordered else "no order"
-    if not dataset.valid.size:
-        return f"rows have {order}: taking {first}, as there is no valid part to choose by"
-    return (
-        f"rows have {order}: {first} comes first, others are tried on valid while"
-        f" {seconds:.0f} s last (--choose-time)"
-    )
+    order = "in an order" if dataset.ordered else "in no order"
+    others = "" if dataset.valid.size else ", and there is no valid part to choose others by"
+    return f"rows are {order}, so {first} comes first{others}"
 
 
 def _completed(chosen: Chosen, listener: Listener) -> Fitted:

@@ -13,22 +13,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec_cli.catalogue import Candidate
-from diffrec_cli.errors import DiffrecError
+from diffrec_cli.errors import DeviceError, DiffrecError, MissingExtraError, TrainingError
 from diffrec_cli.evaluation.evaluate import evaluate
 from diffrec_cli.files import dump_json, read_record, storage_errors, write_atomically
 from diffrec_cli.models.backend import TorchBackend
+from diffrec_cli.models.graph_sum import reused_parts
 from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.training.checkpoint import discard
 from diffrec_cli.training.devices import memory_errors
 from diffrec_cli.training.loop import SELECTION_METRIC
 from diffrec_cli.workflows.fitting.plan import Job, plan, plan_line
-from diffrec_cli.workflows.fitting.run_directories import interrupted_runs, open_run
+from diffrec_cli.workflows.fitting.run_directories import (
+    discard_interrupted,
+    interrupted_runs,
+    nothing_to_resume,
+    open_run,
+)
 from diffrec_cli.workflows.fitting.training import TrainedModel, train_model
 from diffrec_cli.workflows.progress import Listener, Note, Plan
 
-#: Two models are tied if their mean difference is below so many of its standard errors.
-ERRORS_OF_A_TIE = 2.0
+#: One model is ahead of another from so many standard errors of the mean difference on.
+ERRORS_AHEAD = 2.0
 _FILE, _KIND, _SCHEMA_VERSION = "choice.json", "choice", 1
+_VALID = f"valid_{SELECTION_METRIC}"
+#: Errors for which a candidate is left out; others end the fit.
+_OF_A_CANDIDATE = (TrainingError, DeviceError, MissingExtraError)
 
 Jobs = Sequence[tuple[Candidate, Job]]
 Recalls = NDArray[np.float64]
@@ -56,32 +65,38 @@ class Chosen:
     record: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Tried:
+    """A candidate that was fitted; it has no arrays any more once it cannot be chosen."""
+
     candidate: Candidate
     job: Job
     run: Path
     outcome: TrainedModel
     seconds: float
+    eligible: bool = True
+    recalls: Recalls | None = None
 
     @property
     def valid(self) -> float:
-        """Valid Recall@20; 0 where it could not be measured."""
-        return self.outcome.trained.metrics.get(SELECTION_METRIC, 0.0)
+        """Valid Recall@20."""
+        return self.outcome.trained.metrics[SELECTION_METRIC]
 
-    def recalls(self) -> Recalls:
+    def measured(self) -> Recalls:
         """Return valid Recall@20 of each user, (U,)."""
-        config = self.outcome.config
-        scorer = build_scorer(config, self.outcome.arrays, TorchBackend(self.job.device))
-        found = evaluate(
-            scorer,
-            self.job.dataset,
-            "valid",
-            ks=(20,),
-            metrics=("recall",),
-            temporal=config.temporal,
-        )
-        return found.values[SELECTION_METRIC]
+        if self.recalls is None:
+            config = self.outcome.config
+            scorer = build_scorer(config, self.outcome.arrays, TorchBackend(self.job.device))
+            found = evaluate(
+                scorer,
+                self.job.dataset,
+                "valid",
+                ks=(20,),
+                metrics=("recall",),
+                temporal=config.temporal,
+            )
+            self.recalls = found.values[SELECTION_METRIC]
+        return self.recalls
 
 
 @dataclass
@@ -92,6 +107,29 @@ class _Trials:
     failed: dict[str, DiffrecError] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
     interruption: BaseException | None = None
+    cut_short: _Tried | None = None
+
+    def longest(self, simple: bool) -> float:
+        """Return the seconds of the longest fit of this kind; 0 if there was none."""
+        alike = (one.seconds for one in self.tried if one.candidate.simple == simple)
+        return max(alike, default=0.0)
+
+    def preferred(self) -> _Tried | None:
+        """Return what is chosen of those that were fitted."""
+        free = [one for one in self.tried if one.eligible]
+        if len(free) < 2:
+            return free[0] if free else None
+        return free[prefer([one.measured() for one in free])]
+
+    def drop_losers(self) -> None:
+        """Free the memory of what cannot be chosen any more."""
+        if len(self.tried) < 2:
+            return
+        free = [one.measured() for one in self.tried if one.eligible]
+        for one in self.tried:
+            own = one.measured()
+            if not one.eligible or any(_ahead(other, own) for other in free):
+                one.outcome = replace(one.outcome, arrays={})
 
 
 def choose(
@@ -106,9 +144,9 @@ def choose(
 ) -> Chosen:
     """Fit candidates in turn while there is time, and return the one that valid prefers.
 
-    The first one is fitted to its end. Another one is begun if the longest fit so far would fit
-    into what is left of the time, and is stopped when the time is over. Of those that valid does
-    not separate from the best the first is chosen, and trained to its end if it was stopped.
+    The first one is fitted to its end. Another one is begun if a fit as long as the longest so far
+    would end in time, and its training stops when the time is over. The first one that no other is
+    ahead of is chosen, and trained to its end if it was stopped.
 
     Parameters
     ----------
@@ -130,38 +168,39 @@ def choose(
     Raises
     ------
     DiffrecError
-        No candidate could be fitted; the error is that of the first.
+        Nothing that may be chosen could be fitted; the error is that of the first.
     """
     started = time.perf_counter()
     if resume and (job := _chosen_before(jobs)):
         return _go_on(job, max_seconds, listener, stack)
+    if resume and not any(interrupted_runs(job) for _, job in jobs):
+        raise nothing_to_resume(jobs[0][1])
     limit = seconds if max_seconds is None else min(seconds, max_seconds)
-    trials = _try_in_turn(jobs, limit, max_seconds, resume, listener, stack)
-    if not trials.tried:
-        raise trials.interruption or next(iter(trials.failed.values()))
+    listener(Note(f"choosing by trials on valid, begun while {limit:.0f} s last (--choose-time)"))
+    with reused_parts():
+        trials = _try_in_turn(jobs, limit, max_seconds, any_model, resume, listener, stack)
+    chosen = trials.preferred()
     if trials.interruption is not None:
-        best = max(trials.tried, key=lambda one: one.valid)
+        best = chosen or trials.cut_short
+        if best is None:
+            raise trials.interruption
         outcome = replace(best.outcome, interruption=trials.interruption)
         return Chosen(best.job, best.run, outcome, {})
-    chosen, record = _decide(trials, any_model, time.perf_counter() - started, listener)
-    for one in trials.tried:
-        if one is not chosen:
-            discard(one.run)
+    if chosen is None:
+        raise next(iter(trials.failed.values()))
+    record = _record(trials, chosen, time.perf_counter() - started)
+    for line in _lines(record):
+        listener(Note(line))
     kept = {"kind": _KIND, "schema_version": _SCHEMA_VERSION, "choice": record}
     with storage_errors(chosen.run):
         write_atomically(chosen.run / _FILE, dump_json(kept))
-    outcome = chosen.outcome
+    _discard_others(jobs, trials, chosen)
     left = None if max_seconds is None else max_seconds - (time.perf_counter() - started)
-    if outcome.trained.stopped == "time" and (left is None or left > 0):
-        listener(Note(f"training {chosen.candidate} to its end"))
-        outcome = train_model(
-            chosen.job, run=chosen.run, resume=True, max_seconds=left, listener=listener
-        )
-    return Chosen(chosen.job, chosen.run, outcome, record)
+    return Chosen(chosen.job, chosen.run, _to_its_end(chosen, left, listener), record)
 
 
 def prefer(recalls: Sequence[Recalls]) -> int:
-    """Return the place of the first model that the best one is not clearly ahead of.
+    """Return the place of the first model that no other one is ahead of, beyond chance.
 
     Parameters
     ----------
@@ -174,48 +213,54 @@ def prefer(recalls: Sequence[Recalls]) -> int:
     >>> prefer([weak, good, better])
     1
     """
-    best = recalls[int(np.argmax([values.mean() for values in recalls]))]
-    return next(place for place, values in enumerate(recalls) if not _ahead(best, values))
+    return next(
+        place
+        for place, values in enumerate(recalls)
+        if not any(_ahead(other, values) for other in recalls)
+    )
 
 
 def _ahead(first: Recalls, second: Recalls) -> bool:
     """Tell whether the first is ahead by more than chance, over users."""
     difference = first - second
     error = difference.std() / np.sqrt(len(difference))
-    return bool(difference.mean() > 0 and difference.mean() >= ERRORS_OF_A_TIE * error)
+    return bool(difference.mean() > 0 and difference.mean() >= ERRORS_AHEAD * error)
 
 
 def _try_in_turn(
     jobs: Jobs,
     limit: float,
     max_seconds: float | None,
+    any_model: bool,
     resume: bool,
     listener: Listener,
     stack: ExitStack,
 ) -> _Trials:
+    """Fit candidates until the time is over or one is interrupted."""
     trials, started = _Trials(), time.perf_counter()
-    if resume and not any(interrupted_runs(job) for _, job in jobs):
-        open_run(jobs[0][1], True, listener, stack)  # says that there is nothing to resume
-    for place, (candidate, job) in enumerate(jobs):
+    for candidate, job in jobs:
         spent = time.perf_counter() - started
-        longest = max((one.seconds for one in trials.tried), default=0.0)
-        if trials.tried and spent + longest > limit:
-            trials.left = [str(later) for later, _ in jobs[place:]]
-            break
-        most = limit - spent if trials.tried else max_seconds
-        try:
-            one = _try(candidate, job, most, resume, listener, stack)
-        except DiffrecError as error:
-            listener(Note(f"{candidate} is left out: {error}"))
-            trials.failed[str(candidate)] = error
+        if trials.tried and spent + trials.longest(candidate.simple) > limit:
+            trials.left.append(str(candidate))
             continue
+        most = limit if trials.tried else max_seconds
+        left = None if most is None else max(0.0, most - spent)
+        try:
+            one = _try(candidate, job, left, resume, listener, stack)
+            one.eligible = any_model or not candidate.simple
+            if one.outcome.interruption is not None:
+                trials.interruption, trials.cut_short = one.outcome.interruption, one
+                break
+            trials.tried.append(one)
+            seconds = f"{one.seconds:.0f} s"
+            listener(Note(f"{candidate}: valid Recall@20 {one.valid:.4f} after {seconds}"))
+            trials.drop_losers()
+        except _OF_A_CANDIDATE as error:
+            listener(Note(f"{candidate} is left out: {error.what} ({error.fix})"))
+            error.__cause__ = error.__context__ = None  # their frames hold the model
+            trials.failed[str(candidate)] = error.with_traceback(None)
         except KeyboardInterrupt as error:
             trials.interruption = error
-            break
-        trials.interruption = one.outcome.interruption
-        if one.outcome.arrays:
-            trials.tried.append(one)
-        if trials.interruption is not None:
             break
     return trials
 
@@ -234,83 +279,95 @@ def _try(
     listener(Plan(plan_line(decided), decided))
     resume = resume and bool(interrupted_runs(job))
     run = open_run(job, resume, listener, stack)
-    with memory_errors(job.device):
-        outcome = train_model(
-            job, run=run, resume=resume, max_seconds=max_seconds, listener=listener
-        )
-    one = _Tried(candidate, job, run, outcome, time.perf_counter() - started)
-    listener(Note(f"{candidate}: valid Recall@20 {one.valid:.4f} after {one.seconds:.0f} s"))
-    return one
+    try:
+        with memory_errors(job.device):
+            outcome = train_model(
+                job, run=run, resume=resume, max_seconds=max_seconds, listener=listener
+            )
+    except _OF_A_CANDIDATE:
+        discard(run)  # it would fail again
+        raise
+    outcome = replace(outcome, trained=replace(outcome.trained, weights={}))  # arrays has them
+    return _Tried(candidate, job, run, outcome, time.perf_counter() - started)
 
 
-def _decide(
-    trials: _Trials, any_model: bool, seconds: float, listener: Listener
-) -> tuple[_Tried, dict[str, Any]]:
-    """Return what is chosen, and the record of the choice; say both."""
-    tried = trials.tried
-    recalls = [one.recalls() for one in tried] if len(tried) > 1 else [np.zeros(1)]
-    free = [i for i, one in enumerate(tried) if any_model or not one.candidate.simple]
-    free = free or list(range(len(tried)))  # all others failed
-    place = free[prefer([recalls[i] for i in free])]
-    chosen = tried[place]
+def _discard_others(jobs: Jobs, trials: _Trials, chosen: _Tried) -> None:
+    """Remove the runs of what was not chosen, and earlier interrupted ones."""
+    for one in trials.tried:
+        if one is not chosen:
+            discard(one.run)
+    for _, job in jobs:
+        discard_interrupted(job)
+
+
+def _record(trials: _Trials, chosen: _Tried, seconds: float) -> dict[str, Any]:
+    """Return what was tried and how it did, as plain values."""
+    alone = len(trials.tried) == 1
     rows = [
         {
             "model": str(one.candidate),
             "variant": one.candidate.variant,
             "values": dict(one.candidate.values),
             "simple": one.candidate.simple,
-            f"valid_{SELECTION_METRIC}": one.valid,
+            _VALID: one.valid,
             "seconds": one.seconds,
             "stopped": one.outcome.trained.stopped,
-            "ahead": _ahead(recalls[i], recalls[place]),
-            "behind": _ahead(recalls[place], recalls[i]),
+            "ahead": not alone and _ahead(one.measured(), chosen.measured()),
+            "behind": not alone and _ahead(chosen.measured(), one.measured()),
         }
-        for i, one in enumerate(tried)
+        for one in trials.tried
     ]
-    record = {
+    return {
         "chosen": str(chosen.candidate),
         "seconds": seconds,
         "tried": rows,
-        "failed": {name: str(error) for name, error in trials.failed.items()},
+        "failed": [{"model": name, "why": error.what} for name, error in trials.failed.items()],
         "not_tried": trials.left,
     }
-    for line in _lines(chosen, record):
-        listener(Note(line))
-    return chosen, record
 
 
-def _lines(chosen: _Tried, record: Mapping[str, Any]) -> list[str]:
+def _lines(record: Mapping[str, Any]) -> list[str]:
     """Return what was chosen and why, in a few lines."""
-    others = [row for row in record["tried"] if row["model"] != record["chosen"]]
-    others.sort(key=lambda row: -row[f"valid_{SELECTION_METRIC}"])
-    ties = [row for row in others if not row["ahead"] and not row["behind"]]
-    behind = [row for row in others if row["behind"]]
-    ahead = [row for row in others if row["ahead"]]  # simple ones, which may not be chosen
+    (own,) = (row for row in record["tried"] if row["model"] == record["chosen"])
+    others = [row for row in record["tried"] if row is not own]
+    others.sort(key=lambda row: -row[_VALID])
+
+    def beside(row: Mapping[str, Any]) -> str:
+        share = f" ({row[_VALID] / own[_VALID] - 1:+.1%})" if own[_VALID] else ""
+        early = ", not trained to its end" if row["stopped"] == "time" else ""
+        return f"{row['model']} {row[_VALID]:.4f}{share}{early}"
 
     def listed(rows: Sequence[Mapping[str, Any]]) -> str:
-        return ", ".join(_beside(row, chosen.valid) for row in rows)
+        return ", ".join(map(beside, rows))
 
-    head = f"chose {chosen.candidate}, valid Recall@20 {chosen.valid:.4f}"
-    if not others:
-        lines = [f"{head}, the first by the rule; no other one was tried"]
-    else:
-        lines = [f"{head}, of {len(others) + 1} tried in {record['seconds']:.0f} s"]
-    if ties:
-        lines.append(f"a tie on valid with {listed(ties)}: the first by the rule is taken")
+    level = [row for row in others if not row["ahead"] and not row["behind"]]
+    behind = [row for row in others if row["behind"]]
+    ahead = [row for row in others if row["ahead"]]
+    how = f"of {len(record['tried'])} tried in {record['seconds']:.0f} s"
+    lines = [f"chose {record['chosen']}, valid Recall@20 {own[_VALID]:.4f}, {how}"]
+    if level:
+        lines.append(f"valid cannot tell it from {listed(level)}; of equals the first is taken")
     if behind:
         lines.append(f"behind it: {listed(behind)}")
     if ahead:
         lines.append(f"ahead of it, but no diffusion: {listed(ahead)}; --any takes the best")
     if record["not_tried"]:
         names = ", ".join(record["not_tried"])
-        lines.append(f"not tried for lack of time: {names}; a longer --choose-time tries them")
+        lines.append(f"not tried for lack of time: {names}; a longer --choose-time tries more")
     return lines
 
 
-def _beside(row: Mapping[str, Any], chosen: float) -> str:
-    value = row[f"valid_{SELECTION_METRIC}"]
-    share = f" ({value / chosen - 1:+.1%})" if chosen else ""
-    return f"{row['model']} {value:.4f}{share}"
+def _to_its_end(chosen: _Tried, left: float | None, listener: Listener) -> TrainedModel:
+    """Return what was chosen, trained to its end if time stopped it."""
+    if chosen.outcome.trained.stopped != "time" or (left is not None and left <= 0):
+        return chosen.outcome
+    listener(Note(f"training {chosen.candidate} to its end"))
+    outcome = train_model(
+        chosen.job, run=chosen.run, resume=True, max_seconds=left, listener=listener
+    )
+    if outcome.interruption is not None:
+        return replace(chosen.outcome, interruption=outcome.interruption)
+    return outcome
 
 
 def _chosen_before(jobs: Jobs) -> Job | None:

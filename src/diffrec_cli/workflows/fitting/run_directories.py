@@ -91,7 +91,12 @@ def _resumed(job: Job, interrupted: list[Path], stack: ExitStack) -> Path:
             f"the interrupted fit of {job.name} is being resumed by another process",
             "wait for it, or leave out --resume to begin anew",
         )
-    raise NotFoundError(
+    raise nothing_to_resume(job)
+
+
+def nothing_to_resume(job: Job) -> NotFoundError:
+    """Return the error that there is no interrupted run."""
+    return NotFoundError(
         f"no interrupted fit of {job.name} with this data and these settings",
         "give the options of the interrupted fit again, or leave out --resume",
     )
@@ -108,10 +113,15 @@ def _is_free(run: Path) -> bool:
 
 def discard_runs(job: Job, finished: Path) -> None:
     """Remove the finished run, and free interrupted ones of the same fit."""
-    for run in interrupted_runs(job):
-        if run != finished and _is_free(run):
-            discard(run)
     discard(finished)
+    discard_interrupted(job)
+
+
+def discard_interrupted(job: Job) -> None:
+    """Remove the interrupted runs of a fit that no process has locked."""
+    for run in interrupted_runs(job):
+        if _is_free(run):
+            discard(run)
 
 
 def epoch_log(run: Path) -> list[dict[str, Any]]:

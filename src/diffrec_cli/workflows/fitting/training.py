@@ -112,9 +112,10 @@ def refit_model(
     """
     if job.trained_on == TRAIN or selected.interruption is not None:
         return selected
+    if not selected.config.trains:
+        return _fitted_again(job, selected, listener)
     try:
-        fit_again = _trained_again if selected.config.trains else _fitted_again
-        return fit_again(job, selected, run, listener)
+        return _trained_again(job, selected, run, listener)
     except KeyboardInterrupt as error:
         return replace(selected, interruption=error)
 
@@ -135,9 +136,7 @@ def _trained_again(
     return replace(selected, arrays=_graphs_again(job, selected, arrays), trained_on=job.trained_on)
 
 
-def _fitted_again(
-    job: Job, selected: TrainedModel, run: Path | None, listener: Listener
-) -> TrainedModel:
+def _fitted_again(job: Job, selected: TrainedModel, listener: Listener) -> TrainedModel:
     """Fit a model that has no epochs with the settings that were found."""
     listener(Note(f"fitting again on {IN_WORDS[job.trained_on]}"))
     history, n_items = job.dataset.history(job.trained_on), job.dataset.n_items
