@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from diffrec_cli import workflows
-from diffrec_cli.catalogue import preset
+from diffrec_cli.catalogue import candidates, preset
 from diffrec_cli.data.sources.sample import SampleOptions, write_sample
 from diffrec_cli.registry import versions
 
@@ -100,8 +100,53 @@ def test_a_table_has_means_and_deviations_over_seeds(capsys: pytest.CaptureFixtu
     assert (shown["seeds"], shown["epoch"], shown["seconds"]) == ("2", "15", "6")
 
 
+def test_regret_is_the_share_that_the_best_is_ahead_by(capsys: pytest.CaptureFixture[str]) -> None:
+    def measured(variant: str, value: str, settings: str = "", seed: str = "1") -> studies.Row:
+        one = row(data="steam", variant=variant, settings=settings, seed=seed)
+        return {**one, "recall@20": value}
+
+    runs = [
+        measured("auto", "0.45"),
+        measured("base+smoothing+graph", "0.45"),
+        measured("base+masking+graph", "0.5"),
+        measured("multivae", "0.6"),
+        measured("multivae", "0.9", seed="2"),
+        measured("graph", "0.9", settings="refit=train+valid"),
+    ]
+    choices = [
+        {
+            "data": "steam",
+            "model": "base+smoothing+graph",
+            tables.VALID: "0.4",
+            "verdict": "chosen",
+        },
+        {"data": "steam", "model": "ease", tables.VALID: "", "verdict": "not tried"},
+    ]
+    tables.print_choices(runs, choices)
+    line = capsys.readouterr().out.splitlines()[2]
+    assert "base+masking+graph 0.5000, of 2 | 10.0%" in line
+    assert "multivae 0.6000, of 3 | 25.0%" in line
+
+
+def test_auto_tries_what_the_studies_say() -> None:
+    for data in studies.ALL_LOGS:
+        ordered, users = (
+            data not in studies.UNORDERED_LOGS,
+            30_000 if data in studies.PUBLISHED else 1,
+        )
+        found = {str(one): one for one in candidates(ordered=ordered, users=users)}
+        assert set(found) == set(studies.candidates(data))
+        for name, (variant, settings) in studies.candidates(data).items():
+            said = dict(setting.split("=") for setting in settings.split())
+            config = preset("auto", variant, users=users)
+            assert config.with_values(said) == config.with_values(found[name].values)
+
+
 @pytest.mark.parametrize("kept", KEPT)
 def test_the_settings_of_every_kept_row_still_exist(kept: studies.Row) -> None:
+    if kept["variant"] == "auto":
+        assert not kept["settings"]
+        return
     config = preset(kept["preset"], kept["variant"], users=5949)
     values = dict(setting.split("=", 1) for setting in kept["settings"].split())
     values.pop("refit", None)  # an option beside the settings

@@ -1,10 +1,11 @@
-"""Reproduce the figures of this directory: prepare, run, rerun, table.
+"""Reproduce the figures of this directory: prepare, run, rerun, table, choices.
 
     python reproduce.py prepare ML_1M_CLEAN ML_1M_NOISY ML_100K.inter   # once
     python reproduce.py run ours released                 # studies, into results.csv
     python reproduce.py run sweep.csv                     # rows of a file, into trials.csv
     python reproduce.py rerun results.csv 7               # one row again, beside what was kept
     python reproduce.py table                             # means and standard deviations
+    python reproduce.py choices                           # what auto chose, and its regret
 
 Rows that a file already holds are not run again. Rows of a study carry test figures; trials, by
 which settings are chosen, have validation figures alone.
@@ -26,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import studies
-from tables import print_tables
+from tables import print_choices, print_tables
 
 HERE = Path(__file__).parent
 RESULTS, TRIALS = HERE / "results.csv", HERE / "trials.csv"
@@ -72,6 +73,7 @@ def main() -> None:
     _add_hardware(command)
     command = commands.add_parser("table", help="print the tables of results.csv")
     command.add_argument("studies", nargs="*", help="only these")
+    commands.add_parser("choices", help="print what auto chose, and its regret")
     _dispatch(parser.parse_args())
 
 
@@ -87,6 +89,8 @@ def _dispatch(args: argparse.Namespace) -> None:
         run(args)
     elif args.command == "rerun":
         rerun(args)
+    elif args.command == "choices":
+        print_choices(read_rows(RESULTS), read_rows(CHOICES))
     else:
         print_tables(read_rows(RESULTS), args.studies)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 
 import studies
 
@@ -29,6 +29,64 @@ def print_tables(rows: list[studies.Row], only: list[str]) -> None:
             print(_line(["---"] * len(header)))
             for line in _lines(study, _in_order(study, mine), full):
                 print(_line(line))
+
+
+def print_choices(rows: list[studies.Row], choices: list[studies.Row]) -> None:
+    """Print what ``auto`` chose on each log, and its regret in test Recall@20.
+
+    Regret is how far the chosen model is behind the best, as a share of the best: of the
+    candidates that were measured on test, and of all models that were, with seed 1 and fitted on
+    train. Nothing of this is known to ``auto``, which sees the valid part alone.
+    """
+    header = (
+        "data",
+        "chosen",
+        "valid",
+        "tried",
+        "test",
+        "best candidate",
+        "regret",
+        "best",
+        "regret",
+    )
+    print(_line(header))
+    print(_line(["---"] * len(header)))
+    regrets = []
+    for data in studies.ALL_LOGS:
+        mine = [one for one in choices if one["data"] == data]
+        measured = _measured(rows, data)
+        if not mine or ("auto", "") not in measured:
+            continue
+        (chosen,) = (one for one in mine if one["verdict"] == "chosen")
+        own = measured.pop(("auto", ""))
+        of_rule = {
+            name: measured[key] for name, key in studies.candidates(data).items() if key in measured
+        }
+        everything = {
+            f"{variant} {settings}".strip(): v for (variant, settings), v in measured.items()
+        }
+        line = [data, chosen["model"], chosen[VALID], str(sum(bool(one[VALID]) for one in mine))]
+        line.append(f"{own:.4f}")
+        for known in (of_rule, everything):
+            best = max(known, key=known.__getitem__, default="")
+            regret = max(0.0, 1 - own / known[best]) if known else 0.0
+            line += [f"{best} {known.get(best, 0):.4f}, of {len(known)}", f"{regret:.1%}"]
+            regrets.append(regret)
+        print(_line(line))
+    of_candidates, of_all = regrets[::2], regrets[1::2]
+    if of_all:
+        medians = median(of_candidates), median(of_all)
+        print(f"\nmedian regret {medians[0]:.1%} and {medians[1]:.1%}, over {len(of_all)} logs")
+
+
+def _measured(rows: list[studies.Row], data: str) -> dict[tuple[str, str], float]:
+    """Return test Recall@20 of what was fitted on train of a log with seed 1."""
+    return {
+        (row["variant"], row["settings"]): float(row["recall@20"])
+        for row in rows
+        if row["data"] == data and row["seed"] == "1" and row["preset"] == "auto"
+        if "refit=" not in row["settings"]
+    }
 
 
 def _in_order(study: str, rows: list[studies.Row]) -> list[studies.Row]:
