@@ -109,10 +109,10 @@ class _Trials:
     interruption: BaseException | None = None
     cut_short: _Tried | None = None
 
-    def longest(self, simple: bool) -> float:
-        """Return the seconds of the longest fit of this kind; 0 if there was none."""
-        alike = (one.seconds for one in self.tried if one.candidate.simple == simple)
-        return max(alike, default=0.0)
+    def latest(self, simple: bool) -> float:
+        """Return the seconds of the latest fit of this kind; 0 if there was none."""
+        alike = (one.seconds for one in reversed(self.tried) if one.candidate.simple == simple)
+        return next(alike, 0.0)
 
     def preferred(self) -> _Tried | None:
         """Return what is chosen of those that were fitted."""
@@ -144,7 +144,7 @@ def choose(
 ) -> Chosen:
     """Fit candidates in turn while there is time, and return the one that valid prefers.
 
-    The first one is fitted to its end. Another one is begun if a fit as long as the longest so far
+    The first one is fitted to its end. Another one is begun if a fit as long as the one before
     would end in time, and its training stops when the time is over. The first one that no other is
     ahead of is chosen, and trained to its end if it was stopped.
 
@@ -240,7 +240,7 @@ def _try_in_turn(
     trials, started = _Trials(), time.perf_counter()
     for candidate, job in jobs:
         spent = time.perf_counter() - started
-        if trials.tried and spent + trials.longest(candidate.simple) > limit:
+        if trials.tried and spent + trials.latest(candidate.simple) > limit:
             trials.left.append(str(candidate))
             continue
         most = limit if trials.tried else max_seconds
