@@ -22,6 +22,7 @@ from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.training.checkpoint import discard
 from diffrec_cli.training.devices import memory_errors
 from diffrec_cli.training.loop import SELECTION_METRIC
+from diffrec_cli.workflows.fitting.choice_in_words import VALID, told
 from diffrec_cli.workflows.fitting.plan import Job, plan, plan_line
 from diffrec_cli.workflows.fitting.run_directories import (
     discard_interrupted,
@@ -35,7 +36,6 @@ from diffrec_cli.workflows.progress import Listener, Note, Plan
 #: One model is ahead of another from so many standard errors of the mean difference on.
 ERRORS_AHEAD = 2.0
 _FILE, _KIND, _SCHEMA_VERSION = "choice.json", "choice", 1
-_VALID = f"valid_{SELECTION_METRIC}"
 #: Errors for which a candidate is left out; others end the fit.
 _OF_A_CANDIDATE = (TrainingError, DeviceError, MissingExtraError)
 
@@ -189,7 +189,7 @@ def choose(
     if chosen is None:
         raise next(iter(trials.failed.values()))
     record = _record(trials, chosen, time.perf_counter() - started)
-    for line in _lines(record):
+    for line in told(record):
         listener(Note(line))
     kept = {"kind": _KIND, "schema_version": _SCHEMA_VERSION, "choice": record}
     with storage_errors(chosen.run):
@@ -309,7 +309,7 @@ def _record(trials: _Trials, chosen: _Tried, seconds: float) -> dict[str, Any]:
             "variant": one.candidate.variant,
             "values": dict(one.candidate.values),
             "simple": one.candidate.simple,
-            _VALID: one.valid,
+            VALID: one.valid,
             "seconds": one.seconds,
             "stopped": one.outcome.trained.stopped,
             "ahead": not alone and _ahead(one.measured(), chosen.measured()),
@@ -324,37 +324,6 @@ def _record(trials: _Trials, chosen: _Tried, seconds: float) -> dict[str, Any]:
         "failed": [{"model": name, "why": error.what} for name, error in trials.failed.items()],
         "not_tried": trials.left,
     }
-
-
-def _lines(record: Mapping[str, Any]) -> list[str]:
-    """Return what was chosen and why, in a few lines."""
-    (own,) = (row for row in record["tried"] if row["model"] == record["chosen"])
-    others = [row for row in record["tried"] if row is not own]
-    others.sort(key=lambda row: -row[_VALID])
-
-    def beside(row: Mapping[str, Any]) -> str:
-        share = f" ({row[_VALID] / own[_VALID] - 1:+.1%})" if own[_VALID] else ""
-        early = ", not trained to its end" if row["stopped"] == "time" else ""
-        return f"{row['model']} {row[_VALID]:.4f}{share}{early}"
-
-    def listed(rows: Sequence[Mapping[str, Any]]) -> str:
-        return ", ".join(map(beside, rows))
-
-    level = [row for row in others if not row["ahead"] and not row["behind"]]
-    behind = [row for row in others if row["behind"]]
-    ahead = [row for row in others if row["ahead"]]
-    how = f"of {len(record['tried'])} tried in {record['seconds']:.0f} s"
-    lines = [f"chose {record['chosen']}, valid Recall@20 {own[_VALID]:.4f}, {how}"]
-    if level:
-        lines.append(f"valid cannot tell it from {listed(level)}; of equals the first is taken")
-    if behind:
-        lines.append(f"behind it: {listed(behind)}")
-    if ahead:
-        lines.append(f"ahead of it, but no diffusion: {listed(ahead)}; --any takes the best")
-    if record["not_tried"]:
-        names = ", ".join(record["not_tried"])
-        lines.append(f"not tried for lack of time: {names}; a longer --choose-time tries more")
-    return lines
 
 
 def _to_its_end(chosen: _Tried, left: float | None, listener: Listener) -> TrainedModel:
