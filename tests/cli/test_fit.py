@@ -199,7 +199,9 @@ def test_a_resumed_fit_that_another_process_holds_is_refused(cli: Cli, fitted: P
 
 
 def test_divergence_is_an_error_with_a_remedy(cli: Cli, fitted: Path) -> None:
-    outcome = cli("fit", "ratings", "--set", "lr=1e30", "--set", "dims=8", "--epochs", "20")
+    outcome = cli(
+        "fit", "ratings", "-v", "base", "--set", "lr=1e30", "--set", "dims=8", "--epochs", "20"
+    )
     assert "internal error" not in outcome.err
     assert "lr" in outcome.err
 

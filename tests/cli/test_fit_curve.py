@@ -12,7 +12,7 @@ from diffrec_cli.cli.fit import show_fitted
 from diffrec_cli.reporting.charts import ASCII, BLOCKS
 from tests.cli.conftest import Cli
 
-FIT = ["fit", "ratings", "--set", "dims=8", "--device", "cpu", "--format", "table"]
+FIT = ["fit", "ratings", "-v", "base", "--set", "dims=8", "--device", "cpu", "--format", "table"]
 
 
 @pytest.mark.usefixtures("fitted")

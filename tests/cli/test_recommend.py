@@ -171,7 +171,9 @@ def test_torch_and_numpy_agree(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_ids_that_need_quotes_are_quoted(cli: Cli, tmp_path: Path) -> None:
     log = "user,item\n" + "".join(f'"Ünal, ""{n % 7}""",it;em {n % 11}\n' for n in range(60))
     (tmp_path / "odd.csv").write_text(log)
-    assert cli("fit", tmp_path / "odd.csv", "--epochs", 1, "--set", "dims=4").code == 0
+    assert (
+        cli("fit", tmp_path / "odd.csv", "--epochs", 1, "-v", "base", "--set", "dims=4").code == 0
+    )
     user = 'Ünal, "3"'
     lists = rows(cli("recommend", "--user", user, "-k", 2, "--include-seen").out)
     assert [row["user"] for row in lists] == [user, user]
