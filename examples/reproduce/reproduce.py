@@ -189,7 +189,7 @@ def measure(row: Row, device: str, precision: str, *, test: bool) -> Measured:
     ----------
     row
         ``data``, ``variant``, ``preset``, ``settings`` (``key=value``, apart by blanks), ``seed``.
-        The setting ``refit`` is the option of that name.
+        The settings ``refit`` and ``max_seconds`` are options of a fit.
     device, precision
         As in ``diffrec fit``.
     test
@@ -199,7 +199,7 @@ def measure(row: Row, device: str, precision: str, *, test: bool) -> Measured:
     from diffrec_cli.registry import versions
 
     values = dict(setting.split("=", 1) for setting in row["settings"].split())
-    refit = values.pop("refit", None)
+    refit, seconds = values.pop("refit", None), values.pop("max_seconds", None)
     fitted = workflows.fit(
         row["data"],
         variant=row["variant"],
@@ -208,6 +208,7 @@ def measure(row: Row, device: str, precision: str, *, test: bool) -> Measured:
         name=f"trial-{os.getpid()}",
         device=device,
         precision=precision,
+        max_seconds=None if seconds is None else float(seconds),
         refit=refit,
         default=False,
     )
