@@ -7,6 +7,7 @@ from diffrec_cli.catalogue.graphs import GraphConfig
 from diffrec_cli.config import FitConfig, GraphSum
 from diffrec_cli.config.graphs import FILTER, LEARNED, RIDGE
 from diffrec_cli.data.sequences import Rows, Sequences, input_rows
+from diffrec_cli.graph.exponents import START
 from diffrec_cli.graph.judging import K, quality, top
 from diffrec_cli.models import graph_sum
 from diffrec_cli.models.backend import NumpyBackend
@@ -82,3 +83,31 @@ def test_sums_of_one_log_fit_their_parts_once(log, monkeypatch: pytest.MonkeyPat
         assert len(fitted) == 4
     assert again[0] == apart[0]
     assert all(np.array_equal(again[1][name], array) for name, array in apart[1].items())
+
+
+def test_who_is_late_gets_a_sum_that_is_not_behind_its_best_part(log) -> None:
+    train, valid = log
+    settings = GraphConfig(parts=(FILTER, RIDGE), neighbours=10)
+    found, arrays = select_graph(settings, train, valid, ITEMS, late=lambda: True)
+    assert (found.p, found.q_in, found.q_out) == (START.p, START.q_in, START.q_out)
+    scorer = GraphScorer(FitConfig(comparator=found), arrays, NumpyBackend())
+    of_sum = valid_quality(np.asarray(scorer.scores(train)), train, valid)
+    for part in ((FILTER,), (RIDGE,)):
+        alone = GraphConfig(parts=part, weights=(1.0,), neighbours=10)
+        one, of_one = select_graph(alone, train, valid, ITEMS, late=lambda: True)
+        scorer = GraphScorer(FitConfig(comparator=one), of_one, NumpyBackend())
+        assert of_sum >= valid_quality(np.asarray(scorer.scores(train)), train, valid) - 1e-6
+
+
+def test_who_becomes_late_stops_within_a_step(log) -> None:
+    train, valid = log
+    asked = []
+
+    def late() -> bool:
+        asked.append(1)
+        return len(asked) > 10
+
+    settings = GraphConfig(parts=(FILTER, RIDGE), neighbours=10)
+    found, _ = select_graph(settings, train, valid, ITEMS, late=late)
+    assert len(asked) < 40  # in time, it is asked hundreds of times
+    assert found.p is not None

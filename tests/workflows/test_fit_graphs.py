@@ -90,3 +90,18 @@ def test_the_estimate_of_memory_has_the_graphs(data) -> None:
     wide = {"factors_rank": 5_000_000}
     assert planned("base+graph", **wide) > planned("base+graph") >= planned("base")
     assert planned("graph", parts="filter,factors", **wide) > planned("graph")
+
+
+def test_a_limited_time_is_for_training_and_graphs(data, notes, listener) -> None:
+    """Half of it is for training; what the graphs leave open is then found by what is left."""
+    fitted = workflows.fit(
+        data,
+        variant="base+graph",
+        values={**QUICK, "epochs": 1000, "patience": 1000},
+        max_seconds=0.0,
+        device="cpu",
+        listener=listener,
+    )
+    assert (fitted.training.stopped, fitted.training.epochs) == ("time", 1)
+    assert any(note.startswith("time is up: the graphs' exponents") for note in notes)
+    assert registry.resolve(fitted.model).record.config["graph"]["weights"] is not None

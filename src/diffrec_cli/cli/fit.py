@@ -133,7 +133,8 @@ def fit(
         typer.Option(
             "--max-time",
             metavar="DURATION",
-            help="Train at most 90s, 10m, 2h...; --refit takes extra time.",
+            help="Take at most about 90s, 10m, 2h..., the choice and item graphs included;"
+            " --refit takes extra time.",
             rich_help_panel=o.TRAINING,
         ),
     ] = None,

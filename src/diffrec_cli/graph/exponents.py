@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec_cli.graph.degree_filter import DegreeFilter, Exponents
+from diffrec_cli.graph.judging import Late, never
 from diffrec_cli.graph.sums import candidates, scales
 
 START = Exponents(0.25, 0.4, 0.2)
@@ -31,6 +32,7 @@ def best_exponents(
     start: Exponents = START,
     free: Sequence[str] = FREE,
     sharpened: bool = False,
+    late: Late = never,
 ) -> Exponents:
     """Return the exponents whose filter ranks the held-out interactions best.
 
@@ -49,13 +51,17 @@ def best_exponents(
         Where the search begins, and the names of the exponents that may move.
     sharpened
         Whether the filter is judged with the best sharpening: other exponents are best then.
+    late
+        When to stop with the best so far.
     """
     users = np.flatnonzero(np.diff(held_out.indptr))
     best = start
     affordable = max(_FEWEST, _BUDGET // max(1, x.nnz))
     for step, limit in _STEPS:
         judge = _Judge(x, held_out, x if histories is None else histories, sharpened)
-        best = _climbed(judge, _sample(users, min(limit, affordable)), best, free, step)
+        if late():
+            break
+        best = _climbed(judge, _sample(users, min(limit, affordable)), best, free, step, late)
     return best
 
 
@@ -66,7 +72,12 @@ def _sample(users: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
 
 
 def _climbed(
-    judge: _Judge, users: NDArray[np.int64], start: Exponents, free: Sequence[str], step: float
+    judge: _Judge,
+    users: NDArray[np.int64],
+    start: Exponents,
+    free: Sequence[str],
+    step: float,
+    late: Late,
 ) -> Exponents:
     """Return the best exponents that single steps of this size lead to."""
     known = {start: judge.quality(start, users)}
@@ -75,6 +86,8 @@ def _climbed(
         moved = False
         for name in free:
             for sign in (step, -step):
+                if late():
+                    return best
                 there = replace(best, **{name: round(getattr(best, name) + sign, 4)})
                 if there not in known:
                     known[there] = judge.quality(there, users)

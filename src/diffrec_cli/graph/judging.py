@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+#: Tells a search to stop with what it has.
+Late = Callable[[], bool]
 
 K = 20
 _SMALLEST_CHUNK, _LARGEST_CHUNK = 4, 64
@@ -13,6 +17,11 @@ _FEW = 4
 _BLOCK_ENTRIES = 2**20  # of scores that are compared at once: they stay in the cache
 _DISCOUNT = 1 / np.log2(np.arange(2, K + 2))
 _IDEAL = np.cumsum(_DISCOUNT)
+
+
+def never() -> bool:
+    """Never be late."""
+    return False
 
 
 def quality(hits: NDArray[np.bool_], relevant: NDArray[np.int64]) -> float:

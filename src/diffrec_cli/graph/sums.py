@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec_cli.graph.judging import hide, is_in, places, quality_of_places, top
+from diffrec_cli.graph.judging import Late, hide, is_in, never, places, quality_of_places, top
 
 #: Scores of some users by each part: (B,) users -> (B, items) a part.
 Parts = Callable[[NDArray[np.int64]], Sequence[NDArray[np.float32]]]
@@ -150,25 +150,27 @@ def _total(parts: Iterable[NDArray[np.float32]], weights: Sequence[float]) -> ND
 
 
 def best_weights(
-    found: Candidates, starts: Sequence[Sequence[float]]
+    found: Candidates, starts: Sequence[Sequence[float]], late: Late = never
 ) -> tuple[tuple[float, ...], float]:
     """Return the weights of the best sum, never behind the best start, and its quality.
 
     From every start, one weight at a time moves as long as the quality of some users rises; the
     step then shrinks. What is best there moves once more, by the quality of all users. Weights may
-    be below 0.
+    be below 0. It is `late` that stops it earlier.
     """
     some = found.sample(_CLIMBING_USERS)
-    ends = [_climbed(some, start)[0] for start in starts]
+    ends = [_climbed(some, start, late)[0] for start in starts]
     start = max([*ends, *map(tuple, starts)], key=found.quality)
-    return _climbed(found, start)
+    return _climbed(found, start, late)
 
 
-def _climbed(found: Candidates, start: Sequence[float]) -> tuple[tuple[float, ...], float]:
+def _climbed(
+    found: Candidates, start: Sequence[float], late: Late
+) -> tuple[tuple[float, ...], float]:
     best, value = tuple(start), found.quality(start)
     for step in _STEPS:
         moved = True
-        while moved:
+        while moved and not late():
             best, higher = _better(found, best, value, step)
             moved, value = higher > value, higher
     return best, value

@@ -25,6 +25,7 @@ from diffrec_cli.graph.degree_filter import DegreeFilter, Exponents
 from diffrec_cli.graph.degrees import degrees, power, scaled
 from diffrec_cli.graph.exponents import FREE, START, best_exponents
 from diffrec_cli.graph.factors import factors_memory, masked_factors, user_factors
+from diffrec_cli.graph.judging import Late, never
 from diffrec_cli.graph.low_pass import low_pass
 from diffrec_cli.graph.ridge import mean_diagonal, neighbourhood_ridge, ridge_memory
 from diffrec_cli.graph.sums import PER_SUM, Candidates, Parts, best_weights, candidates, scales
@@ -46,6 +47,8 @@ _HALF_LIVES = (5.0, 20.0, 80.0)
 _HALF_LIFE_USERS = 3_000
 #: Most users by which weights are found: their candidates are all in memory.
 _WEIGHT_USERS = 50_000
+#: The same where it is late.
+_HURRIED_USERS = 1_000
 #: Weights where there is nothing to find them on.
 _WEIGHTS = {
     g.LEARNED: 0.5,
@@ -113,6 +116,7 @@ def select_graph(
     n_items: int,
     learned: Learned | None = None,
     seed: int = 1,
+    late: Late = never,
 ) -> tuple[GraphSum, Arrays]:
     """Return the settings with what they leave open found on valid, and the arrays of train.
 
@@ -122,19 +126,24 @@ def select_graph(
         As in :func:`fit_graph`.
     valid
         Every user's held-out interactions.
+    late
+        When to stop searching, with the best so far. What is found is then by some users alone.
     """
     seen, held_out = _matrix(train, n_items), _matrix(valid, n_items)
-    settings, arrays = _on_valid(settings, train, valid, n_items, seed)
+    settings, arrays = _on_valid(settings, train, valid, n_items, seed, late)
     if settings.weights is not None and _half_life_known(settings):
         return settings, {**arrays, "scales": _scales(settings, arrays, train, learned)}
 
     def weighed(choice: GraphSum, limit: int) -> tuple[float, GraphSum, Arrays]:
         parts = _reader(choice, arrays, train, learned)
         scale = scales(parts, np.arange(len(train)))
-        weights, value = _best_weights(choice, parts, scale, seen, held_out, limit)
+        limit = _HURRIED_USERS if late() else limit
+        weights, value = _best_weights(choice, parts, scale, seen, held_out, limit, late)
         return value, replace(choice, weights=weights), {**arrays, "scales": scale}
 
     choices = _half_life_choices(settings)
+    if late():
+        choices = [choices[len(choices) // 2]]
     if len(choices) == 1:
         return weighed(choices[0], _WEIGHT_USERS)[1:]
     by_some = [weighed(choice, _HALF_LIFE_USERS) for choice in choices]
@@ -155,7 +164,7 @@ def reused_parts() -> Iterator[None]:
 
 
 def _on_valid(
-    settings: GraphSum, train: Rows, valid: Rows, n_items: int, seed: int
+    settings: GraphSum, train: Rows, valid: Rows, n_items: int, seed: int, late: Late
 ) -> tuple[GraphSum, Arrays]:
     """Return the settings with exponents found on valid, and the arrays of the parts."""
     others = tuple(name for name in settings.parts if name != g.LEARNED)
@@ -164,7 +173,8 @@ def _on_valid(
     kept = _REUSED.get()
     kept = {} if kept is None else kept
     if key not in kept:
-        found = _with_exponents(settings, train, _matrix(train, n_items), _matrix(valid, n_items))
+        seen, held_out = _matrix(train, n_items), _matrix(valid, n_items)
+        found = _with_exponents(settings, train, seen, held_out, late)
         kept[key] = found, _fitted(found, train, n_items, seed)
     found, arrays = kept[key]
     return replace(settings, p=found.p, q_in=found.q_in, q_out=found.q_out), arrays
@@ -184,6 +194,7 @@ def _best_weights(
     seen: Any,
     held_out: Any,
     limit: int,
+    late: Late,
 ) -> tuple[tuple[float, ...], float]:
     """Return the weights, found on valid unless they are given, and the quality there.
 
@@ -201,16 +212,18 @@ def _best_weights(
     if settings.weights is not None:
         return settings.weights, found.quality(settings.weights)
     if g.LEARNED in settings.parts and len(settings.parts) > 1:
-        sums.append(_without(settings.parts.index(g.LEARNED), found, sums))
-    return best_weights(found, sums)
+        sums.append(_without(settings.parts.index(g.LEARNED), found, sums, late))
+    return best_weights(found, sums, late)
 
 
-def _without(place: int, found: Candidates, sums: Sequence[Sequence[float]]) -> list[float]:
+def _without(
+    place: int, found: Candidates, sums: Sequence[Sequence[float]], late: Late
+) -> list[float]:
     """Return the best weights with 0 in one place: the search for all is never behind them."""
     others = [k for k in range(len(found.scores)) if k != place]
     rest = Candidates(found.scores[others], found.banned, found.hits, found.relevant)
     starts = [[weights[k] for k in others] for weights in sums]
-    best, _ = best_weights(rest, [start for start in starts if any(start)])
+    best, _ = best_weights(rest, [start for start in starts if any(start)], late)
     return [*best[:place], 0.0, *best[place:]]
 
 
@@ -229,7 +242,9 @@ def _half_life_choices(settings: GraphSum) -> list[GraphSum]:
     return [settings]
 
 
-def _with_exponents(settings: GraphSum, train: Rows, seen: Any, held_out: Any) -> GraphSum:
+def _with_exponents(
+    settings: GraphSum, train: Rows, seen: Any, held_out: Any, late: Late
+) -> GraphSum:
     """Return the settings with exponents, found on valid unless they are given."""
     free = [name for name in FREE if getattr(settings, name) is None]
     if not free or not _filters(settings):
@@ -241,6 +256,7 @@ def _with_exponents(settings: GraphSum, train: Rows, seen: Any, held_out: Any) -
         start=_exponents(settings),
         free=free,
         sharpened=g.SHARPENING in settings.parts,
+        late=late,
     )
     return replace(settings, p=found.p, q_in=found.q_in, q_out=found.q_out)
 

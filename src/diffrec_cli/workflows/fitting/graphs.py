@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from diffrec_cli.config import FitConfig, GraphSum
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.sequences import Rows, input_rows
+from diffrec_cli.graph.judging import Late, never
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.graph_sum import Learned, fit_graph, select_graph
 from diffrec_cli.models.scorer import GRAPH, build_scorer
@@ -24,7 +25,12 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def with_graphs(
-    config: FitConfig, arrays: Mapping[str, Any], dataset: Dataset, device: str, listener: Listener
+    config: FitConfig,
+    arrays: Mapping[str, Any],
+    dataset: Dataset,
+    device: str,
+    listener: Listener,
+    late: Late = never,
 ) -> tuple[FitConfig, Arrays]:
     """Return the settings with weights found on valid, and a trained model's arrays and graphs'.
 
@@ -36,6 +42,8 @@ def with_graphs(
         Those of the model, trained on the train part.
     dataset, device, listener
         The log, where to compute, and who gets notes.
+    late
+        When to stop the search for what is left open.
     """
     settings = _settings(config)
     listener(Note("adding item graphs to the scores"))
@@ -45,7 +53,9 @@ def with_graphs(
         return config, _joined(arrays, fit_graph(settings, train, n_items, learned, config.seed))
     valid = input_rows(dataset.valid, None)
     seed = config.seed
-    found, of_graph = select_graph(settings, train, valid, n_items, learned, seed)
+    found, of_graph = select_graph(settings, train, valid, n_items, learned, seed, late)
+    if late():
+        listener(Note("time is up: the graphs' exponents and weights are the best so far"))
     config_found = replace(config, graph=found)
     if config_found != config:
         listener(Note(f"found on valid: {changes(config, config_found)}"))

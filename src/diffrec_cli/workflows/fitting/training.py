@@ -17,6 +17,7 @@ from diffrec_cli.config.options import IN_WORDS, TRAIN
 from diffrec_cli.data.sequences import input_rows
 from diffrec_cli.evaluation.evaluate import evaluate
 from diffrec_cli.files import storage_errors
+from diffrec_cli.graph.judging import Late, never
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.baselines import fit_closed_form
 from diffrec_cli.models.build import array_size, build_model, parameter_count, stored_weights
@@ -30,6 +31,8 @@ from diffrec_cli.workflows.fitting.plan import Job
 from diffrec_cli.workflows.progress import EpochDone, Listener, Note, Step, silent
 
 EPOCHS_WITHOUT_VALIDATION = 50
+#: How much of a limited time a model with item graphs may train.
+_TRAINING_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -79,21 +82,26 @@ def train_model(
     resume
         Continue from the checkpoint there.
     max_seconds
-        Stop after this time and keep the best epoch; item graphs and closed forms are not limited.
+        Stop after this time and keep the best epoch; with item graphs training stops after half of
+        it, and their search at the end. Closed forms are not limited.
     listener
         Gets progress.
     """
     if not job.config.trains:
         return _in_closed_form(job, listener)
+    late = _after(max_seconds)
     of_item = _groups(job, run, resume, listener)
     model = build_model(job.config, job.dataset.n_items, of_item, job.dataset.train)
-    trained = _select(job, model, run, resume, max_seconds, listener)
+    to_train = max_seconds
+    if job.config.graph is not None and max_seconds is not None:
+        to_train = _TRAINING_SHARE * max_seconds
+    trained = _select(job, model, run, resume, to_train, listener)
     if trained.epoch == 0:
         return TrainedModel(trained, {}, job.config, interruption=trained.interruption)
     if trained.interruption is None and _valid_sample(job) is not None:
         model.load_state_dict(trained.weights)
         trained = replace(trained, metrics=_measured(job, model, None))
-    config, arrays, trained = _summed(job, model, trained, listener)
+    config, arrays, trained = _summed(job, model, trained, listener, late)
     parameters = parameter_count(model)
     return TrainedModel(trained, arrays, config, parameters, interruption=trained.interruption)
 
@@ -155,8 +163,16 @@ def _graphs_again(
     return refitted_graphs(selected.config, arrays, job.dataset, job.trained_on, job.device)
 
 
+def _after(seconds: float | None) -> Late:
+    """Return what tells whether so many seconds have passed from now on."""
+    if seconds is None:
+        return never
+    until = time.monotonic() + seconds
+    return lambda: time.monotonic() >= until
+
+
 def _summed(
-    job: Job, model: Trainable, trained: Trained, listener: Listener
+    job: Job, model: Trainable, trained: Trained, listener: Listener, late: Late
 ) -> tuple[FitConfig, dict[str, NDArray[Any]], Trained]:
     """Return the settings and arrays to store of a selected model, and its valid metrics.
 
@@ -170,7 +186,7 @@ def _summed(
         return config, arrays, trained
     if trained.interruption is None:
         try:
-            config, arrays = with_graphs(config, arrays, job.dataset, job.device, listener)
+            config, arrays = with_graphs(config, arrays, job.dataset, job.device, listener, late)
         except KeyboardInterrupt as error:
             trained = replace(trained, interruption=error)
     if trained.interruption is not None:
