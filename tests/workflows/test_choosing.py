@@ -111,6 +111,17 @@ def test_it_says_what_it_chose_and_how_far_others_are_behind(fit, notes, listene
     assert f"behind it: base (slow) {slow:.4f} ({slow / fast - 1:+.1%})" in notes
 
 
+def test_of_the_models_that_were_tried_the_notes_of_the_chosen_one_alone_are_told(
+    fit, notes, listener
+) -> None:
+    fit(BAD, GOOD, EASE, listener=listener)
+    plans = [note for note in notes if note.startswith("checkerboard: variant")]
+    assert len(plans) == 1
+    assert "variant base" in plans[0]
+    assert "trying ease" in notes
+    assert not any(note.startswith("fitting ease") for note in notes)
+
+
 def test_a_tie_is_said_and_goes_to_the_first(fit, notes, listener) -> None:
     again = replace(GOOD, setting="the same")
     assert choice(fit(GOOD, again, listener=listener))["chosen"] == "base (fast)"
@@ -211,7 +222,7 @@ class TestAnInterruption:
         assert isinstance(fitted.interruption, KeyboardInterrupt)
 
     def test_of_a_simple_model_does_not_take_another_simple_one(self, fit) -> None:
-        fitting = note("fitting itemknn")
+        fitting = note("trying itemknn")
         fitted = fit(BAD, EASE, Candidate("itemknn", simple=True), listener=Interrupt(fitting))
         assert isinstance(fitted.interruption, KeyboardInterrupt)
         assert registry.resolve(str(fitted.model)).record.variant == "base"

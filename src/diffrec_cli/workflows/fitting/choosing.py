@@ -31,7 +31,7 @@ from diffrec_cli.workflows.fitting.run_directories import (
     open_run,
 )
 from diffrec_cli.workflows.fitting.training import TrainedModel, train_model
-from diffrec_cli.workflows.progress import Listener, Note, Plan
+from diffrec_cli.workflows.progress import Event, Listener, Note, Plan
 
 #: One model is ahead of another from so many standard errors of the mean difference on.
 ERRORS_AHEAD = 2.0
@@ -74,6 +74,7 @@ class _Tried:
     run: Path
     outcome: TrainedModel
     seconds: float
+    notes: Sequence[Note] = ()
     eligible: bool = True
     recalls: Recalls | None = None
 
@@ -189,8 +190,8 @@ def choose(
     if chosen is None:
         raise next(iter(trials.failed.values()))
     record = _record(trials, chosen, time.perf_counter() - started)
-    for line in told(record):
-        listener(Note(line))
+    for note in [*map(Note, told(record)), *chosen.notes]:
+        listener(note)
     kept = {"kind": _KIND, "schema_version": _SCHEMA_VERSION, "choice": record}
     with storage_errors(chosen.run):
         write_atomically(chosen.run / _FILE, dump_json(kept))
@@ -246,6 +247,8 @@ def _try_in_turn(
         most = limit if trials.tried else max_seconds
         left = None if most is None else max(0.0, most - spent)
         try:
+            if trials.tried:
+                listener(Note(f"trying {candidate}"))
             one = _try(candidate, job, left, resume, listener, stack)
             one.eligible = any_model or not candidate.simple
             if one.outcome.interruption is not None:
@@ -275,20 +278,38 @@ def _try(
 ) -> _Tried:
     """Fit a candidate."""
     started = time.perf_counter()
+    held = _Held(listener)
     decided = plan(job)
-    listener(Plan(plan_line(decided), decided))
+    held(Plan(plan_line(decided), decided))
     resume = resume and bool(interrupted_runs(job))
-    run = open_run(job, resume, listener, stack)
+    run = open_run(job, resume, held, stack)
     try:
         with memory_errors(job.device):
             outcome = train_model(
-                job, run=run, resume=resume, max_seconds=max_seconds, listener=listener
+                job, run=run, resume=resume, max_seconds=max_seconds, listener=held
             )
     except _OF_A_CANDIDATE:
         discard(run)  # it would fail again
         raise
     outcome = replace(outcome, trained=replace(outcome.trained, weights={}))  # arrays has them
-    return _Tried(candidate, job, run, outcome, time.perf_counter() - started)
+    return _Tried(candidate, job, run, outcome, time.perf_counter() - started, held.notes)
+
+
+class _Held:
+    """A listener that holds back what is said of a candidate: of the chosen one it is told."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self.notes: list[Note] = []
+
+    def __call__(self, event: Event) -> None:
+        """Keep decisions, pass progress on."""
+        if isinstance(event, Note):
+            self.notes.append(event)
+        elif isinstance(event, Plan):
+            self.notes.append(Note(event.text))
+        else:
+            self.listener(event)
 
 
 def _discard_others(jobs: Jobs, trials: _Trials, chosen: _Tried) -> None:
