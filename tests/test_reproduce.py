@@ -128,6 +128,15 @@ def test_regret_is_the_share_that_the_best_is_ahead_by(capsys: pytest.CaptureFix
     assert "multivae 0.6000, of 3 | 25.0%" in line
 
 
+def test_every_candidate_of_auto_has_a_row_in_some_study() -> None:
+    rows = [row for study in studies.STUDIES.values() for row in study()]
+    measured = {(row["data"], row["variant"], row["settings"]) for row in rows}
+    wanted = {
+        (data, *key) for data in studies.ALL_LOGS for key in studies.candidates(data).values()
+    }
+    assert wanted <= measured
+
+
 def test_auto_tries_what_the_studies_say() -> None:
     for data in studies.ALL_LOGS:
         ordered, users = (

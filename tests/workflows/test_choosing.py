@@ -371,3 +371,12 @@ def test_the_real_rule_runs_on_a_small_log(checkerboard: Dataset) -> None:
     assert len(tried) + len(failed) == 7
     assert [one["model"] for one in failed] in ([], ["ials"])  # without its package
     assert all(row["valid_recall@20"] > 0.5 for row in tried)  # the board has a known answer
+
+
+@pytest.mark.parametrize("options", [{"choose_seconds": 9.0}, {"any_model": True}])
+def test_options_of_the_choice_say_that_a_named_variant_leaves_none(
+    checkerboard: Dataset, notes: list[str], listener, options: dict[str, Any]
+) -> None:
+    datasets.save(checkerboard)
+    workflows.fit("checkerboard", variant="ease", device="cpu", listener=listener, **options)
+    assert "--choose-time and --any have no effect: --variant names ease" in notes

@@ -198,7 +198,7 @@ def fit(
         for found, config in _settings(variant, preset, values or {}, dataset)
     ]
     if variant == AUTO:
-        listener(Note(_first(dataset)))
+        listener(Note(_begins(jobs[0][0], dataset)))
     elif any_model or choose_seconds is not None:
         listener(Note(f"--choose-time and --any have no effect: --variant names {variant}"))
     if dry_run:
@@ -281,9 +281,8 @@ def _as_told(
     return Chosen(job, run, outcome, {})
 
 
-def _first(dataset: Dataset) -> str:
+def _begins(first: Candidate, dataset: Dataset) -> str:
     """Return what ``auto`` begins with, and why."""
-    first, *_ = candidates(ordered=dataset.ordered, users=dataset.n_users)
     order = "in an order" if dataset.ordered else "in no order"
     others = "" if dataset.valid.size else ", and there is no valid part to choose others by"
     return f"rows are {order}, so {first} comes first{others}"
