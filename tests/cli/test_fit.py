@@ -248,6 +248,10 @@ class TestWithoutAVariant:
         assert "not tried for lack of time" in outcome.err
         shown = json.loads(cli("models", "show", "ratings").out)
         assert shown["choice"]["chosen"] == "t+masking+graph"
+        lines = cli("models", "show", "ratings", "--format", "table").out.splitlines()
+        (chosen,) = (line for line in lines if line.split()[-1:] == ["chosen"])
+        assert chosen.split()[0] == "t+masking+graph"
+        assert sum(line.split()[-2:] == ["not", "tried"] for line in lines) == 6
 
     def test_a_dry_run_names_the_candidates(self, cli: Cli, fitted: Path) -> None:
         outcome = cli("fit", "ratings", "--dry-run", "--format", "json")

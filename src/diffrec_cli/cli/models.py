@@ -80,7 +80,12 @@ def _shown(facts: dict[str, Any], choice: dict[str, Any]) -> Any:
         return table
     tried = make_table("tried by auto", "valid", "seconds", "")
     rows = [
-        (one["model"], f"{one['valid_recall@20']:.4f}", f"{one['seconds']:.0f}", _standing(one))
+        (
+            one["model"],
+            f"{one['valid_recall@20']:.4f}",
+            f"{one['seconds']:.0f}",
+            _standing(one, choice),
+        )
         for one in choice["tried"]
     ]
     rows += [(one["model"], "", "", f"failed: {one['why']}") for one in choice["failed"]]
@@ -88,7 +93,9 @@ def _shown(facts: dict[str, Any], choice: dict[str, Any]) -> Any:
     return Group(table, filled(tried, rows))
 
 
-def _standing(one: dict[str, Any]) -> str:
+def _standing(one: dict[str, Any], choice: dict[str, Any]) -> str:
+    if one["model"] == choice["chosen"]:
+        return "chosen"
     return "ahead" if one["ahead"] else "behind" if one["behind"] else "as good"
 
 
