@@ -9,9 +9,10 @@ from diffrec_cli.config.graphs import FILTER, LEARNED, RIDGE
 from diffrec_cli.data.sequences import Rows, Sequences, input_rows
 from diffrec_cli.graph.exponents import START
 from diffrec_cli.graph.judging import K, quality, top
-from diffrec_cli.models import graph_sum
+from diffrec_cli.models import graph_selection
 from diffrec_cli.models.backend import NumpyBackend
-from diffrec_cli.models.graph_sum import GraphScorer, select_graph
+from diffrec_cli.models.graph_selection import select_graph
+from diffrec_cli.models.graph_sum import GraphScorer
 
 USERS, ITEMS = 80, 60
 
@@ -61,8 +62,10 @@ def test_a_model_of_noise_does_not_harm_the_sum(log) -> None:
 def test_sums_of_one_log_fit_their_parts_once(log, monkeypatch: pytest.MonkeyPatch) -> None:
     train, valid = log
     fitted = []
-    fit_parts = graph_sum._fitted
-    monkeypatch.setattr(graph_sum, "_fitted", lambda *of: fitted.append(1) or fit_parts(*of))
+    fit_parts = graph_selection.fit_parts
+    monkeypatch.setattr(
+        graph_selection, "fit_parts", lambda *of: fitted.append(1) or fit_parts(*of)
+    )
     one = GraphSum(parts=(LEARNED, FILTER, RIDGE), neighbours=10)
     other = GraphConfig(parts=(FILTER, RIDGE), neighbours=10)
 
@@ -73,7 +76,7 @@ def test_sums_of_one_log_fit_their_parts_once(log, monkeypatch: pytest.MonkeyPat
 
     apart = select(other)
     assert len(fitted) == 1
-    with graph_sum.reused_parts():
+    with graph_selection.reused_parts():
         select(one)
         again = select(other)
         assert len(fitted) == 2

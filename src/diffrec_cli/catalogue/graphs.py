@@ -55,9 +55,9 @@ class MarkovConfig(Comparator):
 
 
 _SCORER = Code(".models.graph_sum:GraphScorer")
-_SELECT = Code(".models.graph_sum:select_graph")
+_SELECT = Code(".models.graph_selection:select_graph")
 _FIT = Code(".models.graph_sum:fit_graph")
-_MEMORY = Code(".models.graph_sum:graph_memory")
+_MEMORY = Code(".models.graph_selection:graph_memory")
 register(
     Model(GraphConfig, fit=_FIT, select=_SELECT, scorer=_SCORER, memory=_MEMORY),
     Model(GraphTConfig, fit=_FIT, select=_SELECT, scorer=_SCORER, memory=_MEMORY, reads_order=True),

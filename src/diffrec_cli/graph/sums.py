@@ -150,17 +150,21 @@ def _total(parts: Iterable[NDArray[np.float32]], weights: Sequence[float]) -> ND
 
 
 def best_weights(
-    found: Candidates, starts: Sequence[Sequence[float]], late: Late = never
+    found: Candidates,
+    starts: Sequence[Sequence[float]],
+    late: Late = never,
+    beside: Sequence[Sequence[float]] = (),
 ) -> tuple[tuple[float, ...], float]:
-    """Return the weights of the best sum, never behind the best start, and its quality.
+    """Return the weights of the best sum, and its quality.
 
     From every start, one weight at a time moves as long as the quality of some users rises; the
     step then shrinks. What is best there moves once more, by the quality of all users. Weights may
-    be below 0. It is `late` that stops it earlier.
+    be below 0. What is found is not behind any start, nor any sum `beside` them. It is `late` that
+    stops the search earlier.
     """
     some = found.sample(_CLIMBING_USERS)
     ends = [_climbed(some, start, late)[0] for start in starts]
-    start = max([*ends, *map(tuple, starts)], key=found.quality)
+    start = max([*ends, *map(tuple, starts), *map(tuple, beside)], key=found.quality)
     return _climbed(found, start, late)
 
 

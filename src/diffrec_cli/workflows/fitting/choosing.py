@@ -17,7 +17,7 @@ from diffrec_cli.errors import DeviceError, DiffrecError, MissingExtraError, Tra
 from diffrec_cli.evaluation.evaluate import evaluate
 from diffrec_cli.files import dump_json, read_record, storage_errors, write_atomically
 from diffrec_cli.models.backend import TorchBackend
-from diffrec_cli.models.graph_sum import reused_parts
+from diffrec_cli.models.graph_selection import reused_parts
 from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.training.checkpoint import discard
 from diffrec_cli.training.devices import memory_errors

@@ -16,7 +16,9 @@ from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.sequences import Rows, input_rows
 from diffrec_cli.graph.judging import Late, never
 from diffrec_cli.models.backend import TorchBackend
-from diffrec_cli.models.graph_sum import Learned, fit_graph, select_graph
+from diffrec_cli.models.graph_parts import Learned
+from diffrec_cli.models.graph_selection import select_graph
+from diffrec_cli.models.graph_sum import fit_graph
 from diffrec_cli.models.scorer import GRAPH, build_scorer
 from diffrec_cli.workflows.fitting.closed_form import changes
 from diffrec_cli.workflows.progress import Listener, Note

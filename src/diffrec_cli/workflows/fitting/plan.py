@@ -16,7 +16,7 @@ from diffrec_cli.config import FitConfig
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.models.baselines import fitting_memory, sized
 from diffrec_cli.models.build import build_model, parameter_count
-from diffrec_cli.models.graph_sum import graph_memory
+from diffrec_cli.models.graph_selection import graph_memory
 from diffrec_cli.models.trainable import Trainable
 from diffrec_cli.ranking.batches import BATCH_BYTES, BLOCK_BATCH
 from diffrec_cli.training.devices import device_name
