@@ -37,7 +37,6 @@ LOGS = {
     "missing column": ("a,b,rating\n1,2,5\n3,4,5\n", ["log.csv"]),
     "ambiguous column": ("user,user_id,item\n1,1,2\n2,2,3\n", ["log.csv", "user_id"]),
     "text in a rating": (with_line("u1,i1,good,5"), ["log.csv:3", "rating", "good"]),
-    "negative rating": (with_line("u1,i1,-2,5"), ["log.csv:3", "rating"]),
     "nan rating": (with_line("u1,i1,nan,5"), ["log.csv:3", "rating"]),
     "empty rating": (with_line("u1,i1,,5"), ["log.csv:3", "rating"]),
     "empty user": (with_line(",i1,5,5"), ["log.csv:3", "user"]),

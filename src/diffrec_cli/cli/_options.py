@@ -116,11 +116,15 @@ ItemColOption = Annotated[
 ]
 RatingColOption = Annotated[
     str | None,
-    typer.Option("--rating-col", help="Column of ratings.", rich_help_panel=READING),
+    typer.Option(
+        "--rating-col", help="Column of ratings; none: every row counts.", rich_help_panel=READING
+    ),
 ]
 TimeColOption = Annotated[
     str | None,
-    typer.Option("--time-col", help="Column of timestamps.", rich_help_panel=READING),
+    typer.Option(
+        "--time-col", help="Column of timestamps; none: they are not read.", rich_help_panel=READING
+    ),
 ]
 SepOption = Annotated[
     str | None,
@@ -136,7 +140,10 @@ HeaderOption = Annotated[
     ),
 ]
 EncodingOption = Annotated[
-    str, typer.Option("--encoding", help="Text encoding of the log.", rich_help_panel=READING)
+    str,
+    typer.Option(
+        "--encoding", help="Text encoding of the log and its items.", rich_help_panel=READING
+    ),
 ]
 TimeFormatOption = Annotated[
     str | None,
@@ -149,6 +156,12 @@ TimeFormatOption = Annotated[
 ItemsOption = Annotated[
     Path | None,
     typer.Option("--items", help="Table of items: id, title, and more.", rich_help_panel=READING),
+]
+ItemIdColOption = Annotated[
+    str | None,
+    typer.Option(
+        "--item-id-col", help="Column of ids in the table of items.", rich_help_panel=READING
+    ),
 ]
 
 # Splitting it.

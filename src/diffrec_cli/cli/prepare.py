@@ -46,6 +46,7 @@ def prepare(
     encoding: o.EncodingOption = "utf-8",
     time_format: o.TimeFormatOption = None,
     items: o.ItemsOption = None,
+    item_id_col: o.ItemIdColOption = None,
     setting: o.SettingOption = None,
     min_rating: o.MinRatingOption = None,
     ratios: o.RatiosOption = None,

@@ -24,9 +24,9 @@ class ReadOptions:
     item_col: str | None = None
     """Column of item ids."""
     rating_col: str | None = None
-    """Column of ratings."""
+    """Column of ratings; ``none``: there is none."""
     time_col: str | None = None
-    """Column of timestamps."""
+    """Column of timestamps; ``none``: there is none."""
     sep: str | None = None
     """Field separator, of one or more characters (``\\t`` for a tab)."""
     header: bool | None = None
@@ -35,6 +35,8 @@ class ReadOptions:
     """Text encoding of the file."""
     time_format: str | None = None
     """strptime format of textual timestamps."""
+    item_id_col: str | None = None
+    """Column of ids in the table of items."""
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def prepare(
     first = Path(inputs[0])
     name = check_name(name or _default_name(str(inputs[0])), "dataset")
     if first.is_dir() and is_authors_directory(first):
-        dataset = _from_lists(inputs, name, split, items, listener)
+        dataset = _from_lists(inputs, name, read, split, items, listener)
     else:
         dataset = _from_logs(inputs, name, read, split, items, listener)
     if dry_run:
@@ -163,6 +163,7 @@ def _nothing_to_read() -> UsageError:
 def _from_lists(
     inputs: Sequence[str | Path],
     name: str,
+    read: ReadOptions | None,
     split: SplitOptions | None,
     items: str | Path | None,
     listener: Listener,
@@ -191,8 +192,10 @@ def _from_lists(
         return dataset
     from diffrec_cli.data.splitting.split import join_items
 
-    table = join_items(dataset.item_ids.array, _items(items))
-    return dataclasses.replace(dataset, item_table=table)
+    table = _items(items, read or ReadOptions())
+    dataset = dataclasses.replace(dataset, item_table=join_items(dataset.item_ids.array, table))
+    _tell_match(dataset, items, table, listener)
+    return dataset
 
 
 def _from_logs(
@@ -212,17 +215,19 @@ def _from_logs(
             "--parts is for a directory of lists, and this is a log",
             "leave it out: the log is split here, test last",
         )
-    item_table = None if items is None else _items(items)
     log = read_logs([str(path) for path in inputs], read, stdin=sys.stdin.buffer)
-    for note in log.notes:
+    for note in (*log.taken, *log.notes):
         listener(Note(note))
     source = {
         "files": [str(path) for path in inputs],
         "read": dataclasses.asdict(read),
         "split": dataclasses.asdict(split),
     }
+    item_table = None if items is None else _items(items, read, log.item_column)
     dataset = split_log(log, split, name=name, item_table=item_table, source=source)
     _tell_order(dataset, listener)
+    if items is not None:
+        _tell_match(dataset, items, item_table, listener)
     return dataset
 
 
@@ -269,10 +274,20 @@ def _tell_order(dataset: Dataset, listener: Listener) -> None:
     listener(Note(f"no times and no order{effect}: {reason} (--order file: rows are in order)"))
 
 
-def _items(path: str | Path) -> Any:
+def _items(path: str | Path, read: ReadOptions, log_column: str | None = None) -> Any:
+    """Read the table of items, in the encoding of the log."""
     from diffrec_cli.data.reading.log import read_item_table
 
-    return read_item_table(path, None)
+    options = ReadOptions(item_col=read.item_id_col, encoding=read.encoding)
+    return read_item_table(path, options, log_column)
+
+
+def _tell_match(dataset: Dataset, path: str | Path, table: Any, listener: Listener) -> None:
+    """Tell how many items the table knows, if it does not know all."""
+    from diffrec_cli.data.reading.items import match_in_words
+
+    if said := match_in_words(dataset.item_ids.array, table):
+        listener(Note(f"{path}: {said}"))
 
 
 def _default_name(path: str) -> str:

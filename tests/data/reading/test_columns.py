@@ -44,7 +44,7 @@ def test_missing_column_names_the_file_and_lists_the_columns(role):
     [
         (["user", "user_id", "item"], "user"),
         (["user", "asin", "parent_asin"], "item"),
-        (["user", "item", "unixReviewTime", "reviewTime"], "time"),
+        (["user", "item", "unixReviewTime", "timestamp"], "time"),
         (["user", "item", "item"], "item"),
     ],
 )
@@ -89,9 +89,50 @@ def test_without_header_the_order_is_user_item_rating_time():
 
 def test_positions_count_from_one_and_displace_the_default_order():
     swapped = columns.numbered_columns(4, ReadOptions(user_col="2", item_col="1"), "x")
-    assert (swapped.user, swapped.item, swapped.rating, swapped.time) == (1, 0, 2, 3)
+    assert (swapped.user, swapped.item, swapped.rating, swapped.time) == (1, 0, None, None)
     timed = columns.numbered_columns(3, ReadOptions(time_col="3"), "x")
     assert (timed.user, timed.item, timed.rating, timed.time) == (0, 1, None, 2)
+
+
+def test_without_a_header_only_columns_that_are_given_are_ratings_and_times():
+    gowalla = ReadOptions(user_col="1", item_col="5", time_col="2")
+    found = columns.numbered_columns(5, gowalla, "x")
+    assert (found.user, found.item, found.rating, found.time) == (0, 4, None, 1)
+
+
+@pytest.mark.parametrize("role", ["rating", "time"])
+def test_a_role_can_be_said_to_have_no_column(role):
+    options = ReadOptions(**{f"{role}_col": "none"})
+    header = ["user", "item", "rating", "time"]
+    named = columns.named_columns(header, options, "x")
+    other = {"rating": "time", "time": "rating"}[role]
+    assert (named.position(role), named.position(other)) == (None, header.index(other))
+    numbered = columns.numbered_columns(3, options, "x")
+    assert (numbered.position(role), numbered.position(other)) == (None, 2)
+
+
+@pytest.mark.parametrize(
+    ("header", "role", "name"),
+    [
+        (["user", "item", "reviewTime", "unixReviewTime"], "time", "unixReviewTime"),
+        (["user_id", "video_id", "date", "hourmin", "time_ms"], "time", "time_ms"),
+        (["user", "item", "time", "date", "timestamp"], "time", "timestamp"),
+        (["user", "item", "label", "rating"], "rating", "rating"),
+        (["username", "anime_id", "my_score", "user_id"], "user", "user_id"),
+        (["user", "item_id", "product_id"], "item", "item_id"),
+        (["customer_id", "article_id", "t_dat"], "time", "t_dat"),
+        (["visitorid", "itemid", "event_value"], "rating", "event_value"),
+    ],
+)
+def test_of_several_names_the_surest_and_the_finest_time_count(header, role, name):
+    found = columns.named_columns(header, AUTO, "x")
+    assert header[found.position(role)] == name
+
+
+def test_an_option_whose_column_is_not_there_is_an_error():
+    found = columns.named_columns(["user", "item"], AUTO, "x.csv")
+    with pytest.raises(DataError, match="--time-format"):
+        columns.check_options(found, ReadOptions(time_format="%Y"), "x.csv")
 
 
 @pytest.mark.parametrize("position", ["0", "4", "name", "-1"])
@@ -103,7 +144,7 @@ def test_impossible_position_is_an_error(position):
 
 def test_headerless_option_that_leaves_no_item_is_an_error():
     with pytest.raises(DataError, match="no item column"):
-        columns.numbered_columns(2, ReadOptions(user_col="2"), "x.csv")
+        columns.numbered_columns(2, ReadOptions(user_col="2", rating_col="1"), "x.csv")
 
 
 @pytest.mark.parametrize(

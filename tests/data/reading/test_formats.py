@@ -7,6 +7,7 @@ import pytest
 
 from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.reading import formats
+from diffrec_cli.data.reading.columns import Columns
 from diffrec_cli.data.reading.formats import Format
 from diffrec_cli.data.reading.histories import read_histories
 from diffrec_cli.data.reading.input_file import InputFile
@@ -20,14 +21,14 @@ def table_of(file: InputFile) -> pa.Table:
 
 def read_log(file: InputFile, options: ReadOptions) -> RawLog:
     user, item = (table_of(file)[role].cast(ID_TYPE) for role in ("user", "item"))
-    return RawLog(file.label, user, item, rating=None, times=None)
+    return RawLog(file.label, user, item, None, None, Columns(("user", "item"), 0, 1))
 
 
 JSON = Format(
     "json",
     lambda file: file.begins_with(b"{"),
     read_log,
-    lambda file, options: table_of(file),
+    lambda file, options, log_column: table_of(file),
 )
 
 

@@ -86,7 +86,7 @@ def test_words_in_front_of_numbers_are_a_log_only_where_one_item_a_line_is_not(p
 
 def test_the_third_column_of_three_without_header_is_told_to_be_the_time(put):
     (note,) = read_histories(put("ann,3,9\nann,5,2\n")).notes
-    assert "time (column 3)" in note
+    assert "time from column 3" in note
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.dataset import PARTS
 from diffrec_cli.data.reading import input_file
 from diffrec_cli.data.reading import log as readers
+from diffrec_cli.data.reading.items import match_in_words
 from diffrec_cli.errors import DataError, UsageError
 from tests.real_logs import REAL_LOGS
 
@@ -143,7 +144,7 @@ def test_no_header_is_noticed_and_told(put):
     log = readers.read_logs([put("1::1193::5::978300760\n1::661::3::978302109\n")], AUTO)
     assert rows(log) == [("1", "1193", 5, 978300760), ("1", "661", 3, 978302109)]
     (note,) = log.notes
-    assert "no header; columns taken as user (column 1), item (column 2)" in note
+    assert "no header; user from column 1, item from column 2, rating from column 3" in note
 
 
 def test_no_header_option_takes_positions(put):
@@ -320,7 +321,6 @@ def test_unreadable_time_names_line_value_and_option(put, values, line, bad):
         ("user,item,rating\nu,i,inf\n", ":2: column 'rating': 'inf'"),
         ("user,item,rating\nu,i,1e39\n", ":2: column 'rating': '1e39'"),
         ("user,item,rating\nu,i,NA\n", ":2: column 'rating': 'NA'"),
-        ("user,item,rating\nu,i,-1\n", ":2: column 'rating': '-1' is below 0"),
         ("user,item\nu,i\n,j\n", ":3: column 'user': an empty id"),
         ('user,item\nu,i\n\n\nu,""\n', ":5: column 'item': an empty id"),
         ("user,item,a,b\n1,2,3,4\n1,2,3\n", ":3: expected 4 fields, got 3"),
@@ -432,7 +432,7 @@ def test_parquet_dictionaries_are_renumbered_by_appearance(tmp_path):
         ({"user": ["a", None], "item": ["i", "j"]}, "row 2: column 'user': an empty id"),
         ({"user": ["a", ""], "item": ["i", "j"]}, "row 2: column 'user': an empty id"),
         ({"user": [1.5, 2.0], "item": ["i", "j"]}, "column 'user' holds double"),
-        ({"user": ["a"], "item": ["i"], "rating": [-1.0]}, "row 1: column 'rating': -1.0"),
+        ({"user": ["a"], "item": ["i"], "rating": [float("inf")]}, "row 1: column 'rating': inf"),
         ({"user": ["a"], "item": ["i"], "rating": ["x"]}, "column 'rating': not ratings"),
         ({"user": ["a"], "item": ["i"], "time": ["x"]}, "row 1: column 'time': 'x'"),
         ({"user": ["a"], "item": ["i"], "time": [float("nan")]}, "row 1: column 'time': 'nan'"),
@@ -476,6 +476,45 @@ def test_item_table_without_header_recbole_and_parquet(put, tmp_path):
     pq.write_table(pa.table({"asin": ["a"], "tags": [["x", "y"]], "price": [2.5]}), path)
     row = readers.read_item_table(path).to_pylist()[0]
     assert row == {"id": "a", "tags": '["x", "y"]', "price": "2.5"}
+
+
+def test_the_id_of_an_item_table_is_the_surest_name_then_that_of_the_log(put):
+    books = "book_id,goodreads_book_id,isbn,title\n1,277,043902,A\n"
+    assert readers.read_item_table(put(books), None, "book_id")["id"].to_pylist() == ["1"]
+    assert readers.read_item_table(put(books), None, "isbn")["id"].to_pylist() == ["043902"]
+    given = ReadOptions(item_col="goodreads_book_id")
+    assert readers.read_item_table(put(books), given, "isbn")["id"].to_pylist() == ["277"]
+    with pytest.raises(DataError, match="2 columns could be the item id") as caught:
+        readers.read_item_table(put(books))
+    assert "--item-id-col" in caught.value.fix
+    with pytest.raises(DataError, match="no columns are called 'sku'"):
+        readers.read_item_table(put(books), ReadOptions(item_col="sku"))
+    both = put("book_id,item_id,title\n1,2,A\n")
+    assert readers.read_item_table(both, None, "book_id")["id"].to_pylist() == ["2"]
+
+
+def test_an_item_table_without_names_has_its_id_where_it_is_said(put):
+    path = put("Heat|1\nFargo|2\n")
+    second = ReadOptions(header=False, item_col="2")
+    assert readers.read_item_table(path, second).to_pylist()[1] == {"id": "2", "title": "Fargo"}
+    with pytest.raises(DataError, match="there is no column '3'"):
+        readers.read_item_table(path, ReadOptions(header=False, item_col="3"))
+
+
+@pytest.mark.parametrize(
+    ("ids", "written", "said"),
+    [
+        (["1", "2"], ["2", "1", "3"], ""),
+        (["1", "x"], ["1", "2"], "rows for 1 of 2 items"),
+        (["10.0", "x"], ["10"], "1 more would match without .0 at the end ('10.0')"),
+        (["10", "11"], ["010", "11"], "1 more would match without zeros at the beginning ('10')"),
+        (["a ", "b"], ["a", "b"], "1 more would match without spaces around ('a ')"),
+    ],
+)
+def test_how_many_items_a_table_knows_is_said_with_the_likely_cause(ids, written, said):
+    found = match_in_words(pa.array(ids), pa.table({"id": written}))
+    assert found.endswith(said)
+    assert bool(found) == bool(said)
 
 
 def test_item_table_faults(put):

@@ -118,8 +118,8 @@ def test_the_log_is_as_published_and_prepare_reads_it(
     log = read_logs([files.log], ReadOptions())
     assert len(log) == 3
     assert log.notes == (
-        f"{files.log}: no header; columns taken as user (column 1), item (column 2),"
-        " rating (column 3), time (column 4)",
+        f"{files.log}: no header; user from column 1, item from column 2,"
+        " rating from column 3, time from column 4",
     )
 
 

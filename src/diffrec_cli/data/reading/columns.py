@@ -23,27 +23,45 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-#: Recognised names of every role, normalised.
-NAMES: Mapping[str, frozenset[str]] = {
-    "user": _words(
-        "user userid uid username reviewer reviewerid customer customerid member memberid "
-        "account accountid visitorid"
+#: Recognised names of every role, normalised; where several are there, the first group counts.
+NAMES: Mapping[str, tuple[frozenset[str], ...]] = {
+    "user": (
+        _words("user userid uid"),
+        _words(
+            "username reviewer reviewerid customer customerid member memberid account accountid "
+            "visitorid"
+        ),
     ),
-    "item": _words(
-        "item itemid iid movie movieid asin parentasin business businessid product productid "
-        "isbn track trackid song songid artist artistid book bookid gmapid sku animeid gameid "
-        "recipeid articleid videoid"
+    "item": (
+        _words("item itemid iid"),
+        _words(
+            "movie movieid asin parentasin business businessid product productid isbn track "
+            "trackid song songid artist artistid book bookid gmapid sku animeid gameid recipeid "
+            "articleid videoid joke jokeid"
+        ),
     ),
-    "rating": _words("rating ratings stars star overall score bookrating starrating"),
-    "time": _words(
-        "timestamp time date datetime unixreviewtime reviewtime reviewdate createdat "
-        "unixtime ts eventtime"
+    "rating": (
+        _words("rating ratings userrating bookrating starrating"),
+        _words("stars star overall score myscore userscore"),
+        _words("label eventvalue"),
     ),
-    "title": _words(
-        "title movietitle booktitle itemtitle producttitle name itemname productname "
-        "businessname trackname songname artistname"
+    "time": (  # the finer, the earlier
+        _words("timestamp unixreviewtime unixtime ts timems timestampms"),
+        _words("time eventtime datetime createdat ratedat reviewedat mylastupdated reviewtime"),
+        _words("date reviewdate tdat transactiondt"),
+    ),
+    "title": (
+        _words("title"),
+        _words(
+            "movietitle booktitle itemtitle producttitle name itemname productname "
+            "businessname trackname songname artistname"
+        ),
     ),
 }
+#: Unused columns that are named.
+_UNUSED = 6
+#: What an option says of a role that no column has.
+NO_COLUMN = "none"
 
 _RECBOLE_SUFFIX = re.compile(r":(token|float)(_seq)?$")
 
@@ -100,8 +118,16 @@ def normalise(name: str) -> str:
 
 
 def recognise(header: Sequence[str], role: str) -> list[int]:
-    """Return the positions of all columns whose name fits `role`."""
-    return [place for place, name in enumerate(header) if normalise(name) in NAMES[role]]
+    """Return the positions of the columns whose names fit `role` best.
+
+    Examples
+    --------
+    >>> recognise(["book_id", "item_id", "isbn"], "item"), recognise(["book_id", "isbn"], "item")
+    ([1], [0, 1])
+    """
+    names = list(map(normalise, header))
+    found = ([p for p, name in enumerate(names) if name in group] for group in NAMES[role])
+    return next(filter(None, found), [])
 
 
 def is_header(fields: Sequence[str], options: ReadOptions) -> bool:
@@ -158,15 +184,20 @@ def named_columns(header: Sequence[str], options: ReadOptions, where: str) -> Co
         Two roles were given the same column.
     """
     given = _overrides(options)
-    places = {role: _find(header, role, given.get(role), where) for role in ROLES}
+    left_out = _left_out(options)
+    places = {
+        role: None if role in left_out else _find(header, role, given.get(role), where)
+        for role in ROLES
+    }
     return _columns(tuple(base_name(name) for name in header), places, where)
 
 
 def numbered_columns(fields: int, options: ReadOptions, where: str) -> Columns:
     """Assign roles to the columns of a file that has no header.
 
-    Options are positions from 1. Other roles take their place in the order user, item, rating,
-    time, if that column exists and no option has it.
+    Options are positions from 1. If none is given, the columns are user, item, rating and time, as
+    many as there are. If one is, ratings and times are read only from columns that are given, and
+    the user and the item take the first columns that are left.
 
     Parameters
     ----------
@@ -185,11 +216,15 @@ def numbered_columns(fields: int, options: ReadOptions, where: str) -> Columns:
     given = {
         role: _position(role, text, fields, where) for role, text in _overrides(options).items()
     }
-    claimed = set(given.values())
-    places: dict[str, int | None] = {}
-    for default, role in enumerate(ROLES):
-        free = default < fields and default not in claimed
-        places[role] = given.get(role, default if free else None)
+    wanted = ROLES[:2] if given else ROLES
+    left_out = _left_out(options)
+    free = iter([place for place in range(fields) if place not in given.values()])
+    places: dict[str, int | None] = dict.fromkeys(ROLES)
+    for role in ROLES:
+        if role in given:
+            places[role] = given[role]
+        elif role in wanted and role not in left_out:
+            places[role] = next(free, None)
     names = _made_up_names(fields, places)
     for role in ("user", "item"):
         if places[role] is None:
@@ -199,15 +234,57 @@ def numbered_columns(fields: int, options: ReadOptions, where: str) -> Columns:
 
 def title_column(header: Sequence[str]) -> int | None:
     """Return the position of the title in an item table, if one is recognised."""
-    places = recognise(header, "title")
-    # Catalogues often have both `title` and `name`; prefer `title`.
-    exact = [place for place in places if normalise(header[place]) == "title"]
-    return next(iter(exact or places), None)
+    return next(iter(recognise(header, "title")), None)
+
+
+def in_words(columns: Columns, header: bool) -> str:
+    """Return which column was taken for what, and which were not.
+
+    Examples
+    --------
+    >>> in_words(Columns(("userId", "movieId", "price"), 0, 1), header=True)
+    "user from 'userId', item from 'movieId'; no rating: every row counts; not used: 'price'"
+    >>> in_words(Columns(("item", "user", "rating"), 1, 0, 2), header=False)
+    'no header; user from column 2, item from column 1, rating from column 3'
+    """
+    taken = {role: place for role in ROLES if (place := columns.position(role)) is not None}
+
+    def column(place: int) -> str:
+        return repr(columns.names[place][:40]) if header else f"column {place + 1}"
+
+    unused = [place for place in range(len(columns.names)) if place not in taken.values()]
+    said = [", ".join(f"{role} from {column(place)}" for role, place in taken.items())]
+    if not header:
+        said.insert(0, "no header")
+    if columns.rating is None:
+        said.append("no rating: every row counts")
+    if unused:
+        more = f" and {len(unused) - _UNUSED} more" if len(unused) > _UNUSED else ""
+        said.append(f"not used: {', '.join(map(column, unused[:_UNUSED]))}{more}")
+    return "; ".join(said)
+
+
+def check_options(columns: Columns, options: ReadOptions, where: str) -> None:
+    """Raise a :class:`DataError` for an option whose column is not there."""
+    if options.time_format is not None and columns.time is None:
+        raise DataError(
+            f"{where}: --time-format, and no time column found; it has {_listed(columns.names)}",
+            "name it with --time-col, or leave --time-format out",
+        )
 
 
 def _overrides(options: ReadOptions) -> dict[str, str]:
+    """Return the columns that are given, by role."""
     given = {role: getattr(options, f"{role}_col") for role in ROLES}
-    return {role: str(name) for role, name in given.items() if name is not None}
+    left_out = _left_out(options)
+    return {r: str(name) for r, name in given.items() if name is not None and r not in left_out}
+
+
+def _left_out(options: ReadOptions) -> frozenset[str]:
+    """Return the roles that no column has, as an option says."""
+    return frozenset(
+        role for role in ("rating", "time") if getattr(options, f"{role}_col") == NO_COLUMN
+    )
 
 
 def _named(header: Sequence[str], name: str) -> list[int]:

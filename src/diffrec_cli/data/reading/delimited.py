@@ -22,7 +22,12 @@ from diffrec_cli.data.reading.input_file import (
     Record,
     records,
 )
-from diffrec_cli.data.reading.items import arrange, item_columns, item_places
+from diffrec_cli.data.reading.items import (
+    arrange,
+    item_columns,
+    item_places,
+    places_without_names,
+)
 from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog, may_be_empty
 from diffrec_cli.data.reading.separators import find_separators
 from diffrec_cli.data.reading.times import (
@@ -36,7 +41,7 @@ from diffrec_cli.errors import DataError, UsageError
 
 def read_text_log(file: InputFile, options: ReadOptions) -> RawLog:
     """Read a delimited log; options go before detection."""
-    layout, sample, notes = _log_layout(file, options)
+    layout, sample = _log_layout(file, options)
     columns = layout.columns
     types = {columns.user: ID_TYPE, columns.item: ID_TYPE}
     if columns.rating is not None:
@@ -52,25 +57,30 @@ def read_text_log(file: InputFile, options: ReadOptions) -> RawLog:
     if columns.time is not None:
         times = _text_times(file, layout, taken.pop(columns.time), options)
     user, item = taken[columns.user], taken[columns.item]
-    piece = RawLog(file.label, user, item, rating, times, notes)
+    piece = RawLog(file.label, user, item, rating, times, columns, header=layout.skip > 0)
     if not _plausible(piece):
         diagnose(file, layout)
-        raise DataError(f"{file.label}: empty ids, or ratings below 0", "correct the file")
+        raise DataError(f"{file.label}: empty ids, or ratings that are none", "correct the file")
     return piece
 
 
-def read_text_items(file: InputFile, options: ReadOptions) -> pa.Table:
+def read_text_items(file: InputFile, options: ReadOptions, log_column: str | None) -> pa.Table:
     """Read an item table from delimited text, with or without a header."""
     first = _first_record(file, ReadOptions(item_col="id", sep=options.sep))
     fields = first.record.fields
     header = options.header
     if header is None:
         headerless = first.sep == "::" or roles.is_number(fields[0])
-        header = bool(item_columns(fields, options)) or not headerless
+        header = bool(item_columns(fields, options, log_column)) or not headerless
     quoted = _is_quoted(first.sep, fields)
-    places = item_places(fields, header, options, file.label)
-    made_up = (f"column{place}" for place in range(1, len(fields) + 1))
-    names = tuple(map(roles.base_name, fields) if header else made_up)
+    names = tuple(map(roles.base_name, fields))
+    if not header:
+        names = tuple(f"column{place}" for place in range(1, len(fields) + 1))
+    places = (
+        item_places(fields, options, log_column, file.label)
+        if header
+        else places_without_names(len(fields), options, file.label)
+    )
     skip = first.record.last_line if header else 0
     layout = Layout(first.sep, quoted, len(fields), skip, Columns(names, places[0], places[0]))
     _first_row(file, layout)
@@ -83,23 +93,22 @@ def read_text_items(file: InputFile, options: ReadOptions) -> pa.Table:
     return arrange(table.columns, names, places)
 
 
-def _log_layout(file: InputFile, options: ReadOptions) -> tuple[Layout, Record, tuple[str, ...]]:
-    """Return the layout of a log file, its first row of data, and notes."""
+def _log_layout(file: InputFile, options: ReadOptions) -> tuple[Layout, Record]:
+    """Return the layout of a log file, and its first row of data."""
     first = _first_record(file, options)
     sep, fields = first.sep, first.record.fields
     header = options.header
     if header is None:
         header = roles.is_header(fields, options) or not roles.is_record(fields)
     quoted = _is_quoted(sep, fields)
-    notes: tuple[str, ...] = ()
     if header:
         columns = roles.named_columns(fields, options, file.label)
     else:
         columns = roles.numbered_columns(len(fields), options, file.label)
-        notes = (_no_header_note(file, columns),)
+    roles.check_options(columns, options, file.label)
     skip = first.record.last_line if header else 0
     layout = Layout(sep, quoted, len(fields), skip, columns)
-    return layout, _first_row(file, layout), notes
+    return layout, _first_row(file, layout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +166,6 @@ def _given_separator(text: str) -> str:
 def _is_quoted(sep: str, fields: Sequence[str]) -> bool:
     """Tell whether quotes have a meaning: not in RecBole's files or with long separators."""
     return len(sep.encode()) == 1 and not roles.is_recbole(fields)
-
-
-def _no_header_note(file: InputFile, columns: Columns) -> str:
-    taken = [
-        f"{role} (column {place + 1})"
-        for role in roles.ROLES
-        if (place := columns.position(role)) is not None
-    ]
-    return f"{file.label}: no header; columns taken as {', '.join(taken)}"
 
 
 def _first_row(file: InputFile, layout: Layout) -> Record:
@@ -258,7 +258,7 @@ def _plausible(piece: RawLog) -> bool:
     if may_be_empty(piece.user) or may_be_empty(piece.item):
         return False
     rating = piece.rating
-    return rating is None or bool(np.isfinite(rating).all() and (rating >= 0).all())
+    return rating is None or bool(np.isfinite(rating).all())
 
 
 def _explain(file: InputFile, layout: Layout, error: Exception) -> NoReturn:

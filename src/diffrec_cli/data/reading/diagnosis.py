@@ -100,16 +100,16 @@ def check_rating(text: str) -> tuple[str, str] | None:
 
     Examples
     --------
-    >>> check_rating("4.5")
-    >>> check_rating("-1")[0]
-    "'-1' is below 0"
+    >>> check_rating("-1")
+    >>> check_rating("good")[0]
+    "'good' is not a rating (a finite number)"
     """
     shown = repr(text[:60])
     fix = "correct that line, or give another --rating-col"
     with np.errstate(over="ignore"):
         if not is_number(text) or not np.isfinite(np.float32(text)):
             return f"{shown} is not a rating (a finite number)", fix
-    return (f"{shown} is below 0", fix) if float(text) < 0 else None
+    return None
 
 
 def _time_check(bad_time: str) -> Check:

@@ -24,8 +24,9 @@ class Format:
     """Tells whether a file has this format."""
     read_log: Callable[[InputFile, ReadOptions], RawLog]
     """Reads a log."""
-    read_items: Callable[[InputFile, ReadOptions], pa.Table]
-    """Reads an item table: strings, ``id`` first, as :func:`~.items.arrange` makes it."""
+    read_items: Callable[[InputFile, ReadOptions, str | None], pa.Table]
+    """Reads an item table, given the log's item column: strings, ``id`` first, as
+    :func:`~.items.arrange` makes it."""
 
 
 TEXT = Format("text", lambda file: True, read_text_log, read_text_items)

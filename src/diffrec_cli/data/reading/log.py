@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.reading.authors import is_authors_directory, read_authors_lists
+from diffrec_cli.data.reading.columns import in_words
 from diffrec_cli.data.reading.formats import format_of
 from diffrec_cli.data.reading.input_file import InputFile, damage, open_input
 from diffrec_cli.data.reading.items import first_of_each_id
@@ -51,6 +52,10 @@ class Log:
         Ids as written, in order of first appearance.
     notes
         Decisions worth telling.
+    taken
+        Which columns were recognised by their names as what, in words: for who sees them first.
+    item_column
+        Name of the first file's item column.
     """
 
     user: NDArray[np.int32]
@@ -60,6 +65,8 @@ class Log:
     user_ids: IdMap
     item_ids: IdMap
     notes: tuple[str, ...] = ()
+    taken: tuple[str, ...] = ()
+    item_column: str = "item"
 
     def __len__(self) -> int:
         return len(self.user)
@@ -100,7 +107,9 @@ def read_logs(
     return log
 
 
-def read_item_table(path: str | Path, options: ReadOptions | None = None) -> pa.Table:
+def read_item_table(
+    path: str | Path, options: ReadOptions | None = None, log_column: str | None = None
+) -> pa.Table:
     """Read an item table: titles and anything else.
 
     Parameters
@@ -109,7 +118,9 @@ def read_item_table(path: str | Path, options: ReadOptions | None = None) -> pa.
         Delimited text, gzip or Parquet, with a column of item ids. Text whose first field is a
         number, or with the separator ``::``, has no header: column 1 is the id, 2 the title.
     options
-        Separator, encoding, header, and `item_col` if the table has that column.
+        Separator, encoding, header, and `item_col`, the column of ids.
+    log_column
+        The item column of the log: it is the id where several columns could be.
 
     Returns
     -------
@@ -123,7 +134,7 @@ def read_item_table(path: str | Path, options: ReadOptions | None = None) -> pa.
     """
     options = options or ReadOptions()
     with open_input(path, options.encoding) as file, damage(file):
-        table = format_of(file).read_items(file, options)
+        table = format_of(file).read_items(file, options, log_column)
     return first_of_each_id(table)
 
 
@@ -150,7 +161,12 @@ def _join(pieces: Sequence[RawLog]) -> Log:
         time=_concatenate(times),
         user_ids=user_ids,
         item_ids=item_ids,
-        notes=tuple(note for piece in pieces for note in piece.notes + _date_note(piece)),
+        notes=_once(
+            [(p.label, _taken(p)) for p in pieces if not p.header]
+            + [(p.label, note) for p in pieces if (note := _date_note(p))]
+        ),
+        taken=_once([(piece.label, _taken(piece)) for piece in pieces if piece.header]),
+        item_column=pieces[0].columns.names[pieces[0].columns.item],
     )
 
 
@@ -160,11 +176,26 @@ def _concatenate(arrays: list[Any]) -> Any:
     return np.concatenate(arrays)
 
 
-def _date_note(piece: RawLog) -> tuple[str, ...]:
+def _once(notes: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Return each note once, with the file that it is of, or the first of them."""
+    files: dict[str, list[str]] = {}
+    for label, note in notes:
+        files.setdefault(note, []).append(label)
+    return tuple(
+        f"{labels[0]}{f' and {len(labels) - 1} more' if len(labels) > 1 else ''}: {note}"
+        for note, labels in files.items()
+    )
+
+
+def _taken(piece: RawLog) -> str:
+    return in_words(piece.columns, piece.header)
+
+
+def _date_note(piece: RawLog) -> str:
     if piece.times is None or piece.times.guessed_format is None:
-        return ()
+        return ""
     guess = piece.times.guessed_format
-    return (f"{piece.label}: dates read as {guess!r}, a guess; --time-format makes it certain",)
+    return f"dates read as {guess!r}, a guess; --time-format makes it certain"
 
 
 def _check_alike(pieces: Sequence[RawLog]) -> None:

@@ -35,6 +35,7 @@ def read_parquet_log(file: InputFile, options: ReadOptions) -> RawLog:
     """Read a log in Parquet; ids may be text or whole numbers."""
     names = pq.read_schema(file.path).names
     columns = roles.named_columns(names, options, file.label)
+    roles.check_options(columns, options, file.label)
     wanted = [columns.position(role) for role in roles.ROLES]
     table = pq.read_table(
         file.path,
@@ -54,14 +55,14 @@ def read_parquet_log(file: InputFile, options: ReadOptions) -> RawLog:
         item=_ids(table[names[columns.item]], names[columns.item], file),
         rating=_ratings(column("rating"), columns, file),
         times=_times(column("time"), columns, file, options),
-        notes=(),
+        columns=columns,
     )
 
 
-def read_parquet_items(file: InputFile, options: ReadOptions) -> pa.Table:
+def read_parquet_items(file: InputFile, options: ReadOptions, log_column: str | None) -> pa.Table:
     """Read an item table in Parquet; all values become text."""
     table = pq.read_table(file.path)
-    places = item_places(table.column_names, True, options, file.label)
+    places = item_places(table.column_names, options, log_column, file.label)
     name = table.column_names[places[0]]
     ids = _ids(table.column(places[0]), name, file).cast(pa.string())
     columns = [_as_strings(column) for column in table.columns]
@@ -108,9 +109,9 @@ def _ratings(
         rating = np.asarray(column.cast(pa.float32(), safe=False))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(f"{file.label}: column {name!r}: not ratings ({error})", fix) from error
-    bad = ~np.isfinite(rating) | (rating < 0)
+    bad = ~np.isfinite(rating)
     if bad.any():
-        what = f"{column[int(bad.argmax())].as_py()!r} is not a rating (finite, 0 or more)"
+        what = f"{column[int(bad.argmax())].as_py()!r} is not a rating (a finite number)"
         _refuse_row(bad, name, what, fix, file)
     return rating
 

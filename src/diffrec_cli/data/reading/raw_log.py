@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from diffrec_cli.data.reading.columns import Columns
 from diffrec_cli.data.reading.times import Times
 
 #: Ids in memory: an int32 code a row, each distinct string once a chunk.
@@ -29,8 +30,10 @@ class RawLog:
         (n,) float32, checked, or ``None``.
     times
         (n,) timestamps, or ``None``.
-    notes
-        Decisions worth telling.
+    columns
+        Which column was taken for what.
+    header
+        Whether the columns have names of their own.
     """
 
     label: str
@@ -38,7 +41,8 @@ class RawLog:
     item: pa.ChunkedArray
     rating: NDArray[np.float32] | None
     times: Times | None
-    notes: tuple[str, ...] = ()
+    columns: Columns
+    header: bool = True
 
 
 def may_be_empty(ids: pa.ChunkedArray) -> bool:

@@ -177,6 +177,11 @@ def _check_needs(log: Log, options: SplitOptions) -> None:
             f"{asker} needs timestamps and the log has no time column",
             "name the column with --time-col, or leave that option out",
         )
+    if log.rating is None and options.min_rating is not None:
+        raise DataError(
+            "--min-rating needs ratings and the log has no rating column",
+            "name the column with --rating-col, or leave that option out",
+        )
     natural = options.setting == "noisy" and options.noise == "natural"
     if natural and log.rating is None:
         raise DataError(
