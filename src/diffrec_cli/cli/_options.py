@@ -139,6 +139,25 @@ HeaderOption = Annotated[
         show_default=False,
     ),
 ]
+SkipLinesOption = Annotated[
+    int,
+    typer.Option(
+        "--skip-lines",
+        min=0,
+        help="Lines at the beginning that are neither names nor data (comments are found).",
+        rich_help_panel=READING,
+        show_default=False,
+    ),
+]
+QuotesOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--quotes/--no-quotes",
+        help=r"Whether double quotes hold a field together. \[default: as the file shows]",
+        rich_help_panel=READING,
+        show_default=False,
+    ),
+]
 EncodingOption = Annotated[
     str,
     typer.Option(

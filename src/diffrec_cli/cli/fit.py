@@ -168,6 +168,8 @@ def fit(
     time_col: o.TimeColOption = None,
     sep: o.SepOption = None,
     header: o.HeaderOption = None,
+    skip_lines: o.SkipLinesOption = 0,
+    quotes: o.QuotesOption = None,
     encoding: o.EncodingOption = "utf-8",
     time_format: o.TimeFormatOption = None,
     items: o.ItemsOption = None,

@@ -31,6 +31,10 @@ class ReadOptions:
     """Field separator, of one or more characters (``\\t`` for a tab)."""
     header: bool | None = None
     """Whether the first line has column names."""
+    skip_lines: int = 0
+    """Lines at the beginning that are neither names nor data; comments (``#``, ``%``) are found."""
+    quotes: bool | None = None
+    """Whether double quotes hold a field together; ``None``: as the file shows."""
     encoding: str = "utf-8"
     """Text encoding of the file."""
     time_format: str | None = None

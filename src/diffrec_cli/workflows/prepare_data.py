@@ -278,7 +278,7 @@ def _items(path: str | Path, read: ReadOptions, log_column: str | None = None) -
     """Read the table of items, in the encoding of the log."""
     from diffrec_cli.data.reading.log import read_item_table
 
-    options = ReadOptions(item_col=read.item_id_col, encoding=read.encoding)
+    options = ReadOptions(item_col=read.item_id_col, quotes=read.quotes, encoding=read.encoding)
     return read_item_table(path, options, log_column)
 
 

@@ -98,7 +98,7 @@ def base_name(name: str) -> str:
     >>> base_name("user_id:token")
     'user_id'
     """
-    return _RECBOLE_SUFFIX.sub("", name.strip())
+    return _RECBOLE_SUFFIX.sub("", name.strip().lstrip("\ufeff"))
 
 
 def is_recbole(header: Sequence[str]) -> bool:
@@ -152,6 +152,7 @@ def is_record(fields: Sequence[str]) -> bool:
     """
     if len(fields) < 2:
         return False
+    fields = fields[:-1] if len(fields) > 2 and not fields[-1] else fields  # a separator at the end
     rest = fields[2:]
     return all(map(is_number, rest)) if rest else all(map(is_number, fields))
 
@@ -250,7 +251,8 @@ def in_words(columns: Columns, header: bool) -> str:
     taken = {role: place for role in ROLES if (place := columns.position(role)) is not None}
 
     def column(place: int) -> str:
-        return repr(columns.names[place][:40]) if header else f"column {place + 1}"
+        name = columns.names[place][:40] if header else ""
+        return repr(name) if name else f"column {place + 1}"
 
     unused = [place for place in range(len(columns.names)) if place not in taken.values()]
     said = [", ".join(f"{role} from {column(place)}" for role, place in taken.items())]

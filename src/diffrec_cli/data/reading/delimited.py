@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn, cast
 
 import numpy as np
@@ -14,7 +15,7 @@ import pyarrow.csv as pa_csv
 from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.reading import columns as roles
 from diffrec_cli.data.reading.columns import Columns
-from diffrec_cli.data.reading.diagnosis import Layout, diagnose, time_complaint
+from diffrec_cli.data.reading.diagnosis import Layout, diagnose, rows, time_complaint
 from diffrec_cli.data.reading.input_file import (
     MAX_RECORD,
     UNIT_SEPARATOR,
@@ -28,6 +29,7 @@ from diffrec_cli.data.reading.items import (
     item_places,
     places_without_names,
 )
+from diffrec_cli.data.reading.quotes import quotes_of
 from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog, may_be_empty
 from diffrec_cli.data.reading.separators import find_separators
 from diffrec_cli.data.reading.times import (
@@ -37,6 +39,10 @@ from diffrec_cli.data.reading.times import (
     parse_times,
 )
 from diffrec_cli.errors import DataError, UsageError
+
+#: What comments begin with, before the first line of data.
+_COMMENTS = ("#", "%")
+_SAYS_SEPARATOR = re.compile(r'"?sep=(.)"?[,;]*', re.IGNORECASE)
 
 
 def read_text_log(file: InputFile, options: ReadOptions) -> RawLog:
@@ -48,7 +54,7 @@ def read_text_log(file: InputFile, options: ReadOptions) -> RawLog:
         types[columns.rating] = pa.float32()
     if columns.time is not None:
         types[columns.time] = _time_type(sample.fields[columns.time], options)
-    table = _read_delimited_log(file, layout, types)
+    table, headers = _read_delimited_log(file, layout, types)
     # One copy at a time: a column's Arrow memory is freed once its array is made.
     taken = {place: table[_name(place)] for place in types}
     del table
@@ -57,7 +63,9 @@ def read_text_log(file: InputFile, options: ReadOptions) -> RawLog:
     if columns.time is not None:
         times = _text_times(file, layout, taken.pop(columns.time), options)
     user, item = taken[columns.user], taken[columns.item]
-    piece = RawLog(file.label, user, item, rating, times, columns, header=layout.skip > 0)
+    piece = RawLog(
+        file.label, user, item, rating, times, columns, layout.named, _notes(layout, headers)
+    )
     if not _plausible(piece):
         diagnose(file, layout)
         raise DataError(f"{file.label}: empty ids, or ratings that are none", "correct the file")
@@ -72,20 +80,19 @@ def read_text_items(file: InputFile, options: ReadOptions, log_column: str | Non
     if header is None:
         headerless = first.sep == "::" or roles.is_number(fields[0])
         header = bool(item_columns(fields, options, log_column)) or not headerless
-    quoted = _is_quoted(first.sep, fields)
-    names = tuple(map(roles.base_name, fields))
+    layout = _layout(file, first, header, options)
+    names = layout.columns.names
     if not header:
-        names = tuple(f"column{place}" for place in range(1, len(fields) + 1))
+        names = tuple(f"column{place}" for place in range(1, layout.fields + 1))
     places = (
-        item_places(fields, options, log_column, file.label)
+        item_places(names, options, log_column, file.label)
         if header
-        else places_without_names(len(fields), options, file.label)
+        else places_without_names(layout.fields, options, file.label)
     )
-    skip = first.record.last_line if header else 0
-    layout = Layout(first.sep, quoted, len(fields), skip, Columns(names, places[0], places[0]))
+    layout = replace(layout, columns=Columns(names, places[0], places[0]))
     _first_row(file, layout)
     try:
-        table = _read_delimited(file, layout, dict.fromkeys(range(len(fields)), pa.string()))
+        table, _ = _read_delimited(file, layout, dict.fromkeys(range(layout.fields), pa.string()))
     except pa.ArrowInvalid as error:
         _explain(file, layout, error)
     if pc.any(pc.equal(table.column(places[0]), "")).as_py():
@@ -96,49 +103,112 @@ def read_text_items(file: InputFile, options: ReadOptions, log_column: str | Non
 def _log_layout(file: InputFile, options: ReadOptions) -> tuple[Layout, Record]:
     """Return the layout of a log file, and its first row of data."""
     first = _first_record(file, options)
-    sep, fields = first.sep, first.record.fields
+    fields = first.record.fields
     header = options.header
     if header is None:
         header = roles.is_header(fields, options) or not roles.is_record(fields)
-    quoted = _is_quoted(sep, fields)
-    if header:
-        columns = roles.named_columns(fields, options, file.label)
-    else:
-        columns = roles.numbered_columns(len(fields), options, file.label)
+    layout = _layout(file, first, header, options)
+    columns = (
+        roles.named_columns(layout.columns.names, options, file.label)
+        if header
+        else roles.numbered_columns(layout.fields, options, file.label)
+    )
     roles.check_options(columns, options, file.label)
-    skip = first.record.last_line if header else 0
-    layout = Layout(sep, quoted, len(fields), skip, columns)
+    layout = replace(layout, columns=columns)
     return layout, _first_row(file, layout)
+
+
+def _layout(file: InputFile, first: First, header: bool, options: ReadOptions) -> Layout:
+    """Return the layout of a file whose first record is known, still without roles."""
+    record = first.record
+    quotes = quotes_of(file, first.sep, record.fields, options)
+    names = tuple(map(roles.base_name, record.fields))
+    in_a_line = record.first_line == record.last_line
+    again = record.text if header and in_a_line else ""  # lines like it are no data
+    skip = record.last_line if header else first.skip
+    layout = Layout(
+        first.sep, quotes, len(names), skip, Columns(names, 0, 0), again, header, first.comments
+    )
+    if not header:
+        return layout
+    row = next(rows(file, layout), None)
+    if row is None or len(row.fields) != len(names) + 1:
+        return layout
+    # All rows have a separator at their end; or their first column, of row numbers, has no name.
+    names = (*names, "") if not row.fields[-1] else ("", *names)
+    return replace(layout, fields=len(names), columns=Columns(names, 0, 0))
 
 
 @dataclass(frozen=True, slots=True)
 class First:
-    """The first record of a file and the separator that splits it."""
+    """The first record of a file, and the separator that splits it.
+
+    Parameters
+    ----------
+    sep
+        The separator.
+    record
+        The record.
+    skip
+        Physical lines before it that are no data, but for blank ones.
+    comments
+        How many of them are comments.
+    """
 
     sep: str
     record: Record
+    skip: int
+    comments: int
 
 
 def _first_record(file: InputFile, options: ReadOptions) -> First:
-    """Return the first record that is not blank and the separator that splits it."""
+    """Return the first record that is neither blank nor a comment, and its separator."""
     file.refuse_binary()
     try:
-        with file.text() as text:
-            line = next((text_line for text_line in _start_of_lines(text) if text_line), "")
-        sep = _separator(line, options, file)
-        record = next(records(file, sep, quoted=len(sep) == 1), None)
+        before = _preamble(file, options)
+        sep = before.sep or _separator(before.line, options, file)
+        found = records(file, sep, quoted=len(sep) == 1 and options.quotes is not False)
+        record = next((record for record in found if record.first_line > before.skip), None)
     except UnicodeError as error:
         raise DataError(
             f"{file.label}: not {file.encoding} text ({error})", "give its --encoding"
         ) from error
     if record is None:
         raise DataError(f"{file.label}: the file is empty", "give a file with data")
-    return First(sep, record)
+    return First(sep, record, before.skip, before.comments)
+
+
+@dataclass(frozen=True, slots=True)
+class _Preamble:
+    """What is before names and data: lines to skip, comments, and the separator, if it is said."""
+
+    skip: int
+    comments: int = 0
+    sep: str | None = None
+    line: str = ""  # the one after it
+
+
+def _preamble(file: InputFile, options: ReadOptions) -> _Preamble:
+    found = _Preamble(options.skip_lines)
+    with file.text() as text:
+        for number, line in enumerate(_start_of_lines(text), 1):
+            if number <= options.skip_lines or not line:
+                continue
+            if says := _SAYS_SEPARATOR.fullmatch(line):
+                found = replace(found, skip=number, sep=options.sep or says[1])
+            elif line.startswith(_COMMENTS):
+                found = replace(found, skip=number, comments=found.comments + 1)
+            else:
+                return replace(found, line=line)
+    return found
 
 
 def _start_of_lines(text: Any) -> Iterator[str]:
+    """Yield the beginning of each line."""
     while line := text.readline(MAX_RECORD):
         yield line.strip("\r\n")
+        while len(line) == MAX_RECORD and not line.endswith("\n"):
+            line = text.readline(MAX_RECORD)
 
 
 def _separator(line: str, options: ReadOptions, file: InputFile) -> str:
@@ -163,18 +233,12 @@ def _given_separator(text: str) -> str:
     return sep
 
 
-def _is_quoted(sep: str, fields: Sequence[str]) -> bool:
-    """Tell whether quotes have a meaning: not in RecBole's files or with long separators."""
-    return len(sep.encode()) == 1 and not roles.is_recbole(fields)
-
-
 def _first_row(file: InputFile, layout: Layout) -> Record:
     """Return the first row of data; raise a DataError if there is none."""
-    for record in records(file, layout.sep, quoted=layout.quoted):
-        if record.first_line > layout.skip:
-            if len(record.fields) != layout.fields:
-                diagnose(file, layout)
-            return record
+    for record in rows(file, layout):
+        if len(record.fields) != layout.fields:
+            diagnose(file, layout)
+        return record
     raise DataError(f"{file.label}: a header but no rows", "give a file with data")
 
 
@@ -185,7 +249,27 @@ def _time_type(sample: str, options: ReadOptions) -> pa.DataType:
     return pa.int64() if sample.strip().lstrip("-").isdecimal() else pa.float64()
 
 
-def _read_delimited_log(file: InputFile, layout: Layout, types: dict[int, pa.DataType]) -> pa.Table:
+def _notes(layout: Layout, headers: int) -> tuple[str, ...]:
+    """Return what is worth telling of a file; `headers`: lines that repeat the first."""
+    comments, quotes = layout.comments, layout.quotes
+    return tuple(
+        note
+        for said, note in (
+            (comments, f"comment lines at the beginning left out: {comments}"),
+            (
+                quotes.alone,
+                f"quotes are taken as text: that in line {quotes.alone} is alone"
+                " (--quotes: they are not)",
+            ),
+            (headers, f"repeated lines of column names left out: {headers:,}"),
+        )
+        if said
+    )
+
+
+def _read_delimited_log(
+    file: InputFile, layout: Layout, types: dict[int, pa.DataType]
+) -> tuple[pa.Table, int]:
     time = layout.columns.time
     try:
         return _read_delimited(file, layout, types)
@@ -199,10 +283,12 @@ def _read_delimited_log(file: InputFile, layout: Layout, types: dict[int, pa.Dat
         _explain(file, layout, error)
 
 
-def _read_delimited(file: InputFile, layout: Layout, types: dict[int, pa.DataType]) -> pa.Table:
-    """Read the columns in `types` with Arrow, in parallel."""
+def _read_delimited(
+    file: InputFile, layout: Layout, types: dict[int, pa.DataType]
+) -> tuple[pa.Table, int]:
+    """Read the columns in `types` with Arrow, in parallel; count the repeated headers."""
     one_byte = layout.sep if len(layout.sep.encode()) == 1 else UNIT_SEPARATOR
-    filtered = file.for_arrow(layout.sep)
+    filtered = file.for_arrow(layout.sep, layout.header, layout.skip)
     with pa.PythonFile(filtered, mode="r") as stream:
         table = pa_csv.read_csv(
             stream,
@@ -213,8 +299,9 @@ def _read_delimited(file: InputFile, layout: Layout, types: dict[int, pa.DataTyp
             ),
             parse_options=pa_csv.ParseOptions(
                 delimiter=one_byte,
-                quote_char='"' if layout.quoted else False,
-                newlines_in_values=layout.quoted,
+                quote_char='"' if layout.quotes.hold else False,
+                escape_char="\\" if layout.quotes.escaped else False,
+                newlines_in_values=layout.quotes.hold,
             ),
             convert_options=pa_csv.ConvertOptions(
                 column_types={_name(place): kind for place, kind in types.items()},
@@ -224,9 +311,9 @@ def _read_delimited(file: InputFile, layout: Layout, types: dict[int, pa.DataTyp
                 strings_can_be_null=False,
             ),
         )
-    if layout.quoted and filtered.quotes % 2:
+    if layout.quotes.hold and filtered.quotes % 2:
         diagnose(file, layout)  # raises if a quote is left open; inches (5") are fine
-    return table
+    return table, filtered.headers
 
 
 def _name(place: int) -> str:
@@ -246,7 +333,7 @@ def _text_times(
         diagnose(file, layout, bad_time=error.value)
         # The value was read as a number (inf, nan); read the column as text to show it as written.
         place = cast(int, layout.columns.time)
-        as_text = _read_delimited(file, layout, {place: pa.string()})
+        as_text, _ = _read_delimited(file, layout, {place: pa.string()})
         written = as_text[0][error.row].as_py()
         diagnose(file, layout, bad_time=written)
         what, fix = time_complaint(written)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from diffrec_cli.data.reading.columns import Columns, is_number
 from diffrec_cli.data.reading.input_file import InputFile, Record, records
+from diffrec_cli.data.reading.quotes import Quotes
 from diffrec_cli.errors import DataError
 
 
@@ -20,21 +21,39 @@ class Layout:
     ----------
     sep
         Separator of one or more characters.
-    quoted
-        Whether double quotes hold a field together.
+    quotes
+        What double quotes mean.
     fields
         Number of fields of every record.
     skip
         Physical lines before the first row of data.
     columns
         Roles of the columns.
+    header
+        The line of names as written; later lines like it are no data. Empty if there is none.
+    named
+        Whether columns have names.
+    comments
+        Lines at the beginning that are comments.
     """
 
     sep: str
-    quoted: bool
+    quotes: Quotes
     fields: int
     skip: int
     columns: Columns
+    header: str = ""
+    named: bool = False
+    comments: int = 0
+
+
+def rows(file: InputFile, layout: Layout) -> Iterator[Record]:
+    """Read the rows of data of a file slowly."""
+    quotes = layout.quotes
+    for record in records(file, layout.sep, quoted=quotes.hold, escaped=quotes.escaped):
+        again = layout.header and record.text == layout.header
+        if record.first_line > layout.skip and not again:
+            yield record
 
 
 def diagnose(file: InputFile, layout: Layout, bad_time: str | None = None) -> None:
@@ -49,9 +68,8 @@ def diagnose(file: InputFile, layout: Layout, bad_time: str | None = None) -> No
     """
     checks = _checks(layout.columns, bad_time)
     try:
-        for record in records(file, layout.sep, quoted=layout.quoted):
-            if record.first_line > layout.skip:
-                _check_record(file, layout, record, checks)
+        for record in rows(file, layout):
+            _check_record(file, layout, record, checks)
     except UnicodeError as error:
         raise DataError(
             f"{file.label}: not {file.encoding} text ({error})", _ENCODING_FIX

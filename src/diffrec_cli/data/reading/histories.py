@@ -199,8 +199,9 @@ def _log_options(file: InputFile, of_users: bool) -> ReadOptions | None:
         fields = split_line(first, sep)
         title = sep == " " and not of_users and not all(map(is_number, fields))
         if not title and _every_line_has(file, sep, len(fields)):
-            times = {"user_col": "1", "item_col": "2", "time_col": "3"} if len(fields) == 3 else {}
-            return ReadOptions(header=False, sep=sep, **times)
+            if len(fields) == 3:
+                return ReadOptions("1", "2", time_col="3", header=False, sep=sep)
+            return ReadOptions(header=False, sep=sep)
     return None
 
 

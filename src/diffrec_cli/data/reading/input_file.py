@@ -1,4 +1,4 @@
-"""Bytes and text of an input file: plain, gzip, stdin, any encoding.
+"""Bytes and text of an input file: plain, compressed, stdin, any encoding.
 
 :meth:`InputFile.for_arrow` is the fast path; :func:`records` reads first lines and finds errors.
 """
@@ -8,8 +8,11 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import lzma
+import re
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +21,7 @@ from typing import BinaryIO, NoReturn
 
 import pyarrow as pa
 
+from diffrec_cli.data.reading.compression import unpacked
 from diffrec_cli.errors import DataError, UsageError
 
 #: Longest record, in bytes, and Arrow's block size; larger blocks need more memory.
@@ -25,7 +29,11 @@ MAX_RECORD = 2 << 20
 #: Replaces a separator of several characters: ASCII's "unit separator".
 UNIT_SEPARATOR = "\x1f"
 
-_GZIP_MAGIC = b"\x1f\x8b"
+#: The separator of columns that are apart by one blank or more.
+BLANKS = "  "
+_RUNS = re.compile(rb"[ \t]+")
+_ENDS = re.compile(rb"^[ \t]+|[ \t]+(?=\r?$)", re.MULTILINE)
+
 _LOOK_AT = 64 << 10  # bytes at the beginning that show whether it is text
 _WIDE_BOMS = {  # longest first: UTF-32's begins with UTF-16's
     codecs.BOM_UTF32_LE: "utf-32",
@@ -53,20 +61,14 @@ class InputFile:
     path: Path
     encoding: str = "utf-8"
 
-    @property
-    def is_gzip(self) -> bool:
-        """Whether the file begins as gzip does."""
-        return self.begins_with(_GZIP_MAGIC)
-
     def begins_with(self, magic: bytes) -> bool:
         """Tell whether these are the file's first bytes, before unpacking."""
         with self.path.open("rb") as stream:
             return stream.read(len(magic)) == magic
 
     def _bytes(self) -> pa.NativeFile:
-        # Not pa.OSFile: after an error Arrow's threads read on, by then another file's descriptor.
-        stream = pa.PythonFile(self.path.open("rb"), mode="r")
-        return pa.CompressedInputStream(stream, "gzip") if self.is_gzip else stream
+        """Open the content, unpacked by what its first bytes say."""
+        return unpacked(self.path, self.label)
 
     def stream(self) -> BinaryIO:
         """Open the content, unpacked."""
@@ -86,15 +88,19 @@ class InputFile:
                 f"{self.label}: not a text file (it has zero bytes)",
                 f"say --encoding {wide}"
                 if wide
-                else "give delimited text (plain or gzip) or Parquet",
+                else "give delimited text (plain or compressed), JSON lines or Parquet",
             )
 
-    def for_arrow(self, sep: str) -> FilteredBytes:
-        """Return a stream of UTF-8 in which `sep` is a single byte."""
+    def for_arrow(self, sep: str, header: str = "", skip: int = 0) -> FilteredBytes:
+        """Return a stream of UTF-8 in which `sep` is a single byte.
+
+        It is without lines that repeat the `header`, from line `skip` on.
+        """
         stream = self._bytes()
         if not _is_utf8(self.encoding):
             stream = pa.transcoding_input_stream(stream, self.encoding, "utf-8")
-        return FilteredBytes(stream, sep.encode())
+        header_bytes = header.encode(errors="surrogateescape")
+        return FilteredBytes(stream, sep.encode(), header_bytes, skip)
 
     @contextmanager
     def text(self) -> Iterator[io.TextIOWrapper]:
@@ -188,7 +194,7 @@ def damage(file: InputFile) -> Iterator[None]:
             f"{file.label}: not {file.encoding} text ({error})",
             "say --encoding latin-1 (or cp1252, utf-16, ...), or convert the file to UTF-8",
         ) from error
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, EOFError, pa.ArrowException, lzma.LZMAError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{file.label}: the file is damaged or truncated ({error})",
             "copy or download it again",
@@ -198,22 +204,32 @@ def damage(file: InputFile) -> Iterator[None]:
 class FilteredBytes(io.RawIOBase):
     r"""A byte stream on its way to Arrow's CSV parser.
 
-    A separator of several bytes, unknown to Arrow, becomes one byte. Double quotes are counted:
-    after a quote that is never closed, Arrow would silently swallow the rest of the file.
+    A separator of several bytes, unknown to Arrow, becomes one byte, and so do blanks in a row.
+    Double quotes are counted: after a quote that is never closed, Arrow would silently swallow the
+    rest of the file. Later lines that repeat the header, as files have that were joined, are left
+    out and counted.
 
     Examples
     --------
     >>> FilteredBytes(io.BytesIO(b"1::2::5\n"), b"::").read(100)
     b'1\x1f2\x1f5\n'
+    >>> FilteredBytes(io.BytesIO(b"u,i\n1,2\nu,i\n3,4\n"), b",", b"u,i").read(100)
+    b'u,i\n1,2\n3,4\n'
+    >>> FilteredBytes(io.BytesIO(b"  1   2\n"), BLANKS.encode()).read(100)
+    b'1\x1f2\n'
     """
 
-    def __init__(self, stream: BinaryIO, sep: bytes) -> None:
+    def __init__(self, stream: BinaryIO, sep: bytes, header: bytes = b"", skip: int = 1) -> None:
         super().__init__()
         self._stream = stream
-        self._sep = sep if len(sep) > 1 else b""
-        self._held = b""  # the end of the last block, which may begin a separator
+        self._sep = sep
+        self._header = header
+        self._again = re.compile(rb"^" + re.escape(header) + rb"\r?(?:\n|\Z)", re.MULTILINE)
+        self._by_lines = bool(header) or len(sep) > 1
+        self._before = skip  # lines that are left until the header has gone by
+        self._held = b""  # the end of the last block: a line that has not ended yet
         self._ready = b""  # filtered, not yet asked for
-        self.quotes = 0
+        self.quotes = self.headers = 0
 
     def readable(self) -> bool:
         """Return True."""
@@ -225,17 +241,34 @@ class FilteredBytes(io.RawIOBase):
         block = b"-"
         while block and not self._ready:
             block = self._stream.read(size)
-            self._ready = self._replace(block) if self._sep else block
+            self._ready = self._filtered(block) if self._by_lines else block
         data, self._ready = self._ready[:size], self._ready[size:]
         self.quotes += data.count(b'"')
         return data
 
-    def _replace(self, block: bytes) -> bytes:
-        data = (self._held + block).replace(self._sep, UNIT_SEPARATOR.encode())
-        sizes = range(len(self._sep) - 1, 0, -1) if block else range(0)
-        held = next((size for size in sizes if data.endswith(self._sep[:size])), 0)
-        self._held = data[len(data) - held :]
-        return data[: len(data) - held]
+    def _filtered(self, block: bytes) -> bytes:
+        """Return the lines that end in a block, filtered; what is left over after the last."""
+        data = self._held + block
+        end = data.rfind(b"\n") + 1 if block and len(data) < 2 * MAX_RECORD else len(data)
+        lines, self._held = self._without_repeats(data[:end]), data[end:]
+        if self._sep == BLANKS.encode():
+            lines = _RUNS.sub(b" ", _ENDS.sub(b"", lines))
+            return lines.replace(b" ", UNIT_SEPARATOR.encode())
+        return lines.replace(self._sep, UNIT_SEPARATOR.encode()) if len(self._sep) > 1 else lines
+
+    def _without_repeats(self, lines: bytes) -> bytes:
+        """Return lines without those after the header that repeat it."""
+        if not self._header:
+            return lines
+        start = 0
+        while self._before and start < len(lines):
+            start = lines.find(b"\n", start) + 1 or len(lines)
+            self._before -= 1
+        if self._header not in lines[start:]:
+            return lines
+        kept, count = self._again.subn(b"", lines[start:])
+        self.headers += count
+        return lines[:start] + kept
 
     def close(self) -> None:
         """Close the stream below."""
@@ -250,10 +283,11 @@ class Record:
     first_line: int
     last_line: int
     fields: list[str]
+    text: str
 
 
-def records(file: InputFile, sep: str, *, quoted: bool) -> Iterator[Record]:
-    """Read a text file slowly: every record that is not blank, with its line number.
+def records(file: InputFile, sep: str, *, quoted: bool, escaped: bool = False) -> Iterator[Record]:
+    r"""Read a text file slowly: every record that is not blank, with its line number.
 
     Parameters
     ----------
@@ -263,6 +297,8 @@ def records(file: InputFile, sep: str, *, quoted: bool) -> Iterator[Record]:
         Separator of any length.
     quoted
         Whether double quotes hold separators and line ends together.
+    escaped
+        Whether a quote inside may be written as ``\"``.
 
     Raises
     ------
@@ -271,24 +307,27 @@ def records(file: InputFile, sep: str, *, quoted: bool) -> Iterator[Record]:
     """
     with file.text() as text:
         lines = _Lines(text, file.label)
-        for fields in _split_lines(lines, sep, quoted):
+        for fields in _split_lines(lines, sep, quoted, escaped):
             if lines.first < lines.last and lines.at_end and lines.text.count('"') % 2:
                 raise DataError(
                     f"{file.label}:{lines.first}: a quote that opens here is never closed",
                     "close it, or double a quote that belongs to the text",
                 )
             if lines.text.strip("\r\n"):
-                yield Record(lines.first, lines.last, fields)
+                yield Record(lines.first, lines.last, fields, lines.text.rstrip("\r\n"))
             lines.next_record()
 
 
-def _split_lines(lines: _Lines, sep: str, quoted: bool) -> Iterator[list[str]]:
+def _split_lines(lines: _Lines, sep: str, quoted: bool, escaped: bool) -> Iterator[list[str]]:
+    if sep == BLANKS:
+        yield from (line.split() for line in lines)
+        return
     if not quoted or len(sep) > 1:
         yield from (line.rstrip("\r\n").split(sep) for line in lines)
         return
     limit = csv.field_size_limit(MAX_RECORD)  # process-wide, hence put back
     try:
-        yield from csv.reader(lines, delimiter=sep)
+        yield from csv.reader(lines, delimiter=sep, escapechar="\\" if escaped else None)
     finally:
         csv.field_size_limit(limit)
 

@@ -163,7 +163,7 @@ def _join(pieces: Sequence[RawLog]) -> Log:
         item_ids=item_ids,
         notes=_once(
             [(p.label, _taken(p)) for p in pieces if not p.header]
-            + [(p.label, note) for p in pieces if (note := _date_note(p))]
+            + [(p.label, note) for p in pieces for note in (*p.notes, _date_note(p)) if note]
         ),
         taken=_once([(piece.label, _taken(piece)) for piece in pieces if piece.header]),
         item_column=pieces[0].columns.names[pieces[0].columns.item],

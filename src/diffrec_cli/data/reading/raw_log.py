@@ -34,6 +34,8 @@ class RawLog:
         Which column was taken for what.
     header
         Whether the columns have names of their own.
+    notes
+        Other decisions worth telling, without the file's label.
     """
 
     label: str
@@ -43,6 +45,7 @@ class RawLog:
     times: Times | None
     columns: Columns
     header: bool = True
+    notes: tuple[str, ...] = ()
 
 
 def may_be_empty(ids: pa.ChunkedArray) -> bool:

@@ -6,7 +6,7 @@ import csv
 
 from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.reading.columns import is_header, is_record
-from diffrec_cli.data.reading.input_file import UNIT_SEPARATOR
+from diffrec_cli.data.reading.input_file import BLANKS, UNIT_SEPARATOR
 
 #: Separators that are rare inside fields, and those that are not.
 _CERTAIN = ("\t", "::", UNIT_SEPARATOR)
@@ -33,13 +33,16 @@ def find_separators(line: str, options: ReadOptions) -> list[str]:
     certain = [sep for sep in _CERTAIN if len(found[sep]) > 1]
     likely = [sep for sep in _LIKELY if len(found[sep]) > 1]
     likely.sort(key=lambda sep: -len(found[sep]))
-    words = split_line(line, " ")
-    space = [" "] if is_header(words, options) or is_record(words) else []
+    blank = " " if split_line(line, " ") == line.split() else BLANKS
+    words = split_line(line, blank)
+    space = [blank] if is_header(words, options) or is_record(words) else []
     return list(dict.fromkeys((*names, *certain, *likely, *space)))
 
 
 def split_line(line: str, sep: str) -> list[str]:
     """Split a line as the reader of logs does: quotes hold a field together."""
+    if sep == BLANKS:
+        return line.split()
     if len(sep) > 1:
         return line.split(sep)
     try:

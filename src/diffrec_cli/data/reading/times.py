@@ -13,6 +13,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\d")
+#: From 1973 to the year 3000, and what counts as the same in milliseconds.
+_SECONDS, _MILLISECONDS = (1e8, 3.25e10), (1e11, 3.25e13)
+_UTC = re.compile(r"\s*(UTC|GMT)$")
 #: Dates that begin with day and month, in either order.
 _NUMERIC = r"^\s*(?P<first>\d{1,2})[-/. ](?P<second>\d{1,2})[-/. ]\d{2}"
 
@@ -64,6 +67,20 @@ class AmbiguousTimesError(ValueError):
         return f"say --time-format {formats[0] or '%d/%m/%y'!r} or {formats[1] or '%m/%d/%y'!r}"
 
 
+class MixedUnitsError(AmbiguousTimesError):
+    """Some times count seconds and some milliseconds; `value` is the first of the latter."""
+
+    @property
+    def what(self) -> str:
+        """What is wrong."""
+        return f"some times count seconds, and some, as {self.value}, milliseconds"
+
+    @property
+    def fix(self) -> str:
+        """What to do."""
+        return "bring them to one unit, or say --time-col none to leave them out"
+
+
 def parse_times(column: pa.ChunkedArray, time_format: str | None = None) -> Times:
     """Read timestamps from a column of any Arrow type.
 
@@ -81,19 +98,30 @@ def parse_times(column: pa.ChunkedArray, time_format: str | None = None) -> Time
     UnreadableTimeError
         A value is not a time.
     AmbiguousTimesError
-        The dates read both as day/month and as month/day.
+        The dates read both as day/month and as month/day, or numbers have two units.
     """
     kind = column.type
     if pa.types.is_integer(kind):
-        return Times(_whole(column), is_date=False)
+        return Times(_of_one_unit(_whole(column)), is_date=False)
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         values = np.asarray(column.cast(pa.float64()))
         _refuse_first(~np.isfinite(values), column)
-        return Times(values, is_date=False)
+        return Times(_of_one_unit(values), is_date=False)
     if pa.types.is_temporal(kind):
         moments = column.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False)
         return Times(_whole(moments.cast(pa.int64())), is_date=True)
     return _parse_text(column.cast(pa.string()), time_format)
+
+
+def _of_one_unit(values: Any) -> Any:
+    """Return the times; refuse seconds and milliseconds since 1970 in one column."""
+    if not len(values) or values.min() < _SECONDS[0] or values.max() < _MILLISECONDS[0]:
+        return values
+    seconds = (values >= _SECONDS[0]) & (values < _SECONDS[1])
+    milliseconds = (values >= _MILLISECONDS[0]) & (values < _MILLISECONDS[1])
+    if seconds.any() and milliseconds.any():
+        raise MixedUnitsError(f"{values[milliseconds.argmax()]:.0f}")
+    return values
 
 
 def _parse_text(text: pa.ChunkedArray, time_format: str | None) -> Times:
@@ -104,6 +132,8 @@ def _parse_text(text: pa.ChunkedArray, time_format: str | None) -> Times:
             return parse_times(text.cast(number))
         except (pa.ArrowInvalid, UnreadableTimeError):
             continue
+    if _UTC.search(text[0].as_py() or ""):
+        text = pc.replace_substring_regex(text, _UTC.pattern, "Z")
     for zone in (None, "UTC"):
         try:
             return Times(_whole(text.cast(pa.timestamp("us", zone)).cast(pa.int64())), is_date=True)

@@ -1,0 +1,196 @@
+"""The same four rows, in the forms that exports, shops and archives give them."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import tarfile
+import zipfile
+
+import pyarrow as pa
+import pytest
+
+from diffrec_cli.config import ReadOptions
+from diffrec_cli.data.reading.input_file import BLANKS, FilteredBytes
+from diffrec_cli.data.reading.log import Log, read_item_table, read_logs
+from diffrec_cli.errors import DataError
+
+ROWS = [("ann", "1", 5, 10), ("ann", "2", 3, 20), ("bob", "1", 4, 30), ("bob", "3", 1, 40)]
+LINES = "ann,1,5,10\nann,2,3,20\nbob,1,4,30\nbob,3,1,40\n"
+CSV = "user,item,rating,timestamp\n" + LINES
+
+
+def rows(log: Log) -> list[tuple[str, str, float, float]]:
+    users, items = log.user_ids.at(log.user), log.item_ids.at(log.item)
+    return list(zip(users, items, log.rating.tolist(), log.time.tolist(), strict=True))
+
+
+@pytest.fixture
+def put(tmp_path):
+    def write(content: str | bytes, name: str = "log.csv"):
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("sep=,\r\n" + CSV.replace("\n", "\r\n"), id="Excel says the separator"),
+        pytest.param("sep=;\n" + CSV.replace(",", ";"), id="Excel says another one"),
+        pytest.param("# exported today\n# by me\n" + CSV, id="comments before a header"),
+        pytest.param("% bip weighted\n" + LINES.replace(",", " "), id="comments, no header"),
+        pytest.param("\n\n" + CSV, id="blank lines"),
+        pytest.param("\ufeff\ufeff" + CSV, id="two byte order marks"),
+        pytest.param(CSV.replace("\n", ",\n").replace("timestamp,", "timestamp"), id="ends"),
+        pytest.param(LINES.replace(",", "\t").replace("\n", "\t\n"), id="ends, no header"),
+        pytest.param(LINES.replace(",", "   "), id="blanks in a row"),
+        pytest.param(LINES.replace(",", " ").replace("ann", "  ann"), id="blanks at the beginning"),
+        pytest.param(LINES.replace(",", " ").replace("\n", " \r\n"), id="blanks at the end"),
+        pytest.param(CSV + CSV, id="a file twice, with its header"),
+        pytest.param(CSV + CSV.replace("\n", "\r\n"), id="the second from another system"),
+        pytest.param(CSV + "user,item,rating,timestamp", id="a header at the very end"),
+    ],
+)
+def test_a_text_file_is_read_as_it_is_meant(put, text) -> None:
+    read = rows(read_logs([put(text)], ReadOptions()))
+    assert read[:4] == ROWS
+    assert read[4:] in ([], ROWS)
+
+
+def test_lines_that_are_left_out_are_counted(put) -> None:
+    path = put("# today\n" + CSV + CSV + CSV)
+    log = read_logs([path], ReadOptions())
+    assert len(log) == 12
+    assert log.notes == (
+        f"{path}: comment lines at the beginning left out: 1",
+        f"{path}: repeated lines of column names left out: 2",
+    )
+
+
+def test_row_numbers_without_a_name_are_a_column_of_their_own(put) -> None:
+    numbered = "".join(f'"{n}" {line}\n' for n, line in enumerate(LINES.split("\n")[:4], 1))
+    text = "user item rating timestamp\n" + numbered.replace(",", " ")
+    assert rows(read_logs([put(text)], ReadOptions())) == ROWS
+
+
+def test_lines_to_skip_are_skipped(put) -> None:
+    text = "My likes, 2024\nall of them\n" + CSV
+    assert rows(read_logs([put(text)], ReadOptions(skip_lines=2))) == ROWS
+    with pytest.raises(DataError):
+        read_logs([put(text)], ReadOptions())
+    with pytest.raises(DataError, match=":6: column 'rating': 'x'"):
+        read_logs([put(text.replace(",4,", ",x,"))], ReadOptions(skip_lines=2))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize("sep", [b",", b"::", BLANKS.encode()])
+def test_filters_do_not_depend_on_where_blocks_end(size, sep) -> None:
+    content = "".join(f"{line}\n" for line in [*CSV.split(), *CSV.split(), *CSV.split()])
+    stream = io.BytesIO(content.encode().replace(b",", sep))
+    read = stream.read
+    stream.read = lambda _: read(size)  # type: ignore[method-assign]
+    filtered = FilteredBytes(stream, sep, CSV.split()[0].encode().replace(b",", sep))
+    got = b""
+    while block := filtered.read(5):
+        got += block
+    assert got.replace(b"\x1f", b",").decode() == CSV + LINES + LINES
+    assert filtered.headers == 2
+
+
+# Quotes -------------------------------------------------------------------------------------
+
+
+def test_a_quote_alone_in_a_tsv_is_text_and_swallows_nothing(put) -> None:
+    path = put(
+        'user\titem\tnote\nu1\ti1\tx\nu1\ti2\t"Heroes\nu2\ti1\ty\nu2\ti2\t"Heroes\nu3\ti1\tz\n'
+    )
+    log = read_logs([path], ReadOptions())
+    assert len(log) == 5
+    assert "quotes are taken as text: that in line 3 is alone" in log.notes[0]
+    assert len(read_logs([path], ReadOptions(quotes=True))) == 3  # as it was said
+    assert len(read_logs([path], ReadOptions(quotes=False))) == 5
+
+
+def test_quotes_in_a_tsv_hold_fields_together_where_all_have_partners(put) -> None:
+    path = put('user\titem\n"ann b"\t"1\t2"\nbob\t3\n')
+    log = read_logs([path], ReadOptions())
+    assert log.item_ids.at([0, 1]) == ["1\t2", "3"]
+
+
+def test_an_item_table_keeps_rows_with_quotes_alone(put) -> None:
+    path = put('item_id\ttitle\ni1\tplain\ni2\t"Heroes\ni3\tx\ni4\t"Heroes\n', "items.tsv")
+    table = read_item_table(path)
+    assert table["title"].to_pylist() == ["plain", '"Heroes', "x", '"Heroes']
+
+
+def test_quotes_that_are_escaped_by_a_backslash_belong_to_the_text(put) -> None:
+    path = put('"ISBN";"title"\n"1";"The \\"Real\\" Thing; a tale"\n"2";"C:\\"\n')
+    assert read_item_table(path)["title"].to_pylist()[0] == 'The "Real" Thing; a tale'
+
+
+def test_without_quotes_an_open_one_is_no_error(put) -> None:
+    path = put('user,item,note\nann,1,"5 inches\nbob,2,x\n')
+    with pytest.raises(DataError, match="never closed"):
+        read_logs([path], ReadOptions())
+    assert len(read_logs([path], ReadOptions(quotes=False))) == 2
+
+
+# Containers ---------------------------------------------------------------------------------
+
+
+def zipped(files: dict[str, str]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def tarred() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        entry = tarfile.TarInfo("log.csv")
+        entry.size = len(CSV)
+        archive.addfile(entry, io.BytesIO(CSV.encode()))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(gzip.compress(CSV.encode()), id="gzip"),
+        pytest.param(bz2.compress(CSV.encode()), id="bz2"),
+        pytest.param(lzma.compress(CSV.encode()), id="xz"),
+        pytest.param(pa.compress(CSV.encode(), "zstd", asbytes=True), id="zstd"),
+        pytest.param(zipped({"log": CSV}), id="zip"),
+        pytest.param(zipped({"likes/log": CSV, "__MACOSX/log": "x"}), id="zip of a Mac"),
+    ],
+)
+def test_a_compressed_file_is_read_whatever_it_is_called(put, content) -> None:
+    assert rows(read_logs([put(content, "likes")], ReadOptions())) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (tarred(), "a tar archive"),
+        (gzip.compress(tarred()), "a tar archive"),
+        (zipped({"ratings": CSV, "movies": "x"}), r"a zip archive of 2 files \(ratings, movies\)"),
+        (zipped({"[Content_Types].xml": "x", "xl/sheet1": "y"}), "an Excel workbook"),
+        (b"ARROW1\0\0", "a Feather or Arrow file"),
+        (b"\x80\x04\x95", "a pickle"),
+        (b"SQLite format 3\0", "an SQLite database"),
+        (lzma.compress(CSV.encode())[:-30], "damaged or truncated"),
+        (zipped({"log": CSV})[:60], "damaged or truncated"),
+    ],
+)
+def test_other_containers_are_named(put, content, what) -> None:
+    with pytest.raises(DataError, match=what) as caught:
+        read_logs([put(content, "log")], ReadOptions())
+    assert caught.value.exit_code == 3
+    assert caught.value.fix
