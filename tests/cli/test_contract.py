@@ -23,6 +23,7 @@ def test_prepare(cli: Cli, sample) -> None:
     assert document["dataset"] == "ratings"
     assert document["interactions"] == document["train"] + document["valid"] + document["test"]
     assert list(document["dropped"]) == [
+        "missing_value",
         "rating_below_threshold",
         "duplicate",
         "user_below_minimum",

@@ -149,6 +149,16 @@ SkipLinesOption = Annotated[
         show_default=False,
     ),
 ]
+MissingOption = Annotated[
+    str,
+    typer.Option(
+        "--missing",
+        metavar="error|skip",
+        help="Rows that miss a value, or have NULL or the like: stop, or leave them out.",
+        rich_help_panel=READING,
+        autocompletion=completion.one_of("error", "skip"),
+    ),
+]
 QuotesOption = Annotated[
     bool | None,
     typer.Option(

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from diffrec_cli.config.checks import FINITE, SEED, Settings, Size, check
+from diffrec_cli.config.checks import FINITE, SEED, Count, Settings, Size, check
 from diffrec_cli.errors import ConfigError
 
 #: What a model was trained on in the end; beyond ``train`` only after selection (``--refit``).
@@ -16,7 +16,7 @@ IN_WORDS = {TRAIN: "the train part", TRAIN_AND_VALID: "train and valid", ALL: "e
 
 
 @dataclass(frozen=True)
-class ReadOptions:
+class ReadOptions(Settings):
     """How a log file is read; ``None`` means to detect it."""
 
     user_col: str | None = None
@@ -31,10 +31,12 @@ class ReadOptions:
     """Field separator, of one or more characters (``\\t`` for a tab)."""
     header: bool | None = None
     """Whether the first line has column names."""
-    skip_lines: int = 0
+    skip_lines: Count = 0
     """Lines at the beginning that are neither names nor data; comments (``#``, ``%``) are found."""
     quotes: bool | None = None
     """Whether double quotes hold a field together; ``None``: as the file shows."""
+    missing: Literal["error", "skip"] = "error"
+    """What to do with a row that has no user, item, rating or time: stop, or leave it out."""
     encoding: str = "utf-8"
     """Text encoding of the file."""
     time_format: str | None = None

@@ -5,11 +5,14 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import json
 import lzma
 import tarfile
 import zipfile
+from decimal import Decimal
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from diffrec_cli.config import ReadOptions
@@ -138,6 +141,138 @@ def test_without_quotes_an_open_one_is_no_error(put) -> None:
     with pytest.raises(DataError, match="never closed"):
         read_logs([path], ReadOptions())
     assert len(read_logs([path], ReadOptions(quotes=False))) == 2
+
+
+# Missing values -----------------------------------------------------------------------------
+
+GAPS = r"""user,item,rating,timestamp
+ann,1,5,10
+NULL,2,4,11
+ann,\N,4,12
+ann,3,,13
+bob,3,4,
+bob,nan,4,15
+NA,4,4,16
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("NULL,2,4,11", ":2: column 'user': 'NULL' stands for a missing id"),
+        (r"ann,\N,4,12", r":2: column 'item': '\\\\N' stands for"),
+        (",1,4,12", ":2: column 'user': an empty id"),
+        ("ann,3,,13", ":2: column 'rating': ''"),
+        ("ann,3,4,", ":2: column 'timestamp': '' is no time"),
+    ],
+)
+def test_a_missing_value_is_an_error_that_names_the_way_round_it(put, line, what) -> None:
+    path = put(f"user,item,rating,timestamp\n{line}\nann,1,5,10\n")
+    with pytest.raises(DataError, match=what) as caught:
+        read_logs([path], ReadOptions())
+    assert "--missing skip" in caught.value.fix
+
+
+def test_rows_that_miss_a_value_can_be_left_out_and_are_counted(put, tmp_path) -> None:
+    skip = ReadOptions(missing="skip")
+    log = read_logs([put(GAPS)], skip)
+    assert rows(log) == [("ann", "1", 5, 10), ("NA", "4", 4, 16)]
+    assert log.missing == 5
+    table = pa.table(
+        {
+            "user": ["ann", None, "NULL", "NA"],
+            "item": [1.0, 2.0, 3.0, 4.0],
+            "rating": [5.0, 4.0, 4.0, 4.0],
+            "timestamp": [10, 11, 12, 16],
+        }
+    )
+    pq.write_table(table, tmp_path / "log.parquet")
+    log = read_logs([tmp_path / "log.parquet"], skip)
+    assert rows(log) == [("ann", "1", 5, 10), ("NA", "4", 4, 16)]
+    assert log.missing == 2
+    with pytest.raises(DataError, match="row 2: column 'user'"):
+        read_logs([tmp_path / "log.parquet"], ReadOptions())
+
+
+def test_other_faults_stop_even_if_rows_are_left_out(put) -> None:
+    with pytest.raises(DataError, match=":4: column 'rating': 'good'"):
+        read_logs(
+            [put("user,item,rating\nann,,5\nann,1,4\nann,2,good\n")], ReadOptions(missing="skip")
+        )
+    with pytest.raises(DataError, match="every row misses a value"):
+        read_logs([put("user,item\nann,\n,1\n")], ReadOptions(missing="skip"))
+
+
+# JSON lines and typed columns ---------------------------------------------------------------
+
+
+def json_lines(**changes) -> str:
+    names = ("user", "item", "rating", "timestamp")
+    return "".join(
+        json.dumps({**dict(zip(names, row, strict=True)), **changes}) + "\n" for row in ROWS
+    )
+
+
+@pytest.mark.parametrize("pack", [str.encode, lambda text: gzip.compress(text.encode())])
+def test_json_lines_are_read_by_the_same_names(put, pack) -> None:
+    log = read_logs([put(pack(json_lines(text="x" * 100, tags=[1, {"a": 2}])))], ReadOptions())
+    assert rows(log) == ROWS
+    assert "not used: 'text', 'tags'" in log.taken[0]
+
+
+def test_numbers_in_json_may_have_a_fraction_later(put) -> None:
+    text = '{"user":1,"item":7,"rating":5,"time":1}\n{"user":2,"item":8,"rating":4.5,"time":2.5}\n'
+    log = read_logs([put(text)], ReadOptions())
+    assert rows(log) == [("1", "7", 5, 1), ("2", "8", 4.5, 2.5)]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('[{"user":1,"item":2}]', ":1: a JSON list"),
+        ("{'user': 1, 'item': 2}\n", ":1: not a JSON object"),
+        ('{"user":1,"item":2}\n{"user":1,\n', ":2: not a JSON object"),
+        ('{"user":1,"item":2}\n{"user":"a","item":2}\n', ":2: 'user' is 'a', and 1 in the first"),
+        ('{"user":1,"item":2}\n{"item":2}\n', "row 2: column 'user': an empty id"),
+        ('{"user":1,"price":2}\n', "no item column found"),
+        ('{"user":1,"item":2,"rating":5}\n{"user":1,"item":3,"rating":null}\n', "row 2: column 'r"),
+    ],
+)
+def test_faults_of_json_lines_have_their_place(put, text, what) -> None:
+    with pytest.raises(DataError, match=what) as caught:
+        read_logs([put(text)], ReadOptions())
+    assert caught.value.fix
+
+
+def test_an_item_table_of_json_lines(put) -> None:
+    text = (
+        '{"asin":"x","title":"X","price":1.5,"tags":["a"]}\n{"asin":"y","title":null,"price":2}\n'
+    )
+    table = read_item_table(put(text))
+    assert table.to_pylist() == [
+        {"id": "x", "title": "X", "price": "1.5", "tags": '["a"]'},
+        {"id": "y", "title": None, "price": "2", "tags": None},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ids", "read"),
+    [
+        (pa.array([7.0, 3.0]), ["7", "3"]),
+        (pa.array([Decimal(7), Decimal(3)], pa.decimal128(20, 0)), ["7", "3"]),
+        (pa.array([b"u07", b"u03"]), ["u07", "u03"]),
+        (pa.array([b"u07", b"u03"], pa.binary(3)), ["u07", "u03"]),
+        (
+            pa.array([bytes(range(240, 256)), bytes(16)], pa.binary(16)),
+            ["f0f1f2f3-f4f5-f6f7-f8f9-fafbfcfdfeff", "00000000-0000-0000-0000-000000000000"],
+        ),
+        (pa.array([b"\xff\x01", b"\xfe"]), ["ff01", "fe"]),
+    ],
+)
+def test_ids_of_other_types_in_parquet(tmp_path, ids, read) -> None:
+    pq.write_table(pa.table({"user": ids, "item": ids}), tmp_path / "log.parquet")
+    log = read_logs([tmp_path / "log.parquet"], ReadOptions())
+    assert log.user_ids.at(log.user) == read
 
 
 # Containers ---------------------------------------------------------------------------------

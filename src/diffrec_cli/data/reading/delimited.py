@@ -29,8 +29,9 @@ from diffrec_cli.data.reading.items import (
     item_places,
     places_without_names,
 )
+from diffrec_cli.data.reading.missing import MISSING, may_be_missing, without_missing
 from diffrec_cli.data.reading.quotes import quotes_of
-from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog, may_be_empty
+from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog
 from diffrec_cli.data.reading.separators import find_separators
 from diffrec_cli.data.reading.times import (
     AmbiguousTimesError,
@@ -55,6 +56,11 @@ def read_text_log(file: InputFile, options: ReadOptions) -> RawLog:
     if columns.time is not None:
         types[columns.time] = _time_type(sample.fields[columns.time], options)
     table, headers = _read_delimited_log(file, layout, types)
+    missing = 0
+    if layout.skips_missing:
+        table, missing = without_missing(table)
+        if not len(table):
+            raise DataError(f"{file.label}: every row misses a value", "give a file with data")
     # One copy at a time: a column's Arrow memory is freed once its array is made.
     taken = {place: table[_name(place)] for place in types}
     del table
@@ -63,9 +69,8 @@ def read_text_log(file: InputFile, options: ReadOptions) -> RawLog:
     if columns.time is not None:
         times = _text_times(file, layout, taken.pop(columns.time), options)
     user, item = taken[columns.user], taken[columns.item]
-    piece = RawLog(
-        file.label, user, item, rating, times, columns, layout.named, _notes(layout, headers)
-    )
+    notes = _notes(layout, headers)
+    piece = RawLog(file.label, user, item, rating, times, columns, layout.named, missing, notes)
     if not _plausible(piece):
         diagnose(file, layout)
         raise DataError(f"{file.label}: empty ids, or ratings that are none", "correct the file")
@@ -114,7 +119,7 @@ def _log_layout(file: InputFile, options: ReadOptions) -> tuple[Layout, Record]:
         else roles.numbered_columns(layout.fields, options, file.label)
     )
     roles.check_options(columns, options, file.label)
-    layout = replace(layout, columns=columns)
+    layout = replace(layout, columns=columns, skips_missing=options.missing == "skip")
     return layout, _first_row(file, layout)
 
 
@@ -306,9 +311,8 @@ def _read_delimited(
             convert_options=pa_csv.ConvertOptions(
                 column_types={_name(place): kind for place, kind in types.items()},
                 include_columns=[_name(place) for place in types],
-                # "NA" and "null" are ids like any other, and not ratings.
-                null_values=[],
-                strings_can_be_null=False,
+                null_values=list(MISSING) if layout.skips_missing else [],
+                strings_can_be_null=layout.skips_missing,
             ),
         )
     if layout.quotes.hold and filtered.quotes % 2:
@@ -342,7 +346,7 @@ def _text_times(
 
 def _plausible(piece: RawLog) -> bool:
     """Check ids and ratings fast; :func:`diagnose` finds the line if this fails."""
-    if may_be_empty(piece.user) or may_be_empty(piece.item):
+    if may_be_missing(piece.user) or may_be_missing(piece.item):
         return False
     rating = piece.rating
     return rating is None or bool(np.isfinite(rating).all())

@@ -9,6 +9,7 @@ import numpy as np
 
 from diffrec_cli.data.reading.columns import Columns, is_number
 from diffrec_cli.data.reading.input_file import InputFile, Record, records
+from diffrec_cli.data.reading.missing import FIX, MISSING
 from diffrec_cli.data.reading.quotes import Quotes
 from diffrec_cli.errors import DataError
 
@@ -35,6 +36,8 @@ class Layout:
         Whether columns have names.
     comments
         Lines at the beginning that are comments.
+    skips_missing
+        Whether rows without a value are left out.
     """
 
     sep: str
@@ -45,6 +48,7 @@ class Layout:
     header: str = ""
     named: bool = False
     comments: int = 0
+    skips_missing: bool = False
 
 
 def rows(file: InputFile, layout: Layout) -> Iterator[Record]:
@@ -100,6 +104,8 @@ def _check_record(
             f"{where}: expected {layout.fields} fields, got {len(record.fields)}",
             "correct that line (a separator inside a field needs quotes), or give --sep",
         )
+    if layout.skips_missing and any(record.fields[place] in MISSING for place, _ in checks):
+        return
     for place, check in checks:
         complaint = check(record.fields[place])
         if complaint:
@@ -108,9 +114,9 @@ def _check_record(
 
 
 def _check_id(text: str) -> tuple[str, str] | None:
-    if text:
+    if text not in MISSING:
         return None
-    return "an empty id", "give every row a user and an item, or remove the row"
+    return f"{text!r} stands for a missing id" if text else "an empty id", FIX
 
 
 def check_rating(text: str) -> tuple[str, str] | None:
@@ -123,7 +129,7 @@ def check_rating(text: str) -> tuple[str, str] | None:
     "'good' is not a rating (a finite number)"
     """
     shown = repr(text[:60])
-    fix = "correct that line, or give another --rating-col"
+    fix = FIX if text in MISSING else "correct that line, or give another --rating-col"
     with np.errstate(over="ignore"):
         if not is_number(text) or not np.isfinite(np.float32(text)):
             return f"{shown} is not a rating (a finite number)", fix
@@ -141,6 +147,8 @@ def _time_check(bad_time: str) -> Check:
 
 def time_complaint(text: str) -> tuple[str, str]:
     """Return the complaint about an unreadable timestamp, and the fix."""
+    if text in MISSING:
+        return f"{text!r} is no time", FIX
     return (
         f"{text[:60]!r} cannot be read as a time",
         "correct that line, or describe all of them with --time-format (say '%d/%m/%Y %H:%M')",

@@ -10,6 +10,7 @@ import pyarrow as pa
 from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.reading.delimited import read_text_items, read_text_log
 from diffrec_cli.data.reading.input_file import InputFile
+from diffrec_cli.data.reading.json_lines import is_json, read_json_items, read_json_log
 from diffrec_cli.data.reading.parquet import is_parquet, read_parquet_items, read_parquet_log
 from diffrec_cli.data.reading.raw_log import RawLog
 
@@ -33,6 +34,7 @@ TEXT = Format("text", lambda file: True, read_text_log, read_text_items)
 #: Every format; a file is read as the first that fits.
 FORMATS: tuple[Format, ...] = (
     Format("parquet", is_parquet, read_parquet_log, read_parquet_items),
+    Format("json lines", is_json, read_json_log, read_json_items),
     TEXT,
 )
 

@@ -56,6 +56,8 @@ class Log:
         Which columns were recognised by their names as what, in words: for who sees them first.
     item_column
         Name of the first file's item column.
+    missing
+        Rows that were left out for a missing value.
     """
 
     user: NDArray[np.int32]
@@ -67,6 +69,7 @@ class Log:
     notes: tuple[str, ...] = ()
     taken: tuple[str, ...] = ()
     item_column: str = "item"
+    missing: int = 0
 
     def __len__(self) -> int:
         return len(self.user)
@@ -166,6 +169,7 @@ def _join(pieces: Sequence[RawLog]) -> Log:
             + [(p.label, note) for p in pieces for note in (*p.notes, _date_note(p)) if note]
         ),
         taken=_once([(piece.label, _taken(piece)) for piece in pieces if piece.header]),
+        missing=sum(piece.missing for piece in pieces),
         item_column=pieces[0].columns.names[pieces[0].columns.item],
     )
 

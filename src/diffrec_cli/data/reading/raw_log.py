@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from diffrec_cli.data.reading.columns import Columns
@@ -34,6 +33,8 @@ class RawLog:
         Which column was taken for what.
     header
         Whether the columns have names of their own.
+    missing
+        Rows that were left out for a missing value.
     notes
         Other decisions worth telling, without the file's label.
     """
@@ -45,15 +46,5 @@ class RawLog:
     times: Times | None
     columns: Columns
     header: bool = True
+    missing: int = 0
     notes: tuple[str, ...] = ()
-
-
-def may_be_empty(ids: pa.ChunkedArray) -> bool:
-    """Tell whether an id of :data:`ID_TYPE` may be null or empty, from the distinct values.
-
-    Dictionaries from a file can have values that no row has.
-    """
-    dictionaries = [chunk.dictionary for chunk in ids.chunks]
-    return bool(ids.null_count) or any(
-        d.null_count > 0 or pc.any(pc.equal(d, "")).as_py() for d in dictionaries
-    )

@@ -104,6 +104,7 @@ def split_log(
     dropped: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
     threshold = _threshold(log, options)
     positive = _positive_rows(log, threshold)
+    dropped["missing_value"] = log.missing
     dropped["rating_below_threshold"] = len(log) - len(positive)
 
     rows = _oldest_first(log, positive)

@@ -1,0 +1,123 @@
+"""JSON lines: an object a row. Only the columns that have a role are kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import pyarrow as pa
+import pyarrow.json as pa_json
+
+from diffrec_cli.config import ReadOptions
+from diffrec_cli.data.reading import columns as roles
+from diffrec_cli.data.reading.input_file import MAX_RECORD, InputFile
+from diffrec_cli.data.reading.raw_log import RawLog
+from diffrec_cli.data.reading.typed import items_of_table, log_of_table
+from diffrec_cli.errors import DataError
+
+_LOOK_AT = 64 << 10
+_FIX = "give one JSON object a line, or CSV"
+
+
+def is_json(file: InputFile) -> bool:
+    """Tell whether a file begins as JSON does: with an object, or a list of them."""
+    with file.stream() as stream:
+        start = stream.read(_LOOK_AT).removeprefix(b"\xef\xbb\xbf").lstrip()
+    return start.startswith((b"{", b"[{", b"[\n", b"[\r"))
+
+
+def read_json_log(file: InputFile, options: ReadOptions) -> RawLog:
+    """Read a log of JSON lines."""
+    first = _first_object(file)
+    names = list(first)
+    columns = roles.named_columns(names, options, file.label)
+    wanted = [names[p] for role in roles.ROLES if (p := columns.position(role)) is not None]
+    table = _read(file, {name: first[name] for name in wanted})
+    return log_of_table(table, names, columns, file, options)
+
+
+def read_json_items(file: InputFile, options: ReadOptions, log_column: str | None) -> pa.Table:
+    """Read an item table of JSON lines; all values become text."""
+    _first_object(file)
+    return items_of_table(_read(file, None), file, options, log_column)
+
+
+def _first_object(file: InputFile) -> dict[str, Any]:
+    """Return the first object; raise a DataError if there is none on the first line."""
+    for number, line in _lines(file):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            _refuse(file, number)
+        if not isinstance(found, dict):
+            raise DataError(
+                f"{file.label}:{number}: a JSON list, not one object a line",
+                "bring it to JSON lines (jq -c '.[]'), or to CSV",
+            )
+        return found
+    raise DataError(f"{file.label}: the file is empty", "give a file with data")
+
+
+def _read(file: InputFile, wanted: dict[str, Any] | None) -> pa.Table:
+    """Read all columns, or those wanted with the types of their first values."""
+    schemas = [None]
+    if wanted is not None:
+        # A number may have a fraction later, where the first has none.
+        schemas = [_schema(wanted, whole=whole) for whole in (True, False)]
+    for schema in schemas:
+        try:
+            with file.stream() as stream:
+                return pa_json.read_json(
+                    stream,
+                    read_options=pa_json.ReadOptions(block_size=MAX_RECORD),
+                    parse_options=pa_json.ParseOptions(
+                        explicit_schema=schema,
+                        unexpected_field_behavior="infer" if schema is None else "ignore",
+                    ),
+                )
+        except pa.ArrowInvalid as error:
+            reason = error
+    _diagnose(file, wanted)
+    raise DataError(f"{file.label}: not readable as JSON lines ({reason})", _FIX)
+
+
+def _schema(first: dict[str, Any], *, whole: bool) -> pa.Schema:
+    return pa.schema([(name, _type(value, whole=whole)) for name, value in first.items()])
+
+
+def _type(value: Any, *, whole: bool) -> pa.DataType:
+    if isinstance(value, bool | str) or value is None:
+        return pa.string()
+    return pa.int64() if isinstance(value, int) and whole else pa.float64()
+
+
+def _diagnose(file: InputFile, wanted: dict[str, Any] | None) -> None:
+    """Raise a DataError for the first line that is no object, or has a value of another type."""
+    for number, line in _lines(file):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            _refuse(file, number)
+        if not isinstance(found, dict):
+            _refuse(file, number)
+        for name, value in (wanted or {}).items():
+            text = isinstance(found.get(name), str)
+            if found.get(name) is not None and text != isinstance(value, str):
+                here = f"{file.label}:{number}: {name!r} is {found[name]!r}"
+                raise DataError(
+                    f"{here}, and {value!r} in the first line",
+                    "write it alike in every line, as text or as a number",
+                )
+
+
+def _refuse(file: InputFile, number: int) -> NoReturn:
+    raise DataError(f"{file.label}:{number}: not a JSON object", _FIX)
+
+
+def _lines(file: InputFile) -> Iterator[tuple[int, str]]:
+    """Yield the lines that are not blank, and their numbers from 1."""
+    with file.text() as text:
+        for number, line in enumerate(text, 1):
+            if line.strip():
+                yield number, line
