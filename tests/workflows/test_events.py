@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from diffrec_cli import workflows
+from diffrec_cli.config import ReadOptions, SplitOptions
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import DataError, LockedError, NotFoundError, UsageError
 from diffrec_cli.registry import versions as registry
@@ -219,3 +220,23 @@ def test_a_newcomer_to_a_model_of_user_vectors_is_a_stranger(fit: Fit, log: Path
     known = workflows.recommend(updated, users=["new"], k=5).table()
     liked = workflows.recommend(model, like=["i01", "i03"], k=5).table()
     assert items(known) == items(liked)
+
+
+def test_events_are_read_as_the_log_of_the_model_was(tmp_path: Path) -> None:
+    header = "shopper;stock_code;stars;when\n"
+    pairs = ("ann a", "ann b", "bob a", "bob c", "cat b", "cat c")
+    lines = [f"{user};{item};5;{n}\n" for n, (user, item) in enumerate(map(str.split, pairs))]
+    log, today = tmp_path / "shop.csv", tmp_path / "today.csv"
+    log.write_text(header + "".join(lines))
+    today.write_text(header + "ann;c;5;1700009000\nbob;b;1;1700009001\n")
+    read = ReadOptions("shopper", "stock_code", "stars", "when")
+    split = SplitOptions(ratios=(1, 0, 0))
+    workflows.prepare([log], name="columns", read=read, split=split)
+    fitted = workflows.fit("columns", variant="popularity", name="columns")
+    assert items(workflows.recommend(fitted.model, users=["ann"], k=1).table()) == ["c"]
+    updated = workflows.update(fitted.model, today)
+    assert (updated.events, updated.users) == (1, 1)  # bob's is below the threshold
+    other = tmp_path / "other.csv"
+    other.write_text("who,what\nbob,b\n")
+    updated = workflows.update(updated.model, other, read=ReadOptions("who", "what"))
+    assert updated.events == 1

@@ -18,20 +18,32 @@ EXAMPLES = examples(
 
 
 def update(
+    context: typer.Context,
     model: o.ModelArgument,
     events: Annotated[
         str, typer.Argument(metavar="EVENTS|-", help="New interactions: user,item[,time].")
     ],
+    user_col: o.UserColOption = None,
+    item_col: o.ItemColOption = None,
+    rating_col: o.RatingColOption = None,
+    time_col: o.TimeColOption = None,
+    sep: o.SepOption = None,
+    header: o.HeaderOption = None,
+    encoding: o.EncodingOption = "utf-8",
+    time_format: o.TimeFormatOption = None,
     form: o.FormatOption = None,
 ) -> None:
     """Add new interactions to a model's histories, as its next version.
 
-    Nothing is trained: lists change because histories do. Prints the reference.
+    Nothing is trained: lists change because histories do. Events that have the
+    columns of the model's log are read as it was. Prints the reference.
     """
     from diffrec_cli import workflows
     from diffrec_cli.cli._output import screen
 
-    updated = workflows.update(model, events, listener=screen)
+    read = o.read_options(context.params)
+    said = None if read == type(read)() else read
+    updated = workflows.update(model, events, read=said, listener=screen)
     screen.close()
     result = updated.to_dict()
     form_chosen = chosen(form, piped="reference")

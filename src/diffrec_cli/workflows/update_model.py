@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.sequences import Sequences
@@ -53,7 +54,13 @@ class Updated:
         }
 
 
-def update(model: str | None, events: str | Path, *, listener: Listener = silent) -> Updated:
+def update(
+    model: str | None,
+    events: str | Path,
+    *,
+    read: ReadOptions | None = None,
+    listener: Listener = silent,
+) -> Updated:
     """Add new interactions to a model's histories, as its next version.
 
     Weights and evaluation data stay the same; lists change because histories do. New users are
@@ -65,6 +72,8 @@ def update(model: str | None, events: str | Path, *, listener: Listener = silent
         Reference; ``None`` is the default model.
     events
         A log ``user,item[,time]``; ``-`` is stdin.
+    read
+        How to read it; ``None``: as the model's log was read, if it has its columns.
     listener
         Gets what is unknown or left out.
 
@@ -80,7 +89,7 @@ def update(model: str | None, events: str | Path, *, listener: Listener = silent
     artifact = registry.resolve(model)
     latest = registry.latest_version(artifact.record.name)
     record, dataset = artifact.record, artifact.dataset()
-    happened = read_events(dataset, events, listener)
+    happened = read_events(dataset, events, listener, read)
     added = happened.of_known.size + happened.of_newcomers.size
     if added == 0:
         raise DataError(

@@ -214,3 +214,27 @@ def test_rows_of_low_ratings_can_be_left_out(put):
 def test_items_alone_can_be_refused(put):
     with pytest.raises(DataError, match="no users"):
         read_histories(put("a\nb\n"), of_users=True)
+
+
+SHOP = ReadOptions(user_col="shopper", item_col="stock_code", rating_col="stars", sep=";")
+
+
+@pytest.mark.parametrize(
+    ("text", "read", "items"),
+    [
+        ("shopper;stock_code;stars;when\nann;b;5;9\n", SHOP, ["b"]),
+        ("when;stock_code;shopper\n9;b;ann\n", SHOP, ["b"]),  # without ratings
+        ("user,item\nann,c\n", SHOP, ["c"]),  # other columns: found by their names
+        ("a\nb\n", SHOP, ["a", "b"]),  # one item a line
+        ("b,ann,x\n", ReadOptions(user_col="2", item_col="1", header=False), ["b"]),
+    ],
+)
+def test_a_file_with_the_columns_of_the_log_is_read_as_the_log_was(put, text, read, items):
+    found = read_histories(put(text), read=read)
+    assert found.item_ids.at(found.item) == items
+
+
+def test_the_encoding_of_the_log_is_that_of_its_events(put):
+    path = put("user,item\nann,Café\n".encode("latin-1"))
+    found = read_histories(path, read=ReadOptions(encoding="latin-1"))
+    assert found.item_ids.at(found.item) == ["Café"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.idmap import IdMap
-from diffrec_cli.data.reading.columns import is_header, is_number
+from diffrec_cli.data.reading.columns import NO_COLUMN, ROLES, is_header, is_number
 from diffrec_cli.data.reading.input_file import InputFile, damage, open_input
 from diffrec_cli.data.reading.separators import find_separators, split_line
 from diffrec_cli.errors import DataError
@@ -103,7 +103,11 @@ def _bytes_of(path: str | Path) -> AbstractContextManager[Any]:
 
 
 def read_histories(
-    path: str | Path, *, min_rating: float | None = None, of_users: bool = False
+    path: str | Path,
+    *,
+    min_rating: float | None = None,
+    of_users: bool = False,
+    read: ReadOptions | None = None,
 ) -> Histories:
     """Return histories from a log of ``user,item[,time]``, or from one item a line.
 
@@ -119,6 +123,8 @@ def read_histories(
         Leave out rows with a lower rating, if the log has ratings.
     of_users
         Refuse a file of one item a line; accept one with only a header.
+    read
+        How the log of the dataset was read: a file that has its columns is read so too.
 
     Returns
     -------
@@ -131,11 +137,12 @@ def read_histories(
     """
     from diffrec_cli.data.reading.formats import TEXT, format_of
 
-    with open_input(path, stdin=sys.stdin.buffer) as file, damage(file):
+    read = read or ReadOptions()
+    with open_input(path, read.encoding, sys.stdin.buffer) as file, damage(file):
         text = format_of(file) is TEXT
         if of_users and text and not _has_rows(file):
             return Histories([], np.zeros(0, np.int64), np.zeros(0, np.int32), IdMap([]))
-        options = _log_options(file, of_users) if text else ReadOptions()
+        options = _log_options(file, of_users, read) if text else read
         if options is not None:
             return _from_log(file, options, min_rating)
         if of_users:
@@ -189,9 +196,11 @@ def _from_log(file: InputFile, options: ReadOptions, min_rating: float | None) -
     )
 
 
-def _log_options(file: InputFile, of_users: bool) -> ReadOptions | None:
+def _log_options(file: InputFile, of_users: bool, read: ReadOptions) -> ReadOptions | None:
     """Return how to read a text file as a log; None if it has one item a line."""
     first = next(_text_lines(file), "")
+    if (as_before := _as_the_log(first, read)) is not None:
+        return as_before
     separators = find_separators(first, ReadOptions())
     if _is_header(first):
         return ReadOptions(sep=separators[0])
@@ -203,6 +212,25 @@ def _log_options(file: InputFile, of_users: bool) -> ReadOptions | None:
                 return ReadOptions("1", "2", time_col="3", header=False, sep=sep)
             return ReadOptions(header=False, sep=sep)
     return None
+
+
+def _as_the_log(first: str, read: ReadOptions) -> ReadOptions | None:
+    """Return how the dataset's log was read, if a file with this first line has its columns.
+
+    That is if they were named, or given by position; ratings and times may be missing.
+    """
+    given = {role: getattr(read, f"{role}_col") for role in ROLES}
+    seps = find_separators(first, read) if read.sep is None else [read.sep]
+    if not seps or (given["user"] is None and given["item"] is None):
+        return None
+    fields = split_line(first, seps[0])
+    positions = list(map(str, range(1, len(fields) + 1)))
+    there = {NO_COLUMN, *(positions if read.header is False else fields)}
+    lacking = {role for role, name in given.items() if name is not None and name not in there}
+    if lacking & {"user", "item"}:
+        return None
+    found: dict[str, Any] = {f"{role}_col": None for role in lacking}
+    return replace(read, sep=seps[0], **found)
 
 
 def _has_rows(file: InputFile) -> bool:

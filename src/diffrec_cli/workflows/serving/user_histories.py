@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.arrow import numbers, strings, to_numpy
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.idmap import IdMap
@@ -183,17 +184,21 @@ class UserHistories:
         return (self.named(ids) for ids in stream_ids(path, FIRST, CHUNK))
 
 
-def read_events(dataset: Dataset, path: str | Path, listener: Listener) -> Events:
+def read_events(
+    dataset: Dataset, path: str | Path, listener: Listener, read: ReadOptions | None = None
+) -> Events:
     """Return the events of a log ``user,item[,time]`` that are new to the dataset.
 
-    Low ratings, unknown items and known interactions are left out, with a note.
+    Low ratings, unknown items and known interactions are left out, with a note. The log is read
+    as `read` says, or else as that of the dataset was if it has its columns.
 
     Raises
     ------
     DataError
         The file is not such a log; it may have no rows.
     """
-    given = read_histories(path, min_rating=liked_from(dataset), of_users=True)
+    read = read or options_of(dataset)
+    given = read_histories(path, min_rating=liked_from(dataset), of_users=True, read=read)
     users, items = known_items(dataset, given, f"{path}: ", listener)
     if not len(users):
         listener(Note(f"{path}: no events of items that are known"))
@@ -223,7 +228,8 @@ def unseen_users(
     if history is None:
         given = one_history("like", like)
     else:
-        given = read_histories(history, min_rating=liked_from(dataset))
+        liked = liked_from(dataset)
+        given = read_histories(history, min_rating=liked, read=options_of(dataset))
     if not len(given.item):
         raise DataError(
             f"{history}: every rating is below {liked_from(dataset):g}, the lowest that counts",
@@ -239,6 +245,12 @@ def unseen_users(
     histories = Sequences.from_rows(users, items, len(given.labels))
     nobody = np.full(len(given.labels), -1)
     return Request(strings(given.labels), nobody, histories, histories.lengths == 0)
+
+
+def options_of(dataset: Dataset) -> ReadOptions:
+    """Return how the dataset's log was read."""
+    stored = dataset.source.get("read", {})
+    return ReadOptions(**{f.name: stored[f.name] for f in fields(ReadOptions) if f.name in stored})
 
 
 def liked_from(dataset: Dataset) -> float | None:
