@@ -54,6 +54,8 @@ def put(tmp_path):
         pytest.param(LINES.replace(",", "   "), id="blanks in a row"),
         pytest.param(LINES.replace(",", " ").replace("ann", "  ann"), id="blanks at the beginning"),
         pytest.param(LINES.replace(",", " ").replace("\n", " \r\n"), id="blanks at the end"),
+        pytest.param(CSV.replace(",", ", "), id="a blank after each comma"),
+        pytest.param(LINES.replace(",", "; "), id="a blank after each, no header"),
         pytest.param(CSV + CSV, id="a file twice, with its header"),
         pytest.param(CSV + CSV.replace("\n", "\r\n"), id="the second from another system"),
         pytest.param(CSV + "user,item,rating,timestamp", id="a header at the very end"),
@@ -141,6 +143,59 @@ def test_without_quotes_an_open_one_is_no_error(put) -> None:
     with pytest.raises(DataError, match="never closed"):
         read_logs([path], ReadOptions())
     assert len(read_logs([path], ReadOptions(quotes=False))) == 2
+
+
+# Adjacency lists and directories ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs"),
+    [
+        ("0 1 2 3 4\n1 2 3\n2 0 1\n3\n", 8),
+        ("7 1 2 3 4 5 6 7 8\n8 2 1 4 5 6 7 8 9\n", 16),
+        ("0 1 2 \n\n1 2 3 4 \n", 5),
+    ],
+)
+def test_a_user_and_their_items_on_a_line(put, text, pairs) -> None:
+    log = read_logs([put(text)], ReadOptions())
+    assert len(log) == pairs
+    assert log.rating is None
+    assert log.time is None
+    assert log.user_ids.at([0]) == text.split()[:1]
+    assert log.item_ids.at(log.item[:2]) == text.split()[1:3]
+    assert "a user and their items" in log.notes[-1]
+    with pytest.raises(DataError, match="not a table of items"):
+        read_item_table(put(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("1 2 5 10\n" * 30 + "1 2 5\n", ":31: expected 4 fields, got 3"),  # a line cut off
+        ("1 2 5 10\n1 3 5 10\n", None),  # a log
+        ("1 2 3 4 5\n" * 3, None),  # a log with a column more
+    ],
+)
+def test_a_log_of_numbers_is_no_adjacency_list(put, text, what) -> None:
+    if what is None:
+        assert len(read_logs([put(text)], ReadOptions())) == text.count("\n")
+        return
+    with pytest.raises(DataError, match=what):
+        read_logs([put(text)], ReadOptions())
+
+
+def test_a_directory_is_all_files_in_it(put, tmp_path) -> None:
+    for name, lines in (("day=1/b", LINES[22:]), ("day=1/a", LINES[:22]), ("_SUCCESS", "x")):
+        path = tmp_path / "likes" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("user,item,rating,timestamp\n" * (name != "_SUCCESS") + lines)
+    (tmp_path / "likes" / "day=1" / ".a.crc").write_bytes(b"crc\0")
+    log = read_logs([tmp_path / "likes"], ReadOptions())
+    assert rows(log) == ROWS
+    assert log.taken[0].startswith(f"{tmp_path / 'likes' / 'day=1' / 'a'} and 1 more: user from")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="a directory without files"):
+        read_logs([tmp_path / "empty"], ReadOptions())
 
 
 # Missing values -----------------------------------------------------------------------------

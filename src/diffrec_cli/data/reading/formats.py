@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from diffrec_cli.config import ReadOptions
+from diffrec_cli.data.reading.adjacency import is_adjacency, read_adjacency_log, refuse_items
 from diffrec_cli.data.reading.delimited import read_text_items, read_text_log
 from diffrec_cli.data.reading.input_file import InputFile
 from diffrec_cli.data.reading.json_lines import is_json, read_json_items, read_json_log
@@ -35,6 +36,7 @@ TEXT = Format("text", lambda file: True, read_text_log, read_text_items)
 FORMATS: tuple[Format, ...] = (
     Format("parquet", is_parquet, read_parquet_log, read_parquet_items),
     Format("json lines", is_json, read_json_log, read_json_items),
+    Format("adjacency lists", is_adjacency, read_adjacency_log, refuse_items),
     TEXT,
 )
 

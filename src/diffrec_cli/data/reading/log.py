@@ -80,12 +80,13 @@ def read_logs(
 ) -> Log:
     """Read one or several files as one log.
 
-    Delimited text, gzip, Parquet or RecBole's ``.inter``, recognised by content, not by suffix.
+    Delimited text, JSON lines, Parquet or adjacency lists, plain or compressed, recognised by
+    content, not by suffix.
 
     Parameters
     ----------
     paths
-        Files in order; ``-`` is `stdin`.
+        Files in order; ``-`` is `stdin`. A directory stands for all files in it, sorted.
     options
         How to read them; what is not given is detected.
     stdin
@@ -101,13 +102,33 @@ def read_logs(
     if not paths:
         raise UsageError("no input file", "give one or more log files, or - for stdin")
     pieces = []
-    for path in paths:
+    for path in _files(paths):
         with open_input(path, options.encoding, stdin) as file:
             pieces.append(_read(file, options))
     log = _join(pieces)
     pieces.clear()
     pa.default_memory_pool().release_unused()  # so that the split can have it
     return log
+
+
+def _files(paths: Sequence[str | Path]) -> list[str | Path]:
+    """Return files, with those of directories in their place."""
+    files: list[str | Path] = []
+    for path in paths:
+        if str(path) == "-" or not Path(path).is_dir():
+            files.append(path)
+            continue
+        inside = [one for one in sorted(Path(path).rglob("*")) if _is_part(one, Path(path))]
+        if not inside:
+            raise DataError(f"{path}: a directory without files", "give the log file itself")
+        files += inside
+    return files
+
+
+def _is_part(file: Path, directory: Path) -> bool:
+    """Tell whether a file in a directory has rows: not ``_SUCCESS``, ``.crc`` and their like."""
+    parts = file.relative_to(directory).parts
+    return file.is_file() and not any(part.startswith(("_", ".")) for part in parts)
 
 
 def read_item_table(

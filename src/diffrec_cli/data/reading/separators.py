@@ -33,10 +33,19 @@ def find_separators(line: str, options: ReadOptions) -> list[str]:
     certain = [sep for sep in _CERTAIN if len(found[sep]) > 1]
     likely = [sep for sep in _LIKELY if len(found[sep]) > 1]
     likely.sort(key=lambda sep: -len(found[sep]))
+    likely = [_with_blank(line, sep) for sep in likely]
+    names = [_with_blank(line, sep) for sep in names]
     blank = " " if split_line(line, " ") == line.split() else BLANKS
     words = split_line(line, blank)
     space = [blank] if is_header(words, options) or is_record(words) else []
     return list(dict.fromkeys((*names, *certain, *likely, *space)))
+
+
+def _with_blank(line: str, sep: str) -> str:
+    """Return the separator with a blank after it, if the line has one after each."""
+    _, *later = line.split(sep)
+    spaced = sep in _LIKELY and '"' not in line and all(field.startswith(" ") for field in later)
+    return f"{sep} " if spaced and later else sep
 
 
 def split_line(line: str, sep: str) -> list[str]:
