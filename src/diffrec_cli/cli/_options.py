@@ -243,6 +243,17 @@ PartsOption = Annotated[
         autocompletion=completion.one_of("train,valid,test", "train,test,valid"),
     ),
 ]
+RepeatsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--repeats",
+        metavar="first|last|max",
+        help="Which of a user's ratings of an item counts: the oldest liked one, the last, or the"
+        r" highest. \[default: first]",
+        rich_help_panel=SPLITTING,
+        autocompletion=completion.one_of("first", "last", "max"),
+    ),
+]
 SplitByOption = Annotated[
     str | None,
     typer.Option(

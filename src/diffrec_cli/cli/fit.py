@@ -180,6 +180,7 @@ def fit(
     ratios: o.RatiosOption = None,
     order: o.OrderOption = None,
     parts: o.PartsOption = None,
+    repeats: o.RepeatsOption = None,
     split_by: o.SplitByOption = None,
     noise: o.NoiseOption = None,
     noise_ratio: o.NoiseRatioOption = None,

@@ -55,6 +55,7 @@ def prepare(
     ratios: o.RatiosOption = None,
     order: o.OrderOption = None,
     parts: o.PartsOption = None,
+    repeats: o.RepeatsOption = None,
     split_by: o.SplitByOption = None,
     noise: o.NoiseOption = None,
     noise_ratio: o.NoiseRatioOption = None,

@@ -62,6 +62,8 @@ class SplitOptions(Settings):
     as the rows stand if they show an order."""
     parts: Literal["train,valid,test", "train,test,valid"] | None = None
     """How the parts of lists that are split already follow in time. ``None``: as in the first."""
+    repeats: Literal["first", "last", "max"] = "first"
+    """Which of a pair's ratings counts: the oldest that is liked, the last, or the highest."""
     split_by: Literal["user", "time"] = "user"
     """Whether to cut each user's sequence, or the whole log at two times."""
     noise: Literal["natural", "random"] = "natural"

@@ -11,7 +11,7 @@ from typing import Any
 
 from diffrec_cli.config import ReadOptions, SplitOptions
 from diffrec_cli.data import store
-from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.dataset import PARTS, Dataset
 from diffrec_cli.data.order import TIMES, seems_to_precede
 from diffrec_cli.errors import NotFoundError, UsageError
 from diffrec_cli.paths import check_name
@@ -226,6 +226,7 @@ def _from_logs(
     item_table = None if items is None else _items(items, read, log.item_column)
     dataset = split_log(log, split, name=name, item_table=item_table, source=source)
     _tell_order(dataset, listener)
+    _tell_cuts(dataset, split, listener)
     if items is not None:
         _tell_match(dataset, items, item_table, listener)
     return dataset
@@ -272,6 +273,28 @@ def _tell_order(dataset: Dataset, listener: Listener) -> None:
     released = dataset.source.get("format") == "authors"
     effect = "" if released else "; the split is random"
     listener(Note(f"no times and no order{effect}: {reason} (--order file: rows are in order)"))
+
+
+def _tell_cuts(dataset: Dataset, split: SplitOptions, listener: Listener) -> None:
+    """Tell of cuts between equal times, and of parts that are empty against their share."""
+    if ties := dataset.source.get("ties"):
+        listener(
+            Note(
+                f"{ties:,} cuts between train, valid and test are between equal times:"
+                " such rows stay as the file has them"
+            )
+        )
+    for part, ratio in zip(PARTS, split.ratios, strict=True):
+        if ratio and not getattr(dataset, part).size:
+            listener(Note(f"the {part} part is empty: {_why_empty(dataset, split)}"))
+
+
+def _why_empty(dataset: Dataset, split: SplitOptions) -> str:
+    if split.split_by == "time":
+        return "the last moments are those of too many rows"
+    if dataset.dropped["item_unseen_in_train"]:
+        return "none of its items is in train"
+    return "no user has three interactions"
 
 
 def _items(path: str | Path, read: ReadOptions, log_column: str | None = None) -> Any:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from diffrec_cli.config import SplitOptions
-from diffrec_cli.data.dataset import DROP_REASONS
+from diffrec_cli.data.dataset import DROP_REASONS, PARTS
 from diffrec_cli.data.reading.log import Log
 from diffrec_cli.data.splitting.split import join_items, part_sizes, split_log
 from diffrec_cli.errors import ConfigError, DataError
@@ -364,3 +364,50 @@ def test_the_largest_seed_and_any_finite_amount_of_noise_work():
         warnings.simplefilter("error")
         dataset = split_log(make_log(random_rows(0)), options, name="d")
     assert dataset.train.lengths.max() <= dataset.n_items
+
+
+# Pairs that were rated more than once, and equal times ------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("repeats", ["last", "max"])
+def test_the_last_or_the_highest_rating_of_a_pair_counts(seed, repeats):
+    rows = random_rows(seed, n=500)
+    best = {}
+    for place, (user, item, rating, time) in enumerate(rows):
+        rank = (time, place) if repeats == "last" else (rating, -time, -place)
+        if (user, item) not in best or rank > best[user, item][0]:
+            best[user, item] = rank, place
+    kept = sorted(place for _, place in best.values())
+    parts, _ = oracle([rows[place] for place in kept], (7, 1, 2))
+    dataset = split_log(make_log(rows), SplitOptions(repeats=repeats), name="d")
+    for part, expected in parts.items():
+        assert lists(dataset, part) == expected
+    assert dataset.dropped["duplicate"] == len(rows) - len(kept)
+    kept_rows = sum(dataset.part(part).size for part in PARTS)
+    assert kept_rows + sum(dataset.dropped.values()) == len(rows)
+
+
+def test_who_likes_no_longer_does_not_like():
+    rows = [
+        ("a", "x", 5, 1),
+        ("a", "x", 1, 2),
+        ("a", "y", 5, 3),
+        ("b", "x", 4, 1),
+        ("b", "y", 4, 2),
+    ]
+    options = {repeats: SplitOptions(repeats=repeats) for repeats in ("first", "last", "max")}
+    liked = {
+        name: lists(split_log(make_log(rows), o, name="d"), "train")["a"]
+        for name, o in options.items()
+    }
+    assert liked == {"first": ["x", "y"], "last": ["y"], "max": ["x", "y"]}
+
+
+def test_cuts_between_equal_times_are_counted():
+    days = [("a", f"i{n}", 5, n // 3) for n in range(10)]
+    days += [("b", f"i{n}", 5, n) for n in range(10)]
+    # a: 7 rows to train, 1 to valid, 2 to test; rows 6 to 8 are of one day
+    assert split_log(make_log(days), SplitOptions(), name="d").source["ties"] == 2
+    apart = make_log([*days[10:], ("c", "i1", 5, 0)])
+    assert "ties" not in split_log(apart, SplitOptions(), name="d").source

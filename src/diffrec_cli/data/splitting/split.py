@@ -67,8 +67,9 @@ def split_log(
 ) -> Dataset:
     """Split a log by the rules of a setting.
 
-    In this order: find out whether its rows have an order, and shuffle them if not; drop
-    ratings below the threshold; keep the oldest of repeated (user, item) pairs; drop users and
+    In this order: find out whether its rows have an order, and shuffle them if not; if a pair's
+    last or highest rating counts, drop its others; drop ratings below the threshold; keep the
+    oldest of repeated (user, item) pairs; drop users and
     items with too few interactions, until none is left; cut each user's rows by ratio; drop
     users without train rows, and valid and test rows of items not in train; add noise (noisy
     setting). Users and items are numbered by first appearance in the log.
@@ -90,7 +91,8 @@ def split_log(
     Returns
     -------
     Dataset whose `dropped` accounts for every row of the log that is not in it, and whose `source`
-    tells under ``order`` how the order was found out, if no one said it.
+    tells under ``order`` how the order was found out, if no one said it, and under ``ties`` how
+    many cuts are between rows of the same time.
 
     Raises
     ------
@@ -100,8 +102,12 @@ def split_log(
     """
     _check_needs(log, options)
     order, reason = _order(log, options)
-    log = _arranged(log, order, options.seed)
     dropped: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
+    if order != TIMES:
+        log = dataclasses.replace(log, time=None)
+    log = _one_rating_a_pair(log, options, dropped)
+    if order == NONE:
+        log = _rows_of(log, np.random.default_rng(options.seed).permutation(len(log)))
     threshold = _threshold(log, options)
     positive = _positive_rows(log, threshold)
     dropped["missing_value"] = log.missing
@@ -112,13 +118,16 @@ def split_log(
     rows = _k_core(log, rows, options, dropped)
     cut_rows = _cut_by_time if options.split_by == "time" else _cut_by_user
     cut = cut_rows(log, rows, options)
+    ties = _ties_at_cuts(log, cut)
     cut = _only_seen_in_train(log, cut, dropped)
     _check_not_empty(log, cut)
     if options.setting == "noisy" and options.noise == "natural":
         cut = _mix_in_low_ratings(log, cut, positive, options, dropped)
 
     record = {**dataclasses.asdict(options), "min_rating": threshold}
-    told = {"order": reason} if reason else {}
+    told: dict[str, Any] = {"order": reason} if reason else {}
+    if ties:
+        told["ties"] = ties
     dataset = dataclasses.replace(
         _dataset(log, cut, name, options.setting, order, item_table),
         dropped=dict(dropped),
@@ -152,18 +161,6 @@ def found_order(history: Sequences, ids: list[str]) -> tuple[str, str]:
     if reason is None:
         return FILE, "what follows what is more alike between users than in shuffled rows"
     return NONE, reason
-
-
-def _arranged(log: Log, order: str, seed: int) -> Log:
-    """Return the log as its order says: without times that do not count, and shuffled for none."""
-    if order == TIMES:
-        return log
-    if order == FILE:
-        return dataclasses.replace(log, time=None)
-    rows = np.random.default_rng(seed).permutation(len(log))
-    rating = None if log.rating is None else log.rating[rows]
-    user, item = log.user[rows], log.item[rows]
-    return dataclasses.replace(log, user=user, item=item, rating=rating, time=None)
 
 
 def _check_needs(log: Log, options: SplitOptions) -> None:
@@ -217,6 +214,31 @@ def _positive_rows(log: Log, threshold: float | None) -> RowNumbers:
             "give a lower --min-rating",
         )
     return rows
+
+
+def _one_rating_a_pair(log: Log, options: SplitOptions, dropped: Counter[str]) -> Log:
+    """Return the log with each pair's last or highest rating alone, if that is what counts."""
+    if options.repeats == "first":  # the oldest that is liked counts, see _without_duplicates
+        return log
+    rows = _oldest_first(log, np.arange(len(log)))
+    if options.repeats == "last":
+        rows = rows[::-1]
+    elif log.rating is not None:
+        rows = rows[np.argsort(-log.rating[rows], kind="stable")]
+    order = stable_order(log.item[rows])
+    rows = rows[order][stable_order(log.user[rows[order]])]
+    users, items = log.user[rows], log.item[rows]
+    repeated = np.zeros(len(rows), np.bool_)
+    repeated[1:] = (users[1:] == users[:-1]) & (items[1:] == items[:-1])
+    dropped["duplicate"] += int(np.count_nonzero(repeated))
+    return _rows_of(log, np.sort(rows[~repeated]))
+
+
+def _rows_of(log: Log, rows: RowNumbers) -> Log:
+    rating = None if log.rating is None else log.rating[rows]
+    time = None if log.time is None else log.time[rows]
+    user, item = log.user[rows], log.item[rows]
+    return dataclasses.replace(log, user=user, item=item, rating=rating, time=time)
 
 
 def _oldest_first(log: Log, rows: RowNumbers) -> RowNumbers:
@@ -316,6 +338,15 @@ def _cut_by_user(log: Log, rows: RowNumbers, options: SplitOptions) -> Cut:
     labels[place >= (lengths - valid - test)[users]] = VALID
     labels[place >= (lengths - test)[users]] = TEST
     return Cut(rows, labels)
+
+
+def _ties_at_cuts(log: Log, cut: Cut) -> int:
+    """Return between how many neighbours of a user's rows there is a cut, but no time."""
+    if log.time is None:
+        return 0
+    users, times = log.user[cut.rows], log.time[cut.rows]
+    same = (users[1:] == users[:-1]) & (times[1:] == times[:-1])
+    return int(np.count_nonzero(same & (cut.labels[1:] != cut.labels[:-1])))
 
 
 def _cut_by_time(log: Log, rows: RowNumbers, options: SplitOptions) -> Cut:

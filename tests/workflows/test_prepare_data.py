@@ -1,0 +1,93 @@
+"""What ``prepare`` decides for a user, it says; an option without its column is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from diffrec_cli import workflows
+from diffrec_cli.config import ReadOptions, SplitOptions
+from diffrec_cli.errors import DataError
+from diffrec_cli.workflows.progress import Note
+
+Put = Callable[..., Path]
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Put:
+    def write(text: str, name: str = "log.csv") -> Path:
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def said(path: Path, **options: object) -> list[str]:
+    events: list[object] = []
+    workflows.prepare([path], dry_run=True, listener=events.append, **options)
+    return [event.text for event in events if isinstance(event, Note)]
+
+
+LIKES = "".join(f"u{user},i{(user + n) % 9},{n}\n" for user in range(9) for n in range(6))
+
+
+def test_the_columns_are_named_that_were_taken_and_that_were_not(put: Put) -> None:
+    path = put("user,item,time,price\n" + LIKES.replace("\n", ",9\n"))
+    first, *_ = said(path)
+    assert first == (
+        f"{path}: user from 'user', item from 'item', time from 'time'; no rating: every row"
+        " counts; not used: 'price'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("read", "split", "option"),
+    [
+        (ReadOptions(), SplitOptions(min_rating=4), "--min-rating"),
+        (ReadOptions(time_col="none", time_format="%Y"), SplitOptions(), "--time-format"),
+    ],
+)
+def test_an_option_without_its_column_is_an_error(put: Put, read, split, option) -> None:
+    path = put("user,item,time\n" + LIKES)
+    with pytest.raises(DataError, match=option) as caught:
+        said(path, read=read, split=split)
+    assert "-col" in caught.value.fix
+
+
+def test_cuts_between_equal_times_are_told(put: Put) -> None:
+    notes = said(put("user,item,time\n" + LIKES.replace(",4\n", ",3\n").replace(",5\n", ",3\n")))
+    assert any("18 cuts between train, valid and test are between equal times" in n for n in notes)
+
+
+@pytest.mark.parametrize(
+    ("rows", "split", "why"),
+    [
+        ("u1,a,1\nu1,b,2\nu2,a,1\nu2,b,2\n", SplitOptions(), "no user has three interactions"),
+        (LIKES, SplitOptions(split_by="time", ratios=(99, 1, 1)), "the last moments"),
+        ("u1,a,1\nu1,b,2\nu1,c,3\nu2,b,1\nu2,a,3\n", SplitOptions(), "none of its items is in"),
+    ],
+)
+def test_an_empty_part_is_told_with_its_reason(put: Put, rows, split, why) -> None:
+    notes = said(put("user,item,time\n" + rows), split=split)
+    assert any(note.startswith("the test part is empty") and why in note for note in notes)
+
+
+def test_how_many_items_have_a_title_is_told(put: Put) -> None:
+    path = put("user,item,time\n" + LIKES)
+    items = put("item_id,title\ni1,One\ni2.0,Two\n i3 ,Three\n", "items.csv")
+    assert said(path, items=items)[-1].startswith(f"{items}: rows for 1 of 9 items; 1 more would")
+
+
+def test_items_are_read_in_the_encoding_of_the_log(tmp_path: Path, put: Put) -> None:
+    log = put("user,item,time\n" + LIKES)
+    items = tmp_path / "items.csv"
+    items.write_bytes("item_id;title\ni1;Misérables\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"items\.csv:2: bytes that are not utf-8"):
+        said(log, items=items)
+    prepared = workflows.prepare(
+        [log], items=items, read=ReadOptions(encoding="latin-1"), dry_run=True
+    )
+    assert "Misérables" in prepared.dataset.item_table["title"].to_pylist()
