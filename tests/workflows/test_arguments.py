@@ -147,3 +147,21 @@ def test_of_a_model(
     monkeypatch.chdir(tmp_path)
     refused(getattr(workflows, workflow), positional, options, error, word)
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_a_list_of_a_small_catalogue_is_as_long_as_it_can_be(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text(
+        "user,item\n" + "".join(f"u{n},i{n % 4}\nu{n},i{(n + 1) % 4}\n" for n in range(8))
+    )
+    model = workflows.fit(log, variant="popularity").model
+    table = workflows.recommend(model, history=_history(tmp_path)).table()
+    assert len(table) == 3  # of four items, but for the one that is in the history
+    with pytest.raises(UsageError, match="larger than the catalogue of 4 items"):
+        workflows.recommend(model, history=_history(tmp_path), k=5)
+
+
+def _history(directory: Path) -> Path:
+    path = directory / "history.txt"
+    path.write_text("i1\n")
+    return path

@@ -92,7 +92,10 @@ def recommend(
             autocompletion=completion.one_of("error", "skip", "popular"),
         ),
     ] = "error",
-    k: Annotated[int, typer.Option("-k", help="Length of a list.", rich_help_panel=WHAT)] = 20,
+    k: Annotated[
+        int | None,
+        typer.Option("-k", help=r"Length of a list. \[default: 20]", rich_help_panel=WHAT),
+    ] = None,
     include_seen: Annotated[
         bool,
         typer.Option(

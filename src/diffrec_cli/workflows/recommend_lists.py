@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any, BinaryIO
 
@@ -107,6 +107,8 @@ def recommend_by(
     artifact = registry.resolve(model)
     reference, dataset = artifact.record.reference, artifact.dataset()
     _check_fit(options, dataset, reference)
+    if options.length > dataset.n_items:  # no one said how long
+        options = replace(options, k=dataset.n_items)
     total, requests = _requests(options, dataset, listener)
     liked = known_index(dataset, options.like if options.names_users else (), "--like", reference)
     disliked = known_index(dataset, options.dislike, "--dislike", reference)
@@ -120,7 +122,7 @@ def recommend_by(
 
 def _check_fit(options: RecommendOptions, dataset: Dataset, reference: str) -> None:
     """Refuse what this model's dataset cannot give."""
-    if options.k > dataset.n_items:
+    if options.k is not None and options.k > dataset.n_items:
         raise UsageError(
             f"-k {options.k} is larger than the catalogue of {dataset.n_items} items",
             f"use -k {dataset.n_items} or less",

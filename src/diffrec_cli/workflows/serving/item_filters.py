@@ -91,8 +91,10 @@ def item_filters(
     names = " and ".join(option for option, is_given in given.items() if is_given)
     if remaining == 0:
         raise UsageError(f"{names} leave no item", "check the ids or the condition")
-    if remaining < options.k and names:
-        listener(Note(f"{names} leave {remaining:,} items: lists are shorter than {options.k}"))
+    if remaining < options.length and names:
+        listener(
+            Note(f"{names} leave {remaining:,} items: lists are shorter than {options.length}")
+        )
     users, blocked = _blocked_for(dataset, options.block_for, listener)
     return ItemFilters(excluded if excluded.any() else None, users, blocked)
 

@@ -94,7 +94,7 @@ class ListMaker:
         batches = rank(
             scorer,
             request.histories,
-            options.k if vectors is None else candidates(options.k, self.dataset.n_items),
+            options.length if vectors is None else candidates(options.length, self.dataset.n_items),
             users=request.users,
             seen=self.limits.masked(request, options.include_seen),
             temporal=self.config.temporal,
@@ -106,7 +106,9 @@ class ListMaker:
                 yield lists
                 continue
             found = lists.items, lists.scores
-            yield Ranked(lists.start, *diversified(found, vectors, options.k, options.diversity))
+            yield Ranked(
+                lists.start, *diversified(found, vectors, options.length, options.diversity)
+            )
 
     def _reasons(self, request: Request, lists: Ranked, scorer: Scorer) -> list[list[Reasons]]:
         """Return for each user and each item of their list what raised its score most."""

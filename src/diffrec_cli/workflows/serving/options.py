@@ -15,6 +15,10 @@ ON_UNKNOWN = ("error", "skip", "popular")
 FILES = ("users_file", "history", "events", "allow", "block", "block_for")
 
 
+#: Length of a list where no one says it.
+DEFAULT_LENGTH = 20
+
+
 @dataclass(frozen=True)
 class RecommendOptions:
     """For whom to make lists, of which items, and how."""
@@ -42,8 +46,8 @@ class RecommendOptions:
     """How strongly to move lists, see :func:`~diffrec_cli.ranking.guidance.guided`."""
     events: str | Path | None = None
     """A file ``user,item[,time]`` of interactions since the fit, appended to the histories."""
-    k: int = 20
-    """Length of the lists."""
+    k: int | None = None
+    """Length of the lists; ``None``: 20, or all items of a smaller catalogue."""
     include_seen: bool = False
     """Also recommend items in the history."""
     allow: str | Path | None = None
@@ -67,6 +71,11 @@ class RecommendOptions:
     precision: str = "auto"
     """``bf16`` (torch) finds candidates in bfloat16 and scores them again; ``auto`` is ``fp32``."""
 
+    @property
+    def length(self) -> int:
+        """Length of the lists."""
+        return DEFAULT_LENGTH if self.k is None else self.k
+
     def __post_init__(self) -> None:
         """Refuse impossible options and combinations."""
         self._check_who()
@@ -76,7 +85,7 @@ class RecommendOptions:
             raise UsageError(
                 f"--on-unknown {self.on_unknown}: unknown", f"one of: {', '.join(ON_UNKNOWN)}"
             )
-        if not isinstance(self.k, Integral) or self.k < 1:
+        if self.k is not None and (not isinstance(self.k, Integral) or self.k < 1):
             raise UsageError(f"-k {self.k}: a list needs 1 item or more", "for example -k 20")
         if not 0 <= self.strength < math.inf:
             raise UsageError(f"--strength {self.strength:g}: not 0 or more", "for example 0.5")
