@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from diffrec_cli.data.dataset import DROP_REASONS, PARTS, Dataset
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.order import FILE
+from diffrec_cli.data.reading.numpy_file import read_npy
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import DataError
 
@@ -73,12 +74,12 @@ def _list_file(directory: Path, part: str) -> Path:
 def _read_list(path: Path) -> NDArray[np.int64]:
     fix = "the authors' format is int64 of shape (n, 2): rows of user and item, counted from 0"
     try:
-        rows = np.load(path, allow_pickle=False)
+        rows = read_npy(path)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file", "give train, valid and test lists") from None
-    except (OSError, ValueError, EOFError) as error:
+    except ValueError as error:
         raise DataError(f"{path}: not a readable .npy file ({error})", fix) from error
-    if not isinstance(rows, np.ndarray) or not np.issubdtype(rows.dtype, np.integer):
+    if not np.issubdtype(rows.dtype, np.integer):
         raise DataError(f"{path}: not an array of whole numbers", fix)
     if rows.ndim != 2 or rows.shape[1] != 2:
         raise DataError(f"{path}: shape {rows.shape}, expected (n, 2)", fix)

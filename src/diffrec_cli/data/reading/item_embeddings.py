@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec_cli.data.reading.numpy_file import read_npy
 from diffrec_cli.errors import DataError
 
 
@@ -19,8 +20,8 @@ def read_embeddings(path: Path, n_items: int) -> NDArray[np.float32]:
         The file is missing, not such an array, or has another number of rows.
     """
     try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        array = read_npy(path)
+    except (OSError, ValueError) as error:
         raise DataError(
             f"{path}: cannot read item embeddings ({error})",
             "give a .npy file of floats with one row an item, or `svd` or `lightgcn`",
