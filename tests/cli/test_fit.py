@@ -96,6 +96,7 @@ def test_the_environment_and_the_configuration_file_give_defaults(
         ('[fti]\nvariant = "lt"\n', "fti"),
         ("fit = 3\n", "fit"),
         ('[models]\nls = "x"\n', "ls"),
+        ("[fit]\nepochs = 2020-01-01\n", "neither text nor a number"),
     ],
 )
 def test_a_mistake_in_the_configuration_file_is_named(

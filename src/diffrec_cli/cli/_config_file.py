@@ -18,6 +18,9 @@ from diffrec_cli.errors import UsageError
 from diffrec_cli.paths import config_file
 
 
+_PLAIN = (str, int, float, bool)  # not dates, times and tables
+
+
 def load_defaults(commands: Any) -> dict[str, Any]:
     """Return the defaults for each command, ``{command: {option: value}}``.
 
@@ -53,6 +56,16 @@ def _check(defaults: dict[str, Any], group: Any, where: str) -> None:
                 f"{where} [{name}] has no option {unknown!r}",
                 f"see `diffrec {name} --help`; write options without leading dashes",
             )
+        for option, value in table.items():
+            _check_plain(value, f"{where} [{name}] {option}")
+
+
+def _check_plain(value: Any, where: str) -> None:
+    if not all(isinstance(one, _PLAIN) for one in (value if isinstance(value, list) else [value])):
+        raise UsageError(
+            f"{where} = {value}: neither text nor a number",
+            "write it in quotes, as on the command line",
+        )
 
 
 def _underscored(table: dict[str, Any]) -> dict[str, Any]:
