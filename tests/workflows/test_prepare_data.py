@@ -9,8 +9,10 @@ import pytest
 
 from diffrec_cli import workflows
 from diffrec_cli.config import ReadOptions, SplitOptions
-from diffrec_cli.errors import DataError
+from diffrec_cli.data.dataset import PARTS
+from diffrec_cli.errors import DataError, UsageError
 from diffrec_cli.workflows.progress import Note
+from tests.data.toys import lists
 
 Put = Callable[..., Path]
 
@@ -91,3 +93,50 @@ def test_items_are_read_in_the_encoding_of_the_log(tmp_path: Path, put: Put) -> 
         [log], items=items, read=ReadOptions(encoding="latin-1"), dry_run=True
     )
     assert "Misérables" in prepared.dataset.item_table["title"].to_pylist()
+
+
+# Directories of files that are split already --------------------------------------------------
+
+
+def parts_of(path: Path, **options: object) -> dict[str, dict[str, list[str]]]:
+    dataset = workflows.prepare([path], dry_run=True, **options).dataset
+    return {part: lists(dataset, part) for part in PARTS}
+
+
+def test_files_that_are_split_already_keep_their_parts(tmp_path: Path) -> None:
+    (tmp_path / "toys.train.inter").write_text(
+        "user_id:token\titem_id:token\nu\ta\nu\tb\nv\tb\nv\tc\n"
+    )
+    (tmp_path / "toys.valid.inter").write_text("user_id:token\titem_id:token\nu\tc\nv\tx\n")
+    (tmp_path / "toys.test.inter").write_text("user_id:token\titem_id:token\nv\ta\nw\ta\nu\tb\n")
+    (tmp_path / "toys.item").write_text("item_id:token\ttitle:token\na\tA\n")
+    assert parts_of(tmp_path) == {
+        "train": {"u": ["a", "b"], "v": ["b", "c"]},
+        "valid": {"u": ["c"]},
+        "test": {"v": ["a"]},
+    }
+    dataset = workflows.prepare([tmp_path], dry_run=True).dataset
+    dropped = {reason: count for reason, count in dataset.dropped.items() if count}
+    assert dropped == {"duplicate": 1, "user_unseen_in_train": 1, "item_unseen_in_train": 1}
+
+
+def test_without_a_valid_file_an_eighth_of_train_is_valid(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("0 1 2 3 4 5 6 7 8\n1 8 7 6 5 4 3 2 1\n")
+    (tmp_path / "test.txt").write_text("0 9\n1 9 10\n")
+    (tmp_path / "user_list.txt").write_text("org_id remap_id\n")
+    split = SplitOptions(order="file")
+    parts = parts_of(tmp_path, split=split)
+    assert parts["train"] == {"0": list("1234567"), "1": list("8765432")}
+    assert parts["valid"] == {"0": ["8"], "1": ["1"]}
+    notes = said(tmp_path, split=split)
+    assert "train from train.txt, test from test.txt; valid is an eighth" in notes[0]
+    with pytest.raises(UsageError, match="--ratios and --split-by have no effect"):
+        said(tmp_path, split=SplitOptions(ratios=(8, 1, 1)))
+
+
+def test_times_do_not_move_rows_between_parts(tmp_path: Path) -> None:
+    header = "user,item,time\n"
+    (tmp_path / "train.csv").write_text(header + "u,a,9\nu,b,8\nv,a,9\nv,b,7\n")
+    (tmp_path / "val.csv").write_text(header + "u,c,1\nv,a,1\n")
+    (tmp_path / "test.csv").write_text(header + "u,d,2\nv,b,1\n")
+    assert parts_of(tmp_path)["train"] == {"u": ["b", "a"], "v": ["b", "a"]}

@@ -17,7 +17,6 @@ from typing import Any
 from diffrec_cli.errors import UsageError
 from diffrec_cli.paths import config_file
 
-
 _PLAIN = (str, int, float, bool)  # not dates, times and tables
 
 

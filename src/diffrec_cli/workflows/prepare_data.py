@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diffrec_cli.config import ReadOptions, SplitOptions
 from diffrec_cli.data import store
@@ -16,6 +16,11 @@ from diffrec_cli.data.order import TIMES, seems_to_precede
 from diffrec_cli.errors import NotFoundError, UsageError
 from diffrec_cli.paths import check_name
 from diffrec_cli.workflows.progress import Listener, Note, silent
+
+if TYPE_CHECKING:  # Arrow is loaded when a log is read
+    from diffrec_cli.data.reading.log import Log
+
+_SPLIT_FILES = "split files"
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,7 @@ def prepare(
         The dataset cannot be written.
     """
     from diffrec_cli.data.reading.log import is_authors_directory
+    from diffrec_cli.data.reading.split_files import split_files
 
     if not inputs:
         raise _nothing_to_read()
@@ -98,6 +104,8 @@ def prepare(
     name = check_name(name or _default_name(str(inputs[0])), "dataset")
     if first.is_dir() and is_authors_directory(first):
         dataset = _from_lists(inputs, name, read, split, items, listener)
+    elif first.is_dir() and len(inputs) == 1 and (files := split_files(first)):
+        dataset = _from_split_files(files, name, read, split, items, listener)
     else:
         dataset = _from_logs(inputs, name, read, split, items, listener)
     if dry_run:
@@ -207,7 +215,6 @@ def _from_logs(
     listener: Listener,
 ) -> Dataset:
     from diffrec_cli.data.reading.log import read_logs
-    from diffrec_cli.data.splitting.split import split_log
 
     read, split = read or ReadOptions(), split or SplitOptions()
     if split.parts is not None:
@@ -218,7 +225,52 @@ def _from_logs(
     log = read_logs([str(path) for path in inputs], read, stdin=sys.stdin.buffer)
     for note in (*log.taken, *log.notes):
         listener(Note(note))
+    return _split(log, inputs, name, read, split, items, listener)
+
+
+def _from_split_files(
+    files: Mapping[str, Path],
+    name: str,
+    read: ReadOptions | None,
+    split: SplitOptions | None,
+    items: str | Path | None,
+    listener: Listener,
+) -> Dataset:
+    from diffrec_cli.data.reading.log import read_split_files
+
+    read, split = read or ReadOptions(), split or SplitOptions()
+    said = ", ".join(f"{part} from {path.name}" for part, path in files.items())
+    if split.split_by != SplitOptions.split_by or split.ratios != SplitOptions.ratios:
+        raise UsageError(
+            f"{_directory_of(files)} is split already: --ratios and --split-by have no effect",
+            "leave them out, or give the files one by one",
+        )
+    own = "" if "valid" in files else "; valid is an eighth of each user's train rows"
+    listener(Note(f"{_directory_of(files)} is split already: {said}{own}"))
+    log = read_split_files(files, read)
+    for note in (*log.taken, *log.notes):
+        listener(Note(note))
+    dataset = _split(log, [_directory_of(files)], name, read, split, items, listener)
+    return _in_time(dataset, split, listener)
+
+
+def _directory_of(files: Mapping[str, Path]) -> Path:
+    return files["train"].parent
+
+
+def _split(
+    log: Log,
+    inputs: Sequence[str | Path],
+    name: str,
+    read: ReadOptions,
+    split: SplitOptions,
+    items: str | Path | None,
+    listener: Listener,
+) -> Dataset:
+    from diffrec_cli.data.splitting.split import split_log
+
     source = {
+        "format": "log" if log.part is None else _SPLIT_FILES,
         "files": [str(path) for path in inputs],
         "read": dataclasses.asdict(read),
         "split": dataclasses.asdict(split),
@@ -270,8 +322,8 @@ def _tell_order(dataset: Dataset, listener: Listener) -> None:
             Note(f"no times; rows are taken as in order: {reason} (--order none: they are not)")
         )
         return
-    released = dataset.source.get("format") == "authors"
-    effect = "" if released else "; the split is random"
+    given = dataset.source.get("format") in ("authors", _SPLIT_FILES)
+    effect = "" if given else "; the split is random"
     listener(Note(f"no times and no order{effect}: {reason} (--order file: rows are in order)"))
 
 

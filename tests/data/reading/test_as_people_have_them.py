@@ -77,6 +77,12 @@ def test_lines_that_are_left_out_are_counted(put) -> None:
     )
 
 
+def test_ids_keep_their_blanks_and_that_is_told(put) -> None:
+    log = read_logs([put('user,item\nann," x"\nbob,y \nbob,z\n')], ReadOptions())
+    assert log.item_ids.at([0, 1, 2]) == [" x", "y ", "z"]
+    assert log.notes == ("2 item ids begin or end with a blank, which is kept: ' x'",)
+
+
 def test_row_numbers_without_a_name_are_a_column_of_their_own(put) -> None:
     numbered = "".join(f'"{n}" {line}\n' for n, line in enumerate(LINES.split("\n")[:4], 1))
     text = "user item rating timestamp\n" + numbered.replace(",", " ")

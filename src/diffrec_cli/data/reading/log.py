@@ -7,16 +7,18 @@ lines has the number of its first. A record may have at most 2 MiB.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from diffrec_cli.config import ReadOptions
+from diffrec_cli.data.dataset import PARTS
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.reading.authors import is_authors_directory, read_authors_lists
 from diffrec_cli.data.reading.columns import in_words
@@ -33,6 +35,7 @@ __all__ = [
     "read_input",
     "read_item_table",
     "read_logs",
+    "read_split_files",
 ]
 
 
@@ -58,6 +61,9 @@ class Log:
         Name of the first file's item column.
     missing
         Rows that were left out for a missing value.
+    part
+        (n,) place in :data:`~diffrec_cli.data.dataset.PARTS` of the part that a row is in, if the
+        files say it; ``None`` otherwise.
     """
 
     user: NDArray[np.int32]
@@ -70,6 +76,7 @@ class Log:
     taken: tuple[str, ...] = ()
     item_column: str = "item"
     missing: int = 0
+    part: NDArray[np.int8] | None = None
 
     def __len__(self) -> int:
         return len(self.user)
@@ -109,6 +116,25 @@ def read_logs(
     pieces.clear()
     pa.default_memory_pool().release_unused()  # so that the split can have it
     return log
+
+
+def read_split_files(files: Mapping[str, Path], options: ReadOptions) -> Log:
+    """Read files that are split already as one log that knows each row's part.
+
+    Parameters
+    ----------
+    files
+        Those of :func:`~diffrec_cli.data.reading.split_files.split_files`.
+    options, raises
+        As for :func:`read_logs`.
+    """
+    pieces = []
+    for path in files.values():
+        with open_input(path, options.encoding) as file:
+            pieces.append(_read(file, options))
+    lengths = [len(piece.user) for piece in pieces]
+    part = np.repeat(np.array([PARTS.index(part) for part in files], np.int8), lengths)
+    return replace(_join(pieces), part=part)
 
 
 def _files(paths: Sequence[str | Path]) -> list[str | Path]:
@@ -188,7 +214,8 @@ def _join(pieces: Sequence[RawLog]) -> Log:
         notes=_once(
             [(p.label, _taken(p)) for p in pieces if not p.header]
             + [(p.label, note) for p in pieces for note in (*p.notes, _date_note(p)) if note]
-        ),
+        )
+        + _blank_notes(user_ids, item_ids),
         taken=_once([(piece.label, _taken(piece)) for piece in pieces if piece.header]),
         missing=sum(piece.missing for piece in pieces),
         item_column=pieces[0].columns.names[pieces[0].columns.item],
@@ -221,6 +248,19 @@ def _date_note(piece: RawLog) -> str:
         return ""
     guess = piece.times.guessed_format
     return f"dates read as {guess!r}, a guess; --time-format makes it certain"
+
+
+def _blank_notes(user_ids: IdMap, item_ids: IdMap) -> tuple[str, ...]:
+    """Tell of ids that begin or end with a blank, which is easily overlooked."""
+    notes = []
+    for ids, what in ((user_ids.array, "user"), (item_ids.array, "item")):
+        blank = pc.match_substring_regex(ids, r"^\s|\s$")
+        if count := pc.sum(blank).as_py():
+            first = ids.filter(blank)[0].as_py()
+            notes.append(
+                f"{count:,} {what} ids begin or end with a blank, which is kept: {first!r}"
+            )
+    return tuple(notes)
 
 
 def _check_alike(pieces: Sequence[RawLog]) -> None:

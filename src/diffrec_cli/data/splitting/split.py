@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +27,8 @@ from diffrec_cli.errors import DataError
 
 #: Values of a row's label; `PARTS[label]` is the part's name.
 TRAIN, VALID, TEST = range(3)
+#: How train is cut where files have no valid part.
+_WITHOUT_VALID = (7, 1, 0)
 #: Users with fewer interactions stay whole in train.
 MIN_TO_CUT = 3
 
@@ -117,6 +119,7 @@ def split_log(
     rows = _without_duplicates(log, rows, dropped)
     rows = _k_core(log, rows, options, dropped)
     cut_rows = _cut_by_time if options.split_by == "time" else _cut_by_user
+    cut_rows = cut_rows if log.part is None else _cut_as_given
     cut = cut_rows(log, rows, options)
     ties = _ties_at_cuts(log, cut)
     cut = _only_seen_in_train(log, cut, dropped)
@@ -237,8 +240,9 @@ def _one_rating_a_pair(log: Log, options: SplitOptions, dropped: Counter[str]) -
 def _rows_of(log: Log, rows: RowNumbers) -> Log:
     rating = None if log.rating is None else log.rating[rows]
     time = None if log.time is None else log.time[rows]
+    part = None if log.part is None else log.part[rows]
     user, item = log.user[rows], log.item[rows]
-    return dataclasses.replace(log, user=user, item=item, rating=rating, time=time)
+    return dataclasses.replace(log, user=user, item=item, rating=rating, time=time, part=part)
 
 
 def _oldest_first(log: Log, rows: RowNumbers) -> RowNumbers:
@@ -247,6 +251,8 @@ def _oldest_first(log: Log, rows: RowNumbers) -> RowNumbers:
         times = log.time[rows]
         if np.any(times[1:] < times[:-1]):
             rows = rows[np.argsort(times, kind="stable")]
+    if log.part is not None:  # whatever the times are: a pair counts in the first part it is in
+        rows = rows[np.argsort(log.part[rows], kind="stable")]
     return rows[stable_order(log.user[rows])]
 
 
@@ -347,6 +353,20 @@ def _ties_at_cuts(log: Log, cut: Cut) -> int:
     users, times = log.user[cut.rows], log.time[cut.rows]
     same = (users[1:] == users[:-1]) & (times[1:] == times[:-1])
     return int(np.count_nonzero(same & (cut.labels[1:] != cut.labels[:-1])))
+
+
+def _cut_as_given(log: Log, rows: RowNumbers, options: SplitOptions) -> Cut:
+    """Return the parts that the files say; without a valid file it is an eighth of train."""
+    labels = cast(NDArray[np.int8], log.part)[rows]
+    if (labels == VALID).any():
+        return Cut(rows, labels)
+    in_train = labels == TRAIN
+    users = log.user[rows]
+    lengths = np.bincount(users[in_train], minlength=len(log.user_ids))
+    valid, _ = part_sizes(lengths, _WITHOUT_VALID)
+    labels = labels.copy()
+    labels[in_train & (ranks_within(users) >= (lengths - valid)[users])] = VALID
+    return Cut(rows, labels)
 
 
 def _cut_by_time(log: Log, rows: RowNumbers, options: SplitOptions) -> Cut:
