@@ -478,7 +478,9 @@ class TestDamage:
         with pytest.raises(CorruptError):
             artifact.weights()
 
-    @pytest.mark.parametrize("content", [b"{", b"\xff", b'{"a": 1}\nnonsense'])
+    @pytest.mark.parametrize(
+        "content", [b"{", b"\xff", b'{"epoch": 1}\nx', b"[]", b"3", b'{"a": 1}', b'{"epoch": "x"}']
+    )
     def test_a_damaged_epoch_log_is_corrupt(self, content):
         artifact = samples.store()
         (artifact.path / "epochs.jsonl").write_bytes(content)

@@ -82,7 +82,18 @@ class Artifact:
     def epoch_log(self) -> list[dict[str, Any]]:
         """Return one entry for each epoch; raise :class:`CorruptError` if damaged."""
         with _reading(self.path / EPOCHS):
-            return [json.loads(line) for line in (self.path / EPOCHS).read_bytes().splitlines()]
+            return [_epoch(line) for line in (self.path / EPOCHS).read_bytes().splitlines()]
+
+
+def _epoch(line: bytes) -> dict[str, Any]:
+    """Return an entry of the epoch log: numbers by name, and among them that of the epoch."""
+    entry = json.loads(line)
+    numbers = isinstance(entry, dict) and all(
+        value is None or isinstance(value, int | float) for value in entry.values()
+    )
+    if not numbers or "epoch" not in entry:
+        raise ValueError(f"no entry of an epoch: {line[:60]!r}")
+    return dict(entry)
 
 
 def write_files(

@@ -11,6 +11,7 @@ import tarfile
 import zipfile
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -314,6 +315,18 @@ def test_an_item_table_of_json_lines(put) -> None:
         {"id": "x", "title": "X", "price": "1.5", "tags": '["a"]'},
         {"id": "y", "title": None, "price": "2", "tags": None},
     ]
+
+
+def test_text_in_parquet_that_is_none_is_an_error(tmp_path) -> None:
+    offsets = pa.py_buffer(np.arange(3, dtype=np.int32).tobytes())
+    broken = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"a\xff")])
+    whole = pa.array(["1", "2"])
+    pq.write_table(pa.table({"user": broken, "item": whole}), tmp_path / "log.parquet")
+    with pytest.raises(DataError, match="column 'user': bytes that are not UTF-8"):
+        read_logs([tmp_path / "log.parquet"], ReadOptions())
+    pq.write_table(pa.table({"item": whole, "title": broken}), tmp_path / "items.parquet")
+    with pytest.raises(DataError, match="column 'title': bytes that are not UTF-8"):
+        read_item_table(tmp_path / "items.parquet")
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,8 @@ def items_of_table(
     name = table.column_names[places[0]]
     ids = _ids(table.column(places[0]), name, file).cast(pa.string())
     columns = [_as_strings(column) for column in table.columns]
+    for column, title in zip(columns, table.column_names, strict=True):
+        _check_text(column, title, file)
     columns[places[0]] = ids
     return arrange(columns, table.column_names, places)
 
@@ -101,12 +103,25 @@ def _ids(column: pa.ChunkedArray, name: str, file: InputFile) -> pa.ChunkedArray
     if not pa.types.is_dictionary(kind) or not (_is_text(value) or pa.types.is_integer(value)):
         column = _plain_ids(column.cast(value), value, name, file).dictionary_encode()
     column = column.cast(ID_TYPE)
+    for chunk in column.chunks:
+        _check_text(chunk.dictionary, name, file)
     if may_be_missing(column):
         words = pa.array(MISSING, pa.string())
         missing = pc.fill_null(pc.is_in(column.cast(pa.string()), value_set=words), True)
         missing = pc.or_(missing, pc.is_null(column))
         _refuse_row(np.asarray(missing), name, "an empty id", FIX, file)
     return column
+
+
+def _check_text(texts: Any, name: str, file: InputFile) -> None:
+    """Refuse bytes that are no text: writers of Parquet need not check them."""
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"{file.label}: column {name!r}: bytes that are not UTF-8 text",
+            "write the column as UTF-8 text, or as binary",
+        ) from error
 
 
 def _plain_ids(column: pa.ChunkedArray, kind: Any, name: str, file: InputFile) -> pa.ChunkedArray:
