@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -98,6 +99,27 @@ def test_without_validation_the_last_epoch_is_kept(checkerboard: Dataset) -> Non
 def test_time_is_a_limit(checkerboard: Dataset) -> None:
     trained = fit(checkerboard, [0.1], max_seconds=0.0)
     assert (trained.epochs_run, trained.stopped) == (1, "time")
+
+
+def test_no_epoch_is_begun_that_would_not_end_in_time(
+    checkerboard: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+
+    def now() -> float:
+        clock[0] += 1e-6
+        return clock[0]
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=now))
+
+    def validate(model: Trainable) -> dict[str, float]:
+        clock[0] += 10
+        return {"recall@20": 0.5}
+
+    model = build_model(CONFIG, checkerboard.n_items)
+    rows, config = input_rows(checkerboard.train, None), replace(CONFIG.training, epochs=9)
+    trained = train(model, rows, config, validate=validate, max_seconds=35.0)
+    assert (trained.stopped, round(clock[0])) == ("time", 30)
 
 
 def test_the_same_seed_gives_the_same_weights(checkerboard: Dataset) -> None:

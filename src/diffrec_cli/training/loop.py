@@ -149,7 +149,8 @@ def train(
     resume
         Whether to continue from the checkpoint in `run`.
     max_seconds
-        Stop at the end of the epoch in which this session has run so long.
+        Stop at the end of the last epoch before this session has run so long, by the time that the
+        latest epoch took.
     on_epoch, on_batch
         Called with progress: an :class:`Epoch`; users done and all users.
 
@@ -175,12 +176,17 @@ def train(
         with reused_memory() as reuse:
             # From the first step on: by then all long-lived arrays are allocated.
             optimizer.register_step_post_hook(lambda *_: reuse())
+            judging = 0.0  # seconds, of the latest epoch
             while state.epoch < config.epochs:
-                epoch = state.epoch + 1
+                epoch, begun = state.epoch + 1, time.perf_counter()
                 result = _epoch(model, rows, config, epoch, backend, precision, optimizer, on_batch)
-                late = max_seconds is not None and time.perf_counter() - sitting >= max_seconds
+                trained = time.perf_counter()
+                # Another epoch is begun only if one like this would end in time.
+                expected = trained - sitting + judging + (trained - begun) + judging
+                late = max_seconds is not None and expected >= max_seconds
                 last = late or epoch == config.epochs
                 result = _judge(model, result, config, state, validate, last)
+                judging = time.perf_counter() - trained
                 state.epoch, state.seconds = epoch, earlier + time.perf_counter() - sitting
                 _log(run, result)
                 on_epoch(result)

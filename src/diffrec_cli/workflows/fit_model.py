@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -143,7 +144,8 @@ def fit(
         For ``auto``: time to choose in (``None``: 5 minutes), and whether models other than
         diffusion may be chosen.
     max_seconds
-        Stop selection after this time and keep the best epoch; a refit is not limited.
+        Stop selection before this time is over and keep the best epoch: no epoch is begun that
+        would not end in time, and reading the log counts. A refit is not limited.
     resume
         Continue an interrupted fit of the same data and settings.
     refit
@@ -161,6 +163,7 @@ def fit(
     DiffrecError
         Data, settings, device or storage are at fault; see :mod:`diffrec_cli.errors`.
     """
+    started = time.perf_counter()
     chosen_device = choose_device(device)
     chosen_precision = choose_precision(precision, chosen_device)
     if name is not None:
@@ -203,6 +206,8 @@ def fit(
         listener(Note(f"--choose-time and --any have no effect: --variant names {variant}"))
     if dry_run:
         return _planned(jobs, listener)
+    if max_seconds is not None:
+        max_seconds = max(0.0, max_seconds - (time.perf_counter() - started))
     with memory_errors(chosen_device), ExitStack() as stack:
         if len(jobs) > 1:
             chosen = choose(
