@@ -349,6 +349,17 @@ def test_ids_of_other_types_in_parquet(tmp_path, ids, read) -> None:
     assert log.user_ids.at(log.user) == read
 
 
+def test_dates_are_no_items(put) -> None:
+    path = put(
+        "7\t2021-01-18T18:58:48Z\t30.2\t-97.7\t2292\n3\t2017-04-17T15:51:29Z\t30.2\t-97.8\t2288\n"
+    )
+    with pytest.raises(DataError, match="column 2, which would be the item, has dates") as caught:
+        read_logs([path], ReadOptions())
+    assert "--item-col" in caught.value.fix
+    log = read_logs([path], ReadOptions(user_col="1", item_col="5", time_col="2", header=False))
+    assert log.item_ids.at([0, 1]) == ["2292", "2288"]
+
+
 # Containers ---------------------------------------------------------------------------------
 
 
@@ -394,6 +405,8 @@ def test_a_compressed_file_is_read_whatever_it_is_called(put, content) -> None:
         (b"ARROW1\0\0", "a Feather or Arrow file"),
         (b"\x80\x04\x95", "a pickle"),
         (b"SQLite format 3\0", "an SQLite database"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "a pointer of Git LFS"),
+        (b"<!DOCTYPE html>\n<html>", "a web page"),
         (lzma.compress(CSV.encode())[:-30], "damaged or truncated"),
         (zipped({"log": CSV})[:60], "damaged or truncated"),
     ],

@@ -37,7 +37,7 @@ NAMES: Mapping[str, tuple[frozenset[str], ...]] = {
         _words(
             "movie movieid asin parentasin business businessid product productid isbn track "
             "trackid song songid artist artistid book bookid gmapid sku animeid gameid recipeid "
-            "articleid videoid joke jokeid"
+            "articleid videoid joke jokeid stockcode"
         ),
     ),
     "rating": (
@@ -47,7 +47,10 @@ NAMES: Mapping[str, tuple[frozenset[str], ...]] = {
     ),
     "time": (  # the finer, the earlier
         _words("timestamp unixreviewtime unixtime ts timems timestampms"),
-        _words("time eventtime datetime createdat ratedat reviewedat mylastupdated reviewtime"),
+        _words(
+            "time eventtime datetime createdat ratedat reviewedat mylastupdated reviewtime "
+            "invoicedate"
+        ),
         _words("date reviewdate tdat transactiondt"),
     ),
     "title": (
@@ -63,6 +66,7 @@ _UNUSED = 6
 #: What an option says of a role that no column has.
 NO_COLUMN = "none"
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}/\d{1,2}/\d{4}")
 _RECBOLE_SUFFIX = re.compile(r":(token|float)(_seq)?$")
 
 
@@ -273,6 +277,29 @@ def check_options(columns: Columns, options: ReadOptions, where: str) -> None:
             f"{where}: --time-format, and no time column found; it has {_listed(columns.names)}",
             "name it with --time-col, or leave --time-format out",
         )
+
+
+def check_guess(columns: Columns, fields: Sequence[str], options: ReadOptions, where: str) -> None:
+    """Raise a :class:`DataError` if users or items were guessed to be in a column of dates.
+
+    Parameters
+    ----------
+    columns, where
+        The roles, and the file.
+    fields
+        The first row of data.
+    options
+        A column that is given is no guess.
+    """
+    for role in ("user", "item"):
+        place = columns.position(role)
+        guessed = getattr(options, f"{role}_col") is None
+        if guessed and place is not None and _DATE.match(fields[place]):
+            raise DataError(
+                f"{where}: no header, and column {place + 1}, which would be the {role}, has dates:"
+                f" {fields[place]!r}",
+                "say which columns are what, by position: --user-col 1 --item-col 3 --time-col 2",
+            )
 
 
 def _overrides(options: ReadOptions) -> dict[str, str]:

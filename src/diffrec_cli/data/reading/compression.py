@@ -26,6 +26,9 @@ _OTHERS = {
     b"7z\xbc\xaf": ("a 7z archive", "unpack it first"),
     b"Rar!": ("a RAR archive", "unpack it first"),
     b"SQLite format 3\x00": ("an SQLite database", "export the table as CSV"),
+    b"version https://git-lfs": ("a pointer of Git LFS", "get the file itself: git lfs pull"),
+    b"<!DOCTYPE html": ("a web page", "download the file itself"),
+    b"<html": ("a web page", "download the file itself"),
 }
 _LOOK_AT = 512
 _OF_A_WORKBOOK = "[Content_Types].xml"

@@ -119,6 +119,8 @@ def _log_layout(file: InputFile, options: ReadOptions) -> tuple[Layout, Record]:
         else roles.numbered_columns(layout.fields, options, file.label)
     )
     roles.check_options(columns, options, file.label)
+    if not header:
+        roles.check_guess(columns, fields, options, file.label)
     layout = replace(layout, columns=columns, skips_missing=options.missing == "skip")
     return layout, _first_row(file, layout)
 
