@@ -88,8 +88,11 @@ def evaluate(
 ) -> None:
     """Measure models: rank all items a user has not seen, against what came next.
 
-    Several models are shown side by side, each compared with the first. With two histories the
-    first one counts for --min, --per-user and comparisons.
+    Recall@K is the share of a user's items that come next among the first K of the list, NDCG@K
+    the same with more weight for earlier places; both are means over users.
+
+    Several models are shown side by side, each compared with the first. With two
+    histories the first one counts for --min, --per-user and comparisons.
     """
     from diffrec_cli import workflows
     from diffrec_cli.workflows.evaluate_models import parse_minima
