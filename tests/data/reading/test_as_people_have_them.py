@@ -141,8 +141,26 @@ def test_an_item_table_keeps_rows_with_quotes_alone(put) -> None:
 
 
 def test_quotes_that_are_escaped_by_a_backslash_belong_to_the_text(put) -> None:
-    path = put('"ISBN";"title"\n"1";"The \\"Real\\" Thing; a tale"\n"2";"C:\\"\n')
-    assert read_item_table(path)["title"].to_pylist()[0] == 'The "Real" Thing; a tale'
+    path = put('"ISBN";"title"\n"1";"The \\"Real\\" Thing; a tale"\n"2";"one \\\\ two"\n')
+    assert read_item_table(path)["title"].to_pylist() == ['The "Real" Thing; a tale', "one \\ two"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'user,item,path\n1,10,"C:\\tmp\\"\n2,11,"see ""C:\\x\\"" ok"\n3,12,"c"\n',
+        'user,item,note\nCORP\\alice,1,"x"\nCORPalice,2,"say ""hi"""\nbob,2,"C:\\"\n',
+    ],
+)
+def test_backslashes_of_other_meanings_are_text(put, text) -> None:
+    log = read_logs([put(text)], ReadOptions())
+    assert len(log) == 3
+    assert len(log.user_ids) == 3
+
+
+def test_quotes_of_a_tsv_that_is_csv_but_for_its_tabs_hold_lines_together(put) -> None:
+    path = put('user\titem\ttitle\n1\t10\t"two\nlines"\n2\t11\tfoo\n')
+    assert read_logs([path], ReadOptions()).item_ids.at([0, 1]) == ["10", "11"]
 
 
 def test_without_quotes_an_open_one_is_no_error(put) -> None:

@@ -26,7 +26,7 @@ def read_log(file: InputFile, options: ReadOptions) -> RawLog:
 
 JSON = Format(
     "json",
-    lambda file: file.begins_with(b"{"),
+    lambda file, options: file.begins_with(b"{"),
     read_log,
     lambda file, options, log_column: table_of(file),
 )

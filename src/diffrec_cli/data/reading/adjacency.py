@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 
 import pyarrow as pa
@@ -14,16 +15,19 @@ from diffrec_cli.data.reading.input_file import InputFile
 from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog
 from diffrec_cli.errors import DataError
 
-_NEARLY_ALL, _MOST_COLUMNS = 0.9, 6  # of a log's lines are alike, and columns that it has
+_MOST_COLUMNS = 6  # of a log
 _LOOK_AT, _LONGEST = 1_000, 64 << 10  # lines, and bytes of each
 _LINES_AT_A_TIME = 1_000
 
 
-def is_adjacency(file: InputFile) -> bool:
+def is_adjacency(file: InputFile, options: ReadOptions) -> bool:
     """Tell whether a file has lines of whole numbers apart by blanks, not as many in each.
 
-    A log has as many in nearly all lines. If all have, it takes more than a log has columns.
+    A log has as many in most lines. If all have, it takes more than a log has columns. Of a log's
+    layout nothing may be said.
     """
+    if replace(options, missing="error", encoding="utf-8", item_id_col=None) != ReadOptions():
+        return False
     with file.stream() as stream:
         beginnings = iter(lambda: stream.readline(_LONGEST), b"")
         lines = [line for line in islice(beginnings, _LOOK_AT) if line.strip()]
@@ -31,7 +35,7 @@ def is_adjacency(file: InputFile) -> bool:
     if not lengths or any(b"\t" in line for line in lines):
         return False
     commonest, count = lengths.most_common(1)[0]
-    like_a_log = count > _NEARLY_ALL * len(lines) and commonest <= _MOST_COLUMNS
+    like_a_log = 2 * count > len(lines) and commonest <= _MOST_COLUMNS
     return not like_a_log and all(word.isdigit() for line in lines for word in line.split())
 
 
@@ -57,11 +61,22 @@ def refuse_items(file: InputFile, options: ReadOptions, log_column: str | None) 
 def _blocks(file: InputFile) -> Iterator[tuple[pa.Array, pa.Array]]:
     """Yield users and items, some lines at a time."""
     with file.text() as text:
-        while lines := list(islice(text, _LINES_AT_A_TIME)):
-            words = [line.split() for line in lines]
+        numbered = enumerate(text, 1)
+        while lines := list(islice(numbered, _LINES_AT_A_TIME)):
+            words = [_words(file, number, line) for number, line in lines]
             users = [user for user, *items in filter(None, words) for _ in items]
             items = [item for _, *items in filter(None, words) for item in items]
             yield _encoded(users), _encoded(items)
+
+
+def _words(file: InputFile, number: int, line: str) -> list[str]:
+    words = line.split()
+    if not all(map(str.isdigit, words)):
+        raise DataError(
+            f"{file.label}:{number}: not only whole numbers, as in the lines before",
+            "correct that line, or say --sep if the file is a log",
+        )
+    return words
 
 
 def _encoded(ids: list[str]) -> pa.Array:

@@ -22,8 +22,8 @@ class Format:
 
     name: str
     """What it is called."""
-    sniff: Callable[[InputFile], bool]
-    """Tells whether a file has this format."""
+    sniff: Callable[[InputFile, ReadOptions], bool]
+    """Tells whether a file has this format, with what is said of it."""
     read_log: Callable[[InputFile, ReadOptions], RawLog]
     """Reads a log."""
     read_items: Callable[[InputFile, ReadOptions, str | None], pa.Table]
@@ -31,16 +31,17 @@ class Format:
     :func:`~.items.arrange` makes it."""
 
 
-TEXT = Format("text", lambda file: True, read_text_log, read_text_items)
+TEXT = Format("text", lambda file, options: True, read_text_log, read_text_items)
+ADJACENCY = Format("adjacency lists", is_adjacency, read_adjacency_log, refuse_items)
 #: Every format; a file is read as the first that fits.
 FORMATS: tuple[Format, ...] = (
     Format("parquet", is_parquet, read_parquet_log, read_parquet_items),
     Format("json lines", is_json, read_json_log, read_json_items),
-    Format("adjacency lists", is_adjacency, read_adjacency_log, refuse_items),
+    ADJACENCY,
     TEXT,
 )
 
 
-def format_of(file: InputFile) -> Format:
+def format_of(file: InputFile, options: ReadOptions) -> Format:
     """Return the format of a file; text if no other fits."""
-    return next(form for form in FORMATS if form.sniff(file))
+    return next(form for form in FORMATS if form.sniff(file, options))

@@ -135,11 +135,11 @@ def read_histories(
     DataError
         The file cannot be read as either.
     """
-    from diffrec_cli.data.reading.formats import TEXT, format_of
+    from diffrec_cli.data.reading.formats import ADJACENCY, TEXT, format_of
 
     read = read or ReadOptions()
     with open_input(path, read.encoding, sys.stdin.buffer) as file, damage(file):
-        text = format_of(file) is TEXT
+        text = format_of(file, read) in (TEXT, ADJACENCY)  # one item a line may be a number
         if of_users and text and not _has_rows(file):
             return Histories([], np.zeros(0, np.int64), np.zeros(0, np.int32), IdMap([]))
         options = _log_options(file, of_users, read) if text else read

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -17,14 +18,17 @@ from diffrec_cli.data.reading.typed import items_of_table, log_of_table
 from diffrec_cli.errors import DataError
 
 _LOOK_AT = 64 << 10
+#: An id such as ``{6F9619FF}`` is no object.
+_BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?\s*\[?\s*\{\s*[\"'}]")
 _FIX = "give one JSON object a line, or CSV"
 
 
-def is_json(file: InputFile) -> bool:
+def is_json(file: InputFile, options: ReadOptions) -> bool:
     """Tell whether a file begins as JSON does: with an object, or a list of them."""
+    if options.sep is not None or options.header is not None:
+        return False
     with file.stream() as stream:
-        start = stream.read(_LOOK_AT).removeprefix(b"\xef\xbb\xbf").lstrip()
-    return start.startswith((b"{", b"[{", b"[\n", b"[\r"))
+        return _BEGINNING.match(stream.read(_LOOK_AT)) is not None
 
 
 def read_json_log(file: InputFile, options: ReadOptions) -> RawLog:
@@ -32,15 +36,17 @@ def read_json_log(file: InputFile, options: ReadOptions) -> RawLog:
     first = _first_object(file)
     names = list(first)
     columns = roles.named_columns(names, options, file.label)
-    wanted = [names[p] for role in roles.ROLES if (p := columns.position(role)) is not None]
-    table = _read(file, {name: first[name] for name in wanted})
+    places = {role: p for role in roles.ROLES if (p := columns.position(role)) is not None}
+    wanted = {names[place]: first[names[place]] for place in places.values()}
+    numbers = {names[places[role]] for role in ("rating", "time") if role in places}
+    table = _read(file, wanted, numbers)
     return log_of_table(table, names, columns, file, options)
 
 
 def read_json_items(file: InputFile, options: ReadOptions, log_column: str | None) -> pa.Table:
     """Read an item table of JSON lines; all values become text."""
     _first_object(file)
-    return items_of_table(_read(file, None), file, options, log_column)
+    return items_of_table(_read(file, None, set()), file, options, log_column)
 
 
 def _first_object(file: InputFile) -> dict[str, Any]:
@@ -59,12 +65,14 @@ def _first_object(file: InputFile) -> dict[str, Any]:
     raise DataError(f"{file.label}: the file is empty", "give a file with data")
 
 
-def _read(file: InputFile, wanted: dict[str, Any] | None) -> pa.Table:
-    """Read all columns, or those wanted with the types of their first values."""
+def _read(file: InputFile, wanted: dict[str, Any] | None, numbers: set[str]) -> pa.Table:
+    """Read all columns, or those wanted with the types of their first values.
+
+    Ratings and times, `numbers`, may have a fraction later where the first has none.
+    """
     schemas = [None]
     if wanted is not None:
-        # A number may have a fraction later, where the first has none.
-        schemas = [_schema(wanted, whole=whole) for whole in (True, False)]
+        schemas = [_schema(wanted, fractions) for fractions in (set(), numbers)]
     for schema in schemas:
         try:
             with file.stream() as stream:
@@ -82,14 +90,19 @@ def _read(file: InputFile, wanted: dict[str, Any] | None) -> pa.Table:
     raise DataError(f"{file.label}: not readable as JSON lines ({reason})", _FIX)
 
 
-def _schema(first: dict[str, Any], *, whole: bool) -> pa.Schema:
-    return pa.schema([(name, _type(value, whole=whole)) for name, value in first.items()])
+def _schema(first: dict[str, Any], fractions: set[str]) -> pa.Schema:
+    """Return the types of first values; those of `fractions` that are no text are fractions."""
+    types = {name: _type(value) for name, value in first.items()}
+    for name in fractions:
+        if not isinstance(first[name], str):
+            types[name] = pa.float64()
+    return pa.schema(list(types.items()))
 
 
-def _type(value: Any, *, whole: bool) -> pa.DataType:
+def _type(value: Any) -> pa.DataType:
     if isinstance(value, bool | str) or value is None:
         return pa.string()
-    return pa.int64() if isinstance(value, int) and whole else pa.float64()
+    return pa.int64() if isinstance(value, int) else pa.float64()
 
 
 def _diagnose(file: InputFile, wanted: dict[str, Any] | None) -> None:

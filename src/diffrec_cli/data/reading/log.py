@@ -184,7 +184,7 @@ def read_item_table(
     """
     options = options or ReadOptions()
     with open_input(path, options.encoding) as file, damage(file):
-        table = format_of(file).read_items(file, options, log_column)
+        table = format_of(file, options).read_items(file, options, log_column)
     return first_of_each_id(table)
 
 
@@ -195,7 +195,7 @@ def read_input(file: InputFile, options: ReadOptions) -> Log:
 
 def _read(file: InputFile, options: ReadOptions) -> RawLog:
     with damage(file):
-        return format_of(file).read_log(file, options)
+        return format_of(file, options).read_log(file, options)
 
 
 def _join(pieces: Sequence[RawLog]) -> Log:

@@ -12,7 +12,7 @@ from diffrec_cli.data.reading.raw_log import RawLog
 from diffrec_cli.data.reading.typed import items_of_table, log_of_table
 
 
-def is_parquet(file: InputFile) -> bool:
+def is_parquet(file: InputFile, options: ReadOptions) -> bool:
     """Tell whether a file begins as Parquet does."""
     return file.begins_with(b"PAR1")
 
