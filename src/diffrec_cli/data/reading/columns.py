@@ -202,7 +202,8 @@ def numbered_columns(fields: int, options: ReadOptions, where: str) -> Columns:
 
     Options are positions from 1. If none is given, the columns are user, item, rating and time, as
     many as there are. If one is, ratings and times are read only from columns that are given, and
-    the user and the item take the first columns that are left.
+    the user and the item take the first columns that are left. Ratings or times that are said to
+    be none are skipped where there are columns enough for them.
 
     Parameters
     ----------
@@ -230,6 +231,8 @@ def numbered_columns(fields: int, options: ReadOptions, where: str) -> Columns:
             places[role] = given[role]
         elif role in wanted and role not in left_out:
             places[role] = next(free, None)
+        elif fields >= len(ROLES) and not given:  # a column that is not to be read
+            next(free, None)
     names = _made_up_names(fields, places)
     for role in ("user", "item"):
         if places[role] is None:

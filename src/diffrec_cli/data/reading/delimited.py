@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, NoReturn, cast
 
 import numpy as np
@@ -32,7 +33,7 @@ from diffrec_cli.data.reading.items import (
 from diffrec_cli.data.reading.missing import MISSING, may_be_missing, without_missing
 from diffrec_cli.data.reading.quotes import quotes_of
 from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog
-from diffrec_cli.data.reading.separators import find_separators
+from diffrec_cli.data.reading.separators import find_separators, split_line, with_blank
 from diffrec_cli.data.reading.times import (
     AmbiguousTimesError,
     Times,
@@ -43,6 +44,7 @@ from diffrec_cli.errors import DataError, UsageError
 
 #: What comments begin with, before the first line of data.
 _COMMENTS = ("#", "%")
+_FIRST_ROWS, _LOOK_AT_LINES = 3, 1_000
 _SAYS_SEPARATOR = re.compile(r'"?sep=(.)"?[,;]*', re.IGNORECASE)
 
 
@@ -79,7 +81,7 @@ def read_text_log(file: InputFile, options: ReadOptions) -> RawLog:
 
 def read_text_items(file: InputFile, options: ReadOptions, log_column: str | None) -> pa.Table:
     """Read an item table from delimited text, with or without a header."""
-    first = _first_record(file, ReadOptions(item_col="id", sep=options.sep))
+    first = _first_record(file, replace(options, item_col=options.item_col or "id"))
     fields = first.record.fields
     header = options.header
     if header is None:
@@ -116,7 +118,7 @@ def _log_layout(file: InputFile, options: ReadOptions) -> tuple[Layout, Record]:
     columns = (
         roles.named_columns(layout.columns.names, options, file.label)
         if header
-        else roles.numbered_columns(layout.fields, options, file.label)
+        else roles.numbered_columns(_used(fields), options, file.label)
     )
     roles.check_options(columns, options, file.label)
     if not header:
@@ -138,12 +140,24 @@ def _layout(file: InputFile, first: First, header: bool, options: ReadOptions) -
     )
     if not header:
         return layout
-    row = next(rows(file, layout), None)
-    if row is None or len(row.fields) != len(names) + 1:
+    first_rows = [row.fields for row in islice(rows(file, layout), _FIRST_ROWS)]
+    if not first_rows or any(len(fields) != len(names) + 1 for fields in first_rows):
         return layout
-    # All rows have a separator at their end; or their first column, of row numbers, has no name.
-    names = (*names, "") if not row.fields[-1] else ("", *names)
+    if not any(fields[-1] for fields in first_rows):  # all rows have a separator at their end
+        names = (*names, "")
+    elif [fields[0] for fields in first_rows] in _row_numbers(len(first_rows)):
+        names = ("", *names)
     return replace(layout, fields=len(names), columns=Columns(names, 0, 0))
+
+
+def _used(fields: Sequence[str]) -> int:
+    """Return the number of columns without an empty one after the separators at line ends."""
+    return len(fields) - (len(fields) > 2 and not fields[-1])
+
+
+def _row_numbers(count: int) -> list[list[str]]:
+    """Return the numbers of the first rows, from 0 and from 1, as R and pandas write them."""
+    return [[str(number) for number in range(start, start + count)] for start in (0, 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +188,8 @@ def _first_record(file: InputFile, options: ReadOptions) -> First:
     try:
         before = _preamble(file, options)
         sep = before.sep or _separator(before.line, options, file)
-        found = records(file, sep, quoted=len(sep) == 1 and options.quotes is not False)
-        record = next((record for record in found if record.first_line > before.skip), None)
+        quoted = len(sep) == 1 and options.quotes is not False
+        record = next(records(file, sep, quoted=quoted, skip=before.skip), None)
     except UnicodeError as error:
         raise DataError(
             f"{file.label}: not {file.encoding} text ({error})", "give its --encoding"
@@ -197,16 +211,32 @@ class _Preamble:
 
 def _preamble(file: InputFile, options: ReadOptions) -> _Preamble:
     found = _Preamble(options.skip_lines)
+    comments: list[tuple[int, str]] = []
     with file.text() as text:
         for number, line in enumerate(_start_of_lines(text), 1):
             if number <= options.skip_lines or not line:
                 continue
             if says := _SAYS_SEPARATOR.fullmatch(line):
-                found = replace(found, skip=number, sep=options.sep or says[1])
+                sep = says[1] if options.sep is None else _given_separator(options.sep)
+                found = replace(found, skip=number, sep=sep)
             elif line.startswith(_COMMENTS):
-                found = replace(found, skip=number, comments=found.comments + 1)
+                comments.append((number, line))
             else:
-                return replace(found, line=line)
+                return _without_data(replace(found, line=line), comments, options)
+    return _without_data(found, comments, options)
+
+
+def _without_data(
+    found: _Preamble, comments: list[tuple[int, str]], options: ReadOptions
+) -> _Preamble:
+    """Return the preamble with those lines that are comments: ``#1,x,5`` may be a row."""
+    after = found.line or (comments[-1][1] if comments else "")
+    seps = [options.sep] if options.sep else find_separators(after, options)
+    for number, line in comments:
+        fields = [len(split_line(text, seps[0])) if seps else 1 for text in (line, after)]
+        if line[1:2].strip() and fields[0] == fields[1] > 1:
+            return replace(found, line=line)
+        found = replace(found, skip=number, comments=found.comments + 1)
     return found
 
 
@@ -224,7 +254,9 @@ def _separator(line: str, options: ReadOptions, file: InputFile) -> str:
     if not line:
         return ","
     if found := find_separators(line, options):
-        return found[0]
+        with file.text() as text:
+            lines = [line for line in islice(_start_of_lines(text), _LOOK_AT_LINES) if line]
+        return with_blank([line for line in lines if found[0] in line], found[0])
     raise DataError(
         f"{file.label}:1: no separator found in {line[:60]!r}",
         "give --sep; every line needs at least a user and an item",

@@ -54,9 +54,9 @@ class Layout:
 def rows(file: InputFile, layout: Layout) -> Iterator[Record]:
     """Read the rows of data of a file slowly."""
     quotes = layout.quotes
-    for record in records(file, layout.sep, quoted=quotes.hold, escaped=quotes.escaped):
-        again = layout.header and record.text == layout.header
-        if record.first_line > layout.skip and not again:
+    found = records(file, layout.sep, quoted=quotes.hold, escaped=quotes.escaped, skip=layout.skip)
+    for record in found:
+        if not layout.header or record.text.lstrip("\ufeff") != layout.header:
             yield record
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.idmap import IdMap
-from diffrec_cli.data.reading.columns import NO_COLUMN, ROLES, is_header, is_number
+from diffrec_cli.data.reading.columns import NO_COLUMN, ROLES, is_header, is_number, recognise
 from diffrec_cli.data.reading.input_file import InputFile, damage, open_input
 from diffrec_cli.data.reading.separators import find_separators, split_line
 from diffrec_cli.errors import DataError
@@ -138,7 +139,9 @@ def read_histories(
     from diffrec_cli.data.reading.formats import ADJACENCY, TEXT, format_of
 
     read = read or ReadOptions()
-    with open_input(path, read.encoding, sys.stdin.buffer) as file, damage(file):
+    with open_input(path, read.encoding, sys.stdin.buffer) as opened, damage(opened):
+        file = _as_utf8_if_it_is(opened)
+        read = replace(read, encoding=file.encoding)
         text = format_of(file, read) in (TEXT, ADJACENCY)  # one item a line may be a number
         if of_users and text and not _has_rows(file):
             return Histories([], np.zeros(0, np.int64), np.zeros(0, np.int32), IdMap([]))
@@ -174,6 +177,20 @@ def printable(ids: Iterable[str]) -> list[str]:
     return [text.decode("utf-8", "backslashreplace") for text in encoded]
 
 
+def _as_utf8_if_it_is(file: InputFile) -> InputFile:
+    """Return the file as UTF-8, whatever the log's encoding was, if it can be that."""
+    utf8 = replace(file, encoding="utf-8")
+    try:
+        with utf8.stream() as stream:
+            decoder = codecs.getincrementaldecoder("utf-8")()
+            while block := stream.read(_READ):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return file
+    return utf8
+
+
 def _from_log(file: InputFile, options: ReadOptions, min_rating: float | None) -> Histories:
     from diffrec_cli.data.reading.log import read_input
 
@@ -203,14 +220,15 @@ def _log_options(file: InputFile, of_users: bool, read: ReadOptions) -> ReadOpti
         return as_before
     separators = find_separators(first, ReadOptions())
     if _is_header(first):
-        return ReadOptions(sep=separators[0])
+        return _others(read, split_line(first, separators[0]), separators[0], header=True)
     for sep in separators:
         fields = split_line(first, sep)
         title = sep == " " and not of_users and not all(map(is_number, fields))
         if not title and _every_line_has(file, sep, len(fields)):
+            others = _others(read, fields, sep, header=False)
             if len(fields) == 3:
-                return ReadOptions("1", "2", time_col="3", header=False, sep=sep)
-            return ReadOptions(header=False, sep=sep)
+                return replace(others, user_col="1", item_col="2", time_col="3")
+            return others
     return None
 
 
@@ -231,6 +249,18 @@ def _as_the_log(first: str, read: ReadOptions) -> ReadOptions | None:
         return None
     found: dict[str, Any] = {f"{role}_col": None for role in lacking}
     return replace(read, sep=seps[0], **found)
+
+
+def _others(read: ReadOptions, fields: list[str], sep: str, *, header: bool) -> ReadOptions:
+    """Return the log's options for a file with columns of its own: what does not name any."""
+    timed = bool(recognise(fields, "time")) if header else len(fields) > 2
+    return ReadOptions(
+        header=header,
+        sep=sep,
+        time_format=read.time_format if timed else None,
+        missing=read.missing,
+        encoding=read.encoding,
+    )
 
 
 def _has_rows(file: InputFile) -> bool:

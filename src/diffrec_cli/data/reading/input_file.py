@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -224,7 +225,9 @@ class FilteredBytes(io.RawIOBase):
         self._stream = stream
         self._sep = sep
         self._header = header
-        self._again = re.compile(rb"^" + re.escape(header) + rb"\r?(?:\n|\Z)", re.MULTILINE)
+        self._again = re.compile(
+            rb"^(?:\xef\xbb\xbf)?" + re.escape(header) + rb"\r?(?:\n|\Z)", re.MULTILINE
+        )
         self._by_lines = bool(header) or len(sep) > 1
         self._before = skip  # lines that are left until the header has gone by
         self._held = b""  # the end of the last block: a line that has not ended yet
@@ -286,7 +289,9 @@ class Record:
     text: str
 
 
-def records(file: InputFile, sep: str, *, quoted: bool, escaped: bool = False) -> Iterator[Record]:
+def records(
+    file: InputFile, sep: str, *, quoted: bool, escaped: bool = False, skip: int = 0
+) -> Iterator[Record]:
     r"""Read a text file slowly: every record that is not blank, with its line number.
 
     Parameters
@@ -299,6 +304,8 @@ def records(file: InputFile, sep: str, *, quoted: bool, escaped: bool = False) -
         Whether double quotes hold separators and line ends together.
     escaped
         Whether a quote inside may be written as ``\"``.
+    skip
+        Lines at the beginning that are left out.
 
     Raises
     ------
@@ -307,13 +314,15 @@ def records(file: InputFile, sep: str, *, quoted: bool, escaped: bool = False) -
     """
     with file.text() as text:
         lines = _Lines(text, file.label)
+        for _ in islice(lines, skip):
+            lines.next_record()
         for fields in _split_lines(lines, sep, quoted, escaped):
             if lines.first < lines.last and lines.at_end and lines.text.count('"') % 2:
                 raise DataError(
                     f"{file.label}:{lines.first}: a quote that opens here is never closed",
                     "close it, or double a quote that belongs to the text",
                 )
-            if lines.text.strip("\r\n"):
+            if lines.text.strip("\r\n") and fields:
                 yield Record(lines.first, lines.last, fields, lines.text.rstrip("\r\n"))
             lines.next_record()
 

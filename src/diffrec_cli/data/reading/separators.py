@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 
 from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.reading.columns import is_header, is_record
@@ -33,19 +34,23 @@ def find_separators(line: str, options: ReadOptions) -> list[str]:
     certain = [sep for sep in _CERTAIN if len(found[sep]) > 1]
     likely = [sep for sep in _LIKELY if len(found[sep]) > 1]
     likely.sort(key=lambda sep: -len(found[sep]))
-    likely = [_with_blank(line, sep) for sep in likely]
-    names = [_with_blank(line, sep) for sep in names]
     blank = " " if split_line(line, " ") == line.split() else BLANKS
     words = split_line(line, blank)
     space = [blank] if is_header(words, options) or is_record(words) else []
     return list(dict.fromkeys((*names, *certain, *likely, *space)))
 
 
-def _with_blank(line: str, sep: str) -> str:
-    """Return the separator with a blank after it, if the line has one after each."""
-    _, *later = line.split(sep)
-    spaced = sep in _LIKELY and '"' not in line and all(field.startswith(" ") for field in later)
-    return f"{sep} " if spaced and later else sep
+def with_blank(lines: Sequence[str], sep: str) -> str:
+    """Return the separator with a blank after it, if all of some lines have one after each.
+
+    Examples
+    --------
+    >>> with_blank(["user, item", "ann, 1"], ","), with_blank(["user, item", "ann,1"], ",")
+    (', ', ',')
+    """
+    later = [field for line in lines for field in line.split(sep)[1:]]
+    spaced = bool(later) and all(field.startswith(" ") for field in later)
+    return f"{sep} " if spaced and sep in _LIKELY and '"' not in "".join(lines) else sep
 
 
 def split_line(line: str, sep: str) -> list[str]:

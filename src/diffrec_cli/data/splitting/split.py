@@ -357,8 +357,9 @@ def _ties_at_cuts(log: Log, cut: Cut) -> int:
 
 def _cut_as_given(log: Log, rows: RowNumbers, options: SplitOptions) -> Cut:
     """Return the parts that the files say; without a valid file it is an eighth of train."""
-    labels = cast(NDArray[np.int8], log.part)[rows]
-    if (labels == VALID).any():
+    part = cast(NDArray[np.int8], log.part)
+    labels = part[rows]
+    if (part == VALID).any():
         return Cut(rows, labels)
     in_train = labels == TRAIN
     users = log.user[rows]
