@@ -140,3 +140,33 @@ def test_times_do_not_move_rows_between_parts(tmp_path: Path) -> None:
     (tmp_path / "val.csv").write_text(header + "u,c,1\nv,a,1\n")
     (tmp_path / "test.csv").write_text(header + "u,d,2\nv,b,1\n")
     assert parts_of(tmp_path)["train"] == {"u": ["b", "a"], "v": ["b", "a"]}
+
+
+@pytest.mark.parametrize(
+    "names", [("train.csv", "train_2.csv", "test.csv"), ("train.csv", "valid.csv")]
+)
+def test_parts_that_are_not_clear_are_refused(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (tmp_path / name).write_text("user,item\nu,a\nv,a\n")
+    with pytest.raises(DataError, match="not one file each") as caught:
+        said(tmp_path)
+    assert all(name in caught.value.what for name in names)
+
+
+def test_hidden_files_are_no_parts_and_a_word_counts_once(tmp_path: Path) -> None:
+    header = "user,item\n"
+    (tmp_path / "train.csv").write_text(header + "u,a\nu,b\nv,a\nv,b\n")
+    (tmp_path / "test_dev.csv").write_text(header + "u,c\nv,a\n")
+    (tmp_path / ".train.csv.crc").write_bytes(b"crc")
+    assert "train from train.csv, test from test_dev.csv" in said(tmp_path)[0]
+
+
+def test_a_valid_file_of_low_ratings_takes_nothing_from_train(tmp_path: Path) -> None:
+    header = "user,item,rating\n"
+    rows = "".join(f"{user},{item},5\n" for user in "uv" for item in range(9))
+    (tmp_path / "train.csv").write_text(header + rows)
+    (tmp_path / "valid.csv").write_text(header + "u,1,1\n")
+    (tmp_path / "test.csv").write_text(header + "v,9,5\n")
+    parts = parts_of(tmp_path)
+    assert [len(parts["train"][user]) for user in "uv"] == [9, 9]
+    assert parts["valid"] == {}

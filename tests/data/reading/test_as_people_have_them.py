@@ -114,6 +114,59 @@ def test_filters_do_not_depend_on_where_blocks_end(size, sep) -> None:
     assert filtered.headers == 2
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "user,item,rating\n1,10,4,5\n1,11,3,5\n2,10,5,0\n",  # decimal commas
+        "user,item,rating\n1,10,5,964982703\n2,11,4,964982704\n",  # a name is missing
+        "user,item\n5,10,1\n",
+    ],
+)
+def test_rows_longer_than_the_header_are_not_shifted(put, text) -> None:
+    with pytest.raises(DataError, match=r":2: expected \d fields"):
+        read_logs([put(text)], ReadOptions())
+
+
+def test_an_item_table_with_commas_in_titles_is_not_shifted(put) -> None:
+    with pytest.raises(DataError, match=":2: expected 2 fields, got 3"):
+        read_item_table(put("item,title\n1,Hello, World\n2,Foo, Bar\n"))
+
+
+def test_ids_that_begin_like_comments_are_rows(put) -> None:
+    log = read_logs([put("#a,x,5\n#b,y,4\nc,z,3\n")], ReadOptions(header=False))
+    assert log.user_ids.at([0, 1, 2]) == ["#a", "#b", "c"]
+    assert len(read_logs([put("#a,x,5\n#b,y,4\n")], ReadOptions(header=False))) == 2
+    table = read_item_table(put("#1,One\n#2,Two\n3,Three\n"), ReadOptions(header=False))
+    assert table["id"].to_pylist() == ["#1", "#2", "3"]
+
+
+def test_without_ratings_times_stay_in_their_column(put) -> None:
+    four = read_logs([put("1,10,5,100\n2,10,4,70\n")], ReadOptions(rating_col="none"))
+    three = read_logs([put("1,10,100\n2,10,70\n")], ReadOptions(rating_col="none"))
+    assert four.time.tolist() == three.time.tolist() == [100, 70]
+
+
+def test_a_blank_after_some_separators_is_no_part_of_them(put) -> None:
+    log = read_logs([put("user, item, rating\n1,10,5\n2,11,4\n")], ReadOptions())
+    assert log.item_ids.at([0, 1]) == ["10", "11"]
+
+
+def test_an_empty_column_at_the_end_is_no_time(put) -> None:
+    log = read_logs([put("1,10,5,\n2,11,4,\n")], ReadOptions())
+    assert log.time is None
+    assert log.rating.tolist() == [5, 4]
+
+
+def test_lines_to_skip_may_have_a_quote(put) -> None:
+    text = '"Export of my log\n' + CSV
+    assert rows(read_logs([put(text)], ReadOptions(skip_lines=1))) == ROWS
+
+
+def test_a_repeated_header_may_have_a_byte_order_mark(put) -> None:
+    log = read_logs([put("\ufeff" + CSV + "\ufeff" + CSV)], ReadOptions())
+    assert rows(log) == ROWS + ROWS
+
+
 # Quotes -------------------------------------------------------------------------------------
 
 
@@ -199,6 +252,8 @@ def test_a_user_and_their_items_on_a_line(put, text, pairs) -> None:
         ("1 2 5 10\n" * 30 + "1 2 5\n", ":31: expected 4 fields, got 3"),  # a line cut off
         ("1 2 5 10\n1 3 5 10\n", None),  # a log
         ("1 2 3 4 5\n" * 3, None),  # a log with a column more
+        ("1 10 5 100\n1 11 4\n2 10 5 102\n", ":2: expected 4 fields, got 3"),
+        ("1 10 11\n2 10\n" * 600 + "3,4,5\n", ":1201: not only whole numbers"),
     ],
 )
 def test_a_log_of_numbers_is_no_adjacency_list(put, text, what) -> None:
@@ -304,6 +359,21 @@ def test_numbers_in_json_may_have_a_fraction_later(put) -> None:
     text = '{"user":1,"item":7,"rating":5,"time":1}\n{"user":2,"item":8,"rating":4.5,"time":2.5}\n'
     log = read_logs([put(text)], ReadOptions())
     assert rows(log) == [("1", "7", 5, 1), ("2", "8", 4.5, 2.5)]
+
+
+def test_ids_in_json_are_never_rounded(put) -> None:
+    text = (
+        '{"user":9007199254740993,"item":1,"rating":4}\n'
+        '{"user":9007199254740992,"item":2,"rating":4.5}\n'
+    )
+    log = read_logs([put(text)], ReadOptions())
+    assert log.user_ids.at([0, 1]) == ["9007199254740993", "9007199254740992"]
+
+
+def test_ids_in_braces_are_no_json(put) -> None:
+    log = read_logs([put("{6F96-8B86},{A1},5\n{6F96-8B87},{A2},4\n")], ReadOptions())
+    assert log.user_ids.at([0, 1]) == ["{6F96-8B86}", "{6F96-8B87}"]
+    assert len(read_logs([put('{"a"},1\n')], ReadOptions(header=False, sep=","))) == 1
 
 
 @pytest.mark.parametrize(

@@ -234,6 +234,23 @@ def test_a_file_with_the_columns_of_the_log_is_read_as_the_log_was(put, text, re
     assert found.item_ids.at(found.item) == items
 
 
+def test_events_that_are_utf8_are_read_so_whatever_the_log_was(put):
+    found = read_histories(put("user,item\n1,Amélie\n"), read=ReadOptions(encoding="latin-1"))
+    assert found.item_ids.at(found.item) == ["Amélie"]
+
+
+def test_lines_of_numbers_are_items_of_one_history(put):
+    found = read_histories(put("12 34\n5\n7 8 9\n"))
+    assert found.item_ids.at(found.item) == ["12 34", "5", "7 8 9"]
+
+
+def test_the_format_of_times_is_that_of_the_log(put):
+    read = ReadOptions(time_format="%d/%m/%Y")
+    found = read_histories(put("user,item,date\n1,10,05/04/2020\n1,11,06/03/2020\n"), read=read)
+    assert found.item_ids.at(found.item) == ["11", "10"]
+    assert len(read_histories(put("user,item\n1,10\n"), read=read).item) == 1
+
+
 def test_the_encoding_of_the_log_is_that_of_its_events(put):
     path = put("user,item\nann,Café\n".encode("latin-1"))
     found = read_histories(path, read=ReadOptions(encoding="latin-1"))

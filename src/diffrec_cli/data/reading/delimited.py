@@ -44,7 +44,7 @@ from diffrec_cli.errors import DataError, UsageError
 
 #: What comments begin with, before the first line of data.
 _COMMENTS = ("#", "%")
-_FIRST_ROWS, _LOOK_AT_LINES = 3, 1_000
+_FIRST_ROWS, _FEWEST_NUMBERED, _LOOK_AT_LINES = 20, 3, 1_000
 _SAYS_SEPARATOR = re.compile(r'"?sep=(.)"?[,;]*', re.IGNORECASE)
 
 
@@ -87,7 +87,7 @@ def read_text_items(file: InputFile, options: ReadOptions, log_column: str | Non
     if header is None:
         headerless = first.sep == "::" or roles.is_number(fields[0])
         header = bool(item_columns(fields, options, log_column)) or not headerless
-    layout = _layout(file, first, header, options)
+    layout = _layout(file, first, header, options, numbered=False)  # its ids may be numbers
     names = layout.columns.names
     if not header:
         names = tuple(f"column{place}" for place in range(1, layout.fields + 1))
@@ -114,7 +114,7 @@ def _log_layout(file: InputFile, options: ReadOptions) -> tuple[Layout, Record]:
     header = options.header
     if header is None:
         header = roles.is_header(fields, options) or not roles.is_record(fields)
-    layout = _layout(file, first, header, options)
+    layout = _layout(file, first, header, options, numbered=True)
     columns = (
         roles.named_columns(layout.columns.names, options, file.label)
         if header
@@ -127,8 +127,13 @@ def _log_layout(file: InputFile, options: ReadOptions) -> tuple[Layout, Record]:
     return layout, _first_row(file, layout)
 
 
-def _layout(file: InputFile, first: First, header: bool, options: ReadOptions) -> Layout:
-    """Return the layout of a file whose first record is known, still without roles."""
+def _layout(
+    file: InputFile, first: First, header: bool, options: ReadOptions, *, numbered: bool
+) -> Layout:
+    """Return the layout of a file whose first record is known, still without roles.
+
+    `numbered`: whether rows may have a number before them that the header has no name for.
+    """
     record = first.record
     quotes = quotes_of(file, first.sep, record.fields, options)
     names = tuple(map(roles.base_name, record.fields))
@@ -145,7 +150,7 @@ def _layout(file: InputFile, first: First, header: bool, options: ReadOptions) -
         return layout
     if not any(fields[-1] for fields in first_rows):  # all rows have a separator at their end
         names = (*names, "")
-    elif [fields[0] for fields in first_rows] in _row_numbers(len(first_rows)):
+    elif numbered and [fields[0] for fields in first_rows] in _row_numbers(len(first_rows)):
         names = ("", *names)
     return replace(layout, fields=len(names), columns=Columns(names, 0, 0))
 
@@ -156,8 +161,9 @@ def _used(fields: Sequence[str]) -> int:
 
 
 def _row_numbers(count: int) -> list[list[str]]:
-    """Return the numbers of the first rows, from 0 and from 1, as R and pandas write them."""
-    return [[str(number) for number in range(start, start + count)] for start in (0, 1)]
+    """Return the numbers of rows from 0 and from 1, as R and pandas write them; none if too few."""
+    starts = (0, 1) if count >= _FEWEST_NUMBERED else ()
+    return [[str(number) for number in range(start, start + count)] for start in starts]
 
 
 @dataclass(frozen=True, slots=True)
