@@ -29,6 +29,7 @@ def update(
     time_col: o.TimeColOption = None,
     sep: o.SepOption = None,
     header: o.HeaderOption = None,
+    missing: o.MissingOption = "error",
     encoding: o.EncodingOption = "utf-8",
     time_format: o.TimeFormatOption = None,
     form: o.FormatOption = None,

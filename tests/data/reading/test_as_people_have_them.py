@@ -269,6 +269,7 @@ def test_a_directory_is_all_files_in_it(put, tmp_path) -> None:
         path = tmp_path / "likes" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("user,item,rating,timestamp\n" * (name != "_SUCCESS") + lines)
+    (tmp_path / "likes" / "day=1" / "c").write_bytes(b"")  # a part without rows
     (tmp_path / "likes" / "day=1" / ".a.crc").write_bytes(b"crc\0")
     log = read_logs([tmp_path / "likes"], ReadOptions())
     assert rows(log) == ROWS

@@ -244,6 +244,12 @@ def test_lines_of_numbers_are_items_of_one_history(put):
     assert found.item_ids.at(found.item) == ["12 34", "5", "7 8 9"]
 
 
+def test_the_separator_of_the_log_is_tried_first(put):
+    found = read_histories(put("a|b;x\nc|d;y\n"), of_users=True, read=ReadOptions(sep=";"))
+    assert found.labels == ["a|b", "c|d"]
+    assert len(read_histories(put("a,x\nc,y\n"), read=ReadOptions(sep=";")).item) == 2
+
+
 def test_the_format_of_times_is_that_of_the_log(put):
     read = ReadOptions(time_format="%d/%m/%Y")
     found = read_histories(put("user,item,date\n1,10,05/04/2020\n1,11,06/03/2020\n"), read=read)

@@ -218,8 +218,9 @@ def _log_options(file: InputFile, of_users: bool, read: ReadOptions) -> ReadOpti
     first = next(_text_lines(file), "")
     if (as_before := _as_the_log(first, read)) is not None:
         return as_before
-    separators = find_separators(first, ReadOptions())
-    if _is_header(first):
+    said = [read.sep] if read.sep is not None and read.sep in first else []
+    separators = said + find_separators(first, ReadOptions())
+    if separators and is_header(split_line(first, separators[0]), ReadOptions()):
         return _others(read, split_line(first, separators[0]), separators[0], header=True)
     for sep in separators:
         fields = split_line(first, sep)

@@ -154,7 +154,8 @@ def _files(paths: Sequence[str | Path]) -> list[str | Path]:
 def _is_part(file: Path, directory: Path) -> bool:
     """Tell whether a file in a directory has rows: not ``_SUCCESS``, ``.crc`` and their like."""
     parts = file.relative_to(directory).parts
-    return file.is_file() and not any(part.startswith(("_", ".")) for part in parts)
+    hidden = any(part.startswith(("_", ".")) for part in parts)
+    return not hidden and file.is_file() and file.stat().st_size > 0
 
 
 def read_item_table(
