@@ -225,7 +225,7 @@ def _preamble(file: InputFile, options: ReadOptions) -> _Preamble:
             if says := _SAYS_SEPARATOR.fullmatch(line):
                 sep = says[1] if options.sep is None else _given_separator(options.sep)
                 found = replace(found, skip=number, sep=sep)
-            elif line.startswith(_COMMENTS):
+            elif line.startswith(_COMMENTS) and len(comments) < _LOOK_AT_LINES:
                 comments.append((number, line))
             else:
                 return _without_data(replace(found, line=line), comments, options)
