@@ -498,6 +498,7 @@ def test_a_compressed_file_is_read_whatever_it_is_called(put, content) -> None:
         (b"<!DOCTYPE html>\n<html>", "a web page"),
         (lzma.compress(CSV.encode())[:-30], "damaged or truncated"),
         (zipped({"log": CSV})[:60], "damaged or truncated"),
+        (zipped({"log": CSV}).replace(b"\x08\0", b"\x63\0"), "damaged or truncated"),
     ],
 )
 def test_other_containers_are_named(put, content, what) -> None:

@@ -13,6 +13,7 @@ import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -185,6 +186,13 @@ def _is_utf8(encoding: str) -> bool:
     return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii")
 
 
+#: What readers of packed and typed files raise. A zip archive may ask for an unknown method.
+_DAMAGE = (
+    *(OSError, EOFError, NotImplementedError, pa.ArrowException),
+    *(lzma.LZMAError, zipfile.BadZipFile, zlib.error),
+)
+
+
 @contextmanager
 def damage(file: InputFile) -> Iterator[None]:
     """Turn a truncated or unreadable file into a DataError that names it."""
@@ -195,7 +203,7 @@ def damage(file: InputFile) -> Iterator[None]:
             f"{file.label}: not {file.encoding} text ({error})",
             "say --encoding latin-1 (or cp1252, utf-16, ...), or convert the file to UTF-8",
         ) from error
-    except (OSError, EOFError, pa.ArrowException, lzma.LZMAError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise DataError(
             f"{file.label}: the file is damaged or truncated ({error})",
             "copy or download it again",
