@@ -2,62 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 
 from diffrec_cli.data.reading.columns import Columns, is_number
-from diffrec_cli.data.reading.input_file import InputFile, Record, records
+from diffrec_cli.data.reading.input_file import InputFile, Record
+from diffrec_cli.data.reading.layout import Layout, rows
 from diffrec_cli.data.reading.missing import FIX, MISSING
-from diffrec_cli.data.reading.quotes import Quotes
 from diffrec_cli.errors import DataError
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How a text file is laid out.
-
-    Parameters
-    ----------
-    sep
-        Separator of one or more characters.
-    quotes
-        What double quotes mean.
-    fields
-        Number of fields of every record.
-    skip
-        Physical lines before the first row of data.
-    columns
-        Roles of the columns.
-    header
-        The line of names as written; later lines like it are no data. Empty if there is none.
-    named
-        Whether columns have names.
-    comments
-        Lines at the beginning that are comments.
-    skips_missing
-        Whether rows without a value are left out.
-    """
-
-    sep: str
-    quotes: Quotes
-    fields: int
-    skip: int
-    columns: Columns
-    header: str = ""
-    named: bool = False
-    comments: int = 0
-    skips_missing: bool = False
-
-
-def rows(file: InputFile, layout: Layout) -> Iterator[Record]:
-    """Read the rows of data of a file slowly."""
-    quotes = layout.quotes
-    found = records(file, layout.sep, quoted=quotes.hold, escaped=quotes.escaped, skip=layout.skip)
-    for record in found:
-        if not layout.header or record.text.lstrip("\ufeff") != layout.header:
-            yield record
 
 
 def diagnose(file: InputFile, layout: Layout, bad_time: str | None = None) -> None:
