@@ -411,3 +411,19 @@ def test_cuts_between_equal_times_are_counted():
     assert split_log(make_log(days), SplitOptions(), name="d").source["ties"] == 2
     apart = make_log([*days[10:], ("c", "i1", 5, 0)])
     assert "ties" not in split_log(apart, SplitOptions(), name="d").source
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        (SplitOptions(), "give more data or lower --min-rating"),
+        (
+            SplitOptions(min_item_interactions=9),
+            "give more data or lower --min-rating and --min-item-interactions",
+        ),
+    ],
+)
+def test_who_has_too_little_left_is_told_what_leaves_more(options, advice):
+    with pytest.raises(DataError, match="needs two or more") as caught:
+        split_log(make_log([("a", "x", 5, 1), ("b", "x", 5, 2)]), options, name="d")
+    assert caught.value.fix == advice

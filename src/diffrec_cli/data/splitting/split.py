@@ -123,7 +123,7 @@ def split_log(
     cut = cut_rows(log, rows, options)
     ties = _ties_at_cuts(log, cut)
     cut = _only_seen_in_train(log, cut, dropped)
-    _check_not_empty(log, cut)
+    _check_not_empty(log, cut, options)
     if options.setting == "noisy" and options.noise == "natural":
         cut = _mix_in_low_ratings(log, cut, positive, options, dropped)
 
@@ -394,16 +394,27 @@ def _only_seen_in_train(log: Log, cut: Cut, dropped: Counter[str]) -> Cut:
     return cut
 
 
-def _check_not_empty(log: Log, cut: Cut) -> None:
+def _check_not_empty(log: Log, cut: Cut, options: SplitOptions) -> None:
     for what, codes in (("user", log.user), ("item", log.item)):
         left = len(np.unique(codes[cut.rows]))
         if left < 2:
             raise DataError(
                 f"{left} {what}{'' if left == 1 else 's'} left after filtering; "
                 "a recommender needs two or more",
-                "give more data, a lower --min-rating, or lower --min-user-interactions and "
-                "--min-item-interactions",
+                _what_leaves_more(log, options),
             )
+
+
+def _what_leaves_more(log: Log, options: SplitOptions) -> str:
+    """Return the advice for a log of which too little is left, by what it has and what was said."""
+    filters = {
+        "--min-user-interactions": options.min_user_interactions > 1,
+        "--min-item-interactions": options.min_item_interactions > 1,
+    }
+    lower = [option for option, said in filters.items() if said]
+    if log.rating is not None:
+        lower.insert(0, "--min-rating")
+    return " or ".join(["give more data", *([f"lower {' and '.join(lower)}"] if lower else [])])
 
 
 # Noise -----------------------------------------------------------------------------------
