@@ -182,8 +182,9 @@ def train(
                 result = _epoch(model, rows, config, epoch, backend, precision, optimizer, on_batch)
                 trained = time.perf_counter()
                 # Another epoch is begun only if one like this would end in time.
-                expected = trained - sitting + judging + (trained - begun) + judging
-                late = max_seconds is not None and expected >= max_seconds
+                another = (trained - begun) + judging
+                ends = trained - sitting + judging + another
+                late = max_seconds is not None and ends >= max_seconds
                 last = late or epoch == config.epochs
                 result = _judge(model, result, config, state, validate, last)
                 judging = time.perf_counter() - trained

@@ -223,8 +223,6 @@ def _from_logs(
             "leave it out: the log is split here, test last",
         )
     log = read_logs([str(path) for path in inputs], read, stdin=sys.stdin.buffer)
-    for note in (*log.taken, *log.notes):
-        listener(Note(note))
     return _split(log, inputs, name, read, split, items, listener)
 
 
@@ -248,8 +246,6 @@ def _from_split_files(
     own = "" if "valid" in files else "; valid is an eighth of each user's train rows"
     listener(Note(f"{_directory_of(files)} is split already: {said}{own}"))
     log = read_split_files(files, read)
-    for note in (*log.taken, *log.notes):
-        listener(Note(note))
     dataset = _split(log, [_directory_of(files)], name, read, split, items, listener)
     return _in_time(dataset, split, listener)
 
@@ -267,8 +263,11 @@ def _split(
     items: str | Path | None,
     listener: Listener,
 ) -> Dataset:
+    """Tell how a log was read, and split it."""
     from diffrec_cli.data.splitting.split import split_log
 
+    for note in (*log.taken, *log.notes):
+        listener(Note(note))
     source = {
         "format": "log" if log.part is None else _SPLIT_FILES,
         "files": [str(path) for path in inputs],

@@ -371,6 +371,12 @@ def test_ids_in_json_are_never_rounded(put) -> None:
     assert log.user_ids.at([0, 1]) == ["9007199254740993", "9007199254740992"]
 
 
+def test_a_rating_that_is_null_in_the_first_line_is_one_later(put) -> None:
+    text = '{"user":1,"item":1,"rating":null}\n{"user":2,"item":2,"rating":4}\n'
+    log = read_logs([put(text)], ReadOptions(missing="skip"))
+    assert (log.rating.tolist(), log.missing) == ([4], 1)
+
+
 def test_ids_in_braces_are_no_json(put) -> None:
     log = read_logs([put("{6F96-8B86},{A1},5\n{6F96-8B87},{A2},4\n")], ReadOptions())
     assert log.user_ids.at([0, 1]) == ["{6F96-8B86}", "{6F96-8B87}"]
@@ -380,7 +386,7 @@ def test_ids_in_braces_are_no_json(put) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ('[{"user":1,"item":2}]', ":1: a JSON list"),
+        ('[{"user":1,"item":2}]', ":1: JSON, but not one object a line"),
         ("{'user': 1, 'item': 2}\n", ":1: not a JSON object"),
         ('{"user":1,"item":2}\n{"user":1,\n', ":2: not a JSON object"),
         ('{"user":1,"item":2}\n{"user":"a","item":2}\n', ":2: 'user' is 'a', and 1 in the first"),

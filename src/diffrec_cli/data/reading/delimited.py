@@ -12,15 +12,8 @@ import pyarrow.csv as pa_csv
 from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.reading import columns as roles
 from diffrec_cli.data.reading.diagnosis import diagnose, time_complaint
-from diffrec_cli.data.reading.input_file import (
-    MAX_RECORD,
-    UNIT_SEPARATOR,
-    InputFile,
-    Record,
-)
-from diffrec_cli.data.reading.items import (
-    arrange,
-)
+from diffrec_cli.data.reading.input_file import MAX_RECORD, UNIT_SEPARATOR, InputFile, Record
+from diffrec_cli.data.reading.items import arrange
 from diffrec_cli.data.reading.layout import Layout, item_layout, log_layout, rows
 from diffrec_cli.data.reading.missing import MISSING, may_be_missing, without_missing
 from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.json as pa_json
@@ -50,17 +50,8 @@ def read_json_items(file: InputFile, options: ReadOptions, log_column: str | Non
 
 
 def _first_object(file: InputFile) -> dict[str, Any]:
-    """Return the first object; raise a DataError if there is none on the first line."""
-    for number, line in _lines(file):
-        try:
-            found = json.loads(line)
-        except ValueError:
-            _refuse(file, number)
-        if not isinstance(found, dict):
-            raise DataError(
-                f"{file.label}:{number}: a JSON list, not one object a line",
-                "bring it to JSON lines (jq -c '.[]'), or to CSV",
-            )
+    """Return the first object; raise a DataError if the first line is none."""
+    for _, found in _objects(file):
         return found
     raise DataError(f"{file.label}: the file is empty", "give a file with data")
 
@@ -72,7 +63,8 @@ def _read(file: InputFile, wanted: dict[str, Any] | None, numbers: set[str]) -> 
     """
     schemas = [None]
     if wanted is not None:
-        schemas = [_schema(wanted, fractions) for fractions in (set(), numbers)]
+        unknown = {name for name in numbers if wanted[name] is None}
+        schemas = [_schema(wanted, fractions) for fractions in (unknown, numbers)]
     for schema in schemas:
         try:
             with file.stream() as stream:
@@ -107,13 +99,7 @@ def _type(value: Any) -> pa.DataType:
 
 def _diagnose(file: InputFile, wanted: dict[str, Any] | None) -> None:
     """Raise a DataError for the first line that is no object, or has a value of another type."""
-    for number, line in _lines(file):
-        try:
-            found = json.loads(line)
-        except ValueError:
-            _refuse(file, number)
-        if not isinstance(found, dict):
-            _refuse(file, number)
+    for number, found in _objects(file):
         for name, value in (wanted or {}).items():
             text = isinstance(found.get(name), str)
             if found.get(name) is not None and text != isinstance(value, str):
@@ -124,13 +110,20 @@ def _diagnose(file: InputFile, wanted: dict[str, Any] | None) -> None:
                 )
 
 
-def _refuse(file: InputFile, number: int) -> NoReturn:
-    raise DataError(f"{file.label}:{number}: not a JSON object", _FIX)
-
-
-def _lines(file: InputFile) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not blank, and their numbers from 1."""
+def _objects(file: InputFile) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the objects and their lines, from 1; raise a DataError for a line of anything else."""
     with file.text() as text:
         for number, line in enumerate(text, 1):
-            if line.strip():
-                yield number, line
+            if not line.strip():
+                continue
+            where = f"{file.label}:{number}"
+            try:
+                found = json.loads(line)
+            except ValueError as error:
+                raise DataError(f"{where}: not a JSON object", _FIX) from error
+            if not isinstance(found, dict):
+                raise DataError(
+                    f"{where}: JSON, but not one object a line",
+                    "bring it to JSON lines (jq -c '.[]'), or to CSV",
+                )
+            yield number, found
