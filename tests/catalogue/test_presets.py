@@ -150,7 +150,7 @@ def test_auto_is_another_for_many_users_than_for_few(variant: str) -> None:
     [
         (2, {"kept_weight": 0.0, "adds_smooth": False}, {"kept_weight": 0.0, "adds_smooth": False}),
         (10, {}, {}),
-        (70, {"kept_weight": 1.0, "bias": False}, {"weight_decay": 0.5}),
+        (70, {"bias": False}, {"weight_decay": 0.5, "w_min": 0.3}),
     ],
 )
 def test_auto_sets_smoothing_by_how_many_interactions_a_user_has(each, base, t) -> None:

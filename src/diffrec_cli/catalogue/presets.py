@@ -238,7 +238,8 @@ def auto(variant: Variant, users: int, interactions: int | None = None) -> FitCo
         config = _latent(users)
     else:
         config = CORRUPTIONS[variant.corruption].auto(variant.temporal, users, each)
-    if variant.temporal and (config.corruption is None or config.corruption.weighted):
+    weighted = config.corruption is None or config.corruption.weighted
+    if variant.temporal and weighted and config.temporal is None:
         config = replace(config, temporal=TemporalConfig())
     if not variant.graph:
         return config

@@ -127,8 +127,8 @@ class Corruption:
     scorer
         (:class:`FitConfig`, arrays by name, backend) -> scorer.
     auto
-        The preset ``auto``: (is temporal, users, interactions a user) -> :class:`FitConfig`
-        without the weights by order.
+        The preset ``auto``: (is temporal, users, interactions a user) -> :class:`FitConfig`. If it
+        is temporal and has no ``temporal``, the weights by order are the defaults.
     space
         Values to search.
     corruption
