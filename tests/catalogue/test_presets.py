@@ -157,8 +157,8 @@ def test_auto_sets_smoothing_by_how_many_interactions_a_user_has(each, base, t) 
     for variant, expected in (("base", base), ("t", t)):
         config = preset("auto", f"{variant}+smoothing", users=500, interactions=500 * each)
         common = {"kept_weight": 0.5, "adds_smooth": True, "bias": True, "weight_decay": 0.0}
-        values = config.values()
-        assert {name: values[name] for name in common} == common | expected
+        values, wanted = config.values(), common | expected
+        assert {name: values[name] for name in wanted} == wanted
 
 
 def test_an_unknown_preset_is_refused_with_the_names_there_are() -> None:
