@@ -60,6 +60,11 @@ def seeds() -> dict[str, bytes]:
         "dates": b"user,item,date\na,1,2020-01-02\nb,2,2020-01-03\n",
         "days": b"user,item,date\na,1,13/01/2020\nb,2,02/03/2020\n",
         "json": b'{"user":"a","item":1,"time":5}\n{"user":"b","item":2,"time":6.5}\n',
+        "list": b'[{"user":"a","item":1,"time":5},\n {"user":"b","item":2,"time":6.5}]\n',
+        "blocks": b"1:\na,5,2005-09-01\nb,4,2005-09-02\n2:\na,3,2005-09-03\n",
+        "impressions": b"1\tU1\t11/1/2019 9:05:58 AM\tN1 N2\tN5-1 N6-0\n"
+        b"2\tU2\t11/2/2019 9:05:58 PM\tN1\tN5-0 N6-1\n",
+        "commas": b"user;item;rating\na;1;4,5\nb;2;3,5\n",
         "adjacency": b"0 1 2 3\n1 2\n2 0 1 5 6 7\n",
         "inter": b"user_id:token\titem_id:token\nu\ti\nv\tj\n",
         "parquet": parquet.getvalue(),

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from diffrec_cli.errors import UsageError
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_NAME = re.compile(r"[^\W_][\w.-]{0,99}")
+_LONGEST = 200  # bytes: file systems allow 255, and diffrec adds to names
 
 
 def home() -> Path:
@@ -61,7 +62,7 @@ def config_file() -> Path:
 
 def is_name(text: str) -> bool:
     """Tell whether a text can be the name of a dataset or a model, and so of a directory."""
-    return _NAME.fullmatch(text) is not None
+    return _NAME.fullmatch(text) is not None and len(text.encode()) <= _LONGEST
 
 
 def check_name(name: str, what: str) -> str:
@@ -69,6 +70,7 @@ def check_name(name: str, what: str) -> str:
     if not is_name(name):
         raise UsageError(
             f"{name!r} cannot be the name of a {what}",
-            "use up to 100 letters, digits, '.', '_' and '-', beginning with a letter or digit",
+            "use up to 100 letters and digits (200 bytes), '.', '_' and '-', beginning with a"
+            " letter or digit",
         )
     return name

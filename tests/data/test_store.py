@@ -46,8 +46,23 @@ def test_saved_dataset_loads_and_is_listed(home):
 def test_equal_content_is_reused_untouched():
     directory, _ = store.save(make_dataset())
     before = (directory / "dataset.json").stat().st_mtime_ns
-    assert store.save(make_dataset(source={"files": ["elsewhere.csv"]})) == (directory, True)
+    assert store.save(make_dataset()) == (directory, True)
     assert (directory / "dataset.json").stat().st_mtime_ns == before
+
+
+def test_equal_content_from_elsewhere_is_reused_and_says_where_it_came_from_last():
+    directory, _ = store.save(make_dataset())
+    before = (directory / "train_items.npy").stat().st_mtime_ns
+    moved = make_dataset(source={"files": ["elsewhere.csv"], "read": {"ratios": (7, 1, 2)}})
+    assert store.save(moved) == (directory, True)
+    assert (directory / "train_items.npy").stat().st_mtime_ns == before
+    loaded = store.load("d")
+    assert loaded.source == {"files": ["elsewhere.csv"], "read": {"ratios": [7, 1, 2]}}
+    assert loaded.content_hash == moved.content_hash
+    (directory / "dataset.json").chmod(0o444)
+    written = (directory / "dataset.json").stat().st_mtime_ns
+    assert store.save(moved) == (directory, True)
+    assert (directory / "dataset.json").stat().st_mtime_ns == written
 
 
 def test_other_content_needs_overwrite(home):
@@ -260,7 +275,9 @@ def test_garbage_beside_its_successor_is_deleted_not_put_back(home):
     assert left_over(home) == []
 
 
-@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "-x", "x" * 101, "a b"])
+@pytest.mark.parametrize(
+    "name", ["", "../x", "a/b", ".hidden", "-x", "_x", "x" * 101, "a b", "語" * 67, "a\u202eb"]
+)
 def test_names_that_could_leave_the_store_are_refused(name):
     with pytest.raises(UsageError):
         check_name(name, "dataset")
@@ -276,7 +293,10 @@ def test_names_that_could_leave_the_store_are_refused(name):
         ("My log (1).csv", "My-log-1"),
         ("___.csv", "log"),
         ("v1.2.parquet", "v1.2"),
-        ("Ä.csv", "log"),
+        ("оценки.csv", "оценки"),
+        ("Cafe\u0301 Noir.csv", "Caf\u00e9-Noir"),
+        ("語" * 80 + ".csv", "log"),
+        ("a\udc80.csv", "a"),
     ],
 )
 def test_names_are_made_from_paths(path, name):

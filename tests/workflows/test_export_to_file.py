@@ -60,6 +60,19 @@ def test_killed_three_times_it_is_the_file_of_an_undisturbed_run(
     assert sorted(path.name for path in tmp_path.glob("*led*")) == [killed.name]
 
 
+def test_users_for_whom_no_item_is_left_are_told(
+    shop: str, tmp_path: Path, notes, listener
+) -> None:
+    only = tmp_path / "only.txt"
+    only.write_text("i00\n")
+    lists = workflows.recommend(shop, all_users=True, k=5, allow=only, listener=listener).table()
+    without = 60 - lists.num_rows
+    assert 0 < without < 60
+    assert f"no item is left for {without} of 60 users" in notes.pop()
+    export(tmp_path / "lists.csv", shop, listener, allow=only)
+    assert f"no item is left for {without} of 60 users" in notes.pop()
+
+
 def test_what_was_made_is_not_made_again(shop: str, tmp_path: Path) -> None:
     out = tmp_path / "lists.csv"
     with pytest.raises(Killed):

@@ -200,8 +200,8 @@ def recommend(
         out, model, form=form and form.value, listener=screen, **options
     )
     screen.close()
-    number = "" if exported.users is None else f"{exported.users:,} "
-    screen.say(f"{number}lists of {exported.model} in {out}")
+    users = "" if exported.users is None else f" for {exported.users:,} users"
+    screen.say(f"lists of {exported.model}{users} in {out}")
 
 
 def print_lists(form: str, lists: Any, key: str = "recommendations") -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from diffrec_cli.config.checks import FINITE, SEED, Count, Settings, Size, check
@@ -43,6 +43,12 @@ class ReadOptions(Settings):
     """strptime format of textual timestamps."""
     item_id_col: str | None = None
     """Column of ids in the table of items."""
+
+    @property
+    def describes_columns(self) -> bool:
+        """Whether anything is said of a log's columns, lines or times."""
+        other = replace(self, missing="error", encoding="utf-8", item_id_col=None)
+        return other != ReadOptions()
 
 
 @dataclass(frozen=True)

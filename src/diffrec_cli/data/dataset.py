@@ -37,6 +37,8 @@ from diffrec_cli.errors import CorruptError, DataError, UsageError
 from diffrec_cli.files import dump_json, read_record, sha256_file
 
 SCHEMA_VERSION = 4
+#: The file of a dataset's record.
+RECORD = "dataset.json"
 PARTS = ("train", "valid", "test")
 FRESH = "fresh"
 
@@ -250,6 +252,10 @@ class Dataset:
             _save_array(directory / f"{part}_items.npy", sequences.items)
         pq.write_table(pa.table({"id": self.user_ids.array}), directory / "users.parquet")
         pq.write_table(self.item_table, directory / "items.parquet")
+        (directory / RECORD).write_bytes(self.record(directory))
+
+    def record(self, directory: Path) -> bytes:
+        """Return the JSON record of the dataset, whose arrays are in `directory`."""
         record = {
             "kind": "dataset",
             "schema_version": SCHEMA_VERSION,
@@ -260,7 +266,7 @@ class Dataset:
             "source": self.source,
             "arrays": {path.name: sha256_file(path) for path in sorted(directory.glob("*.npy"))},
         }
-        (directory / "dataset.json").write_bytes(dump_json(record))
+        return dump_json(record)
 
     @staticmethod
     def read_summary(directory: Path) -> dict[str, Any]:
@@ -313,7 +319,7 @@ class Dataset:
 
 
 def _record(directory: Path) -> dict[str, Any]:
-    path = directory / "dataset.json"
+    path = directory / RECORD
     record = _renewed(read_record(path, kind="dataset", schema_version=SCHEMA_VERSION))
     dropped = record.get("dropped")
     counts = dropped.values() if isinstance(dropped, dict) else ()

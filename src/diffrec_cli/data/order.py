@@ -41,7 +41,7 @@ def why_unordered(history: Sequences, ids: Sequence[str]) -> str | None:
     --------
     >>> rows = Sequences.from_rows(np.array([0, 0, 0, 1, 1]), np.array([0, 1, 2, 0, 2]), users=2)
     >>> why_unordered(rows, ["5", "7", "11"])
-    'the rows of a user ascend by item'
+    "each user's rows are sorted by item, upwards"
     """
     history = _first_users(history)
     follows = history.row_index[1:] == history.row_index[:-1]
@@ -51,11 +51,11 @@ def why_unordered(history: Sequences, ids: Sequence[str]) -> str | None:
         ranks = rank[history.items]
         ascending = float(np.mean((ranks[1:] > ranks[:-1])[follows]))
         if ascending >= _SORTED_SHARE:
-            return "the rows of a user ascend by item"
+            return "each user's rows are sorted by item, upwards"
         if ascending <= 1 - _SORTED_SHARE:
-            return "the rows of a user descend by item"
+            return "each user's rows are sorted by item, downwards"
     if transition_excess(history) < _MIN_DEVIATIONS:
-        return "what follows what is no more alike between users than in shuffled rows"
+        return "which item follows which is as it is in shuffled rows"
     return None
 
 

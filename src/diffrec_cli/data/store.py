@@ -13,20 +13,24 @@ new one is in place. After a kill in between, the next reader moves it back.
 from __future__ import annotations
 
 import difflib
+import json
 import re
+import unicodedata
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.dataset import RECORD, Dataset
 from diffrec_cli.errors import DiffrecError, NotFoundError, StorageError, UsageError
 from diffrec_cli.files import (
     delete_directory,
+    dump_json,
     locked,
     publish_directory,
     put_in_place,
     storage_errors,
     sync_tree,
+    write_atomically,
 )
 from diffrec_cli.paths import check_name, datasets_dir, is_name
 
@@ -38,12 +42,15 @@ def name_from_path(path: Path) -> str:
     --------
     >>> name_from_path(Path("logs/My ratings (2024).csv.gz"))
     'My-ratings-2024'
+    >>> name_from_path(Path("оценки.csv"))
+    'оценки'
     """
     stem = path.name
     while Path(stem).suffix.lower() in _LOG_SUFFIXES:
         stem = Path(stem).stem
-    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:100]
-    return cleaned or "log"
+    composed = unicodedata.normalize("NFC", stem)  # macOS writes accents apart
+    cleaned = re.sub(r"[^\w.-]+", "-", composed).strip("-._")[:100]
+    return cleaned if is_name(cleaned) else "log"
 
 
 _LOG_SUFFIXES = {".csv", ".tsv", ".txt", ".dat", ".gz", ".inter", ".parquet", ".data"}
@@ -69,6 +76,7 @@ def save(dataset: Dataset, *, overwrite: bool = False) -> tuple[Path, bool]:
     _recover()
     if final.exists():
         if _holds(final, dataset):
+            _renew(final, dataset)
             return final, True
         if not overwrite:
             raise UsageError(
@@ -147,6 +155,14 @@ def _holds(directory: Path, dataset: Dataset) -> bool:
         return bool(Dataset.read_summary(directory)["content_hash"] == dataset.content_hash)
     except StorageError:
         return False
+
+
+def _renew(directory: Path, dataset: Dataset) -> None:
+    """Say in the record where the same content came from this time, if it can be written."""
+    record, said = Dataset.read_summary(directory), json.loads(dump_json(dataset.source))
+    if (record["source"], record["dropped"]) != (said, dataset.summary()["dropped"]):
+        with suppress(StorageError), storage_errors(directory):
+            write_atomically(directory / RECORD, dataset.record(directory))
 
 
 # Replacing: a kill at any moment leaves one whole dataset -------------------------------------

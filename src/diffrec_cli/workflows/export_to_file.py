@@ -30,7 +30,12 @@ from diffrec_cli.files import (
 )
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.workflows.progress import Listener, Note, Step, silent
-from diffrec_cli.workflows.recommend_lists import Recommendations, recommend_by
+from diffrec_cli.workflows.recommend_lists import (
+    Recommendations,
+    count_lists,
+    recommend_by,
+    tell_of_none,
+)
 from diffrec_cli.workflows.serving.options import FILES, RecommendOptions
 
 _KIND, _SCHEMA_VERSION, _PLAN = "export", 1, "plan.json"
@@ -111,8 +116,8 @@ def _write_in_parts(
             stack.enter_context(locked(directory, timeout=0))
             _keep_if_same(directory, fingerprint, listener)
             sweep_incoming(out.absolute().parent)  # left by killed exports
-        parts = _make(directory, lists, listener)
-        write_file(out, _read(parts, listener))
+        parts, users = _make(directory, lists, listener)
+        write_file(out, _read(parts, users, listener))
         shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -131,8 +136,8 @@ def _keep_if_same(directory: Path, fingerprint: str, listener: Listener) -> None
     write_atomically(plan, dump_json(record))
 
 
-def _make(directory: Path, lists: Recommendations, listener: Listener) -> list[Path]:
-    """Make the parts that are missing; return all of them in order."""
+def _make(directory: Path, lists: Recommendations, listener: Listener) -> tuple[list[Path], int]:
+    """Make the parts that are missing; return all of them in order, and the number of users."""
     parts, done, reused = [], 0, 0
     for number, request in enumerate(lists.requests):
         part = directory / f"{number:06d}.parquet"
@@ -148,7 +153,7 @@ def _make(directory: Path, lists: Recommendations, listener: Listener) -> list[P
                 write_atomically(part, content)
         listener(Step("recommending", done, lists.users))
         parts.append(part)
-    return parts
+    return parts, done
 
 
 def _parquet(table: pa.Table) -> bytes:
@@ -158,8 +163,9 @@ def _parquet(table: pa.Table) -> bytes:
     return content
 
 
-def _read(parts: list[Path], listener: Listener) -> Iterator[pa.Table]:
+def _read(parts: list[Path], users: int, listener: Listener) -> Iterator[pa.Table]:
     """Yield the parts' tables; raise a CorruptError if one is damaged."""
+    lists = 0
     for number, part in enumerate(parts, 1):
         try:
             table = read_parquet(part)
@@ -167,8 +173,10 @@ def _read(parts: list[Path], listener: Listener) -> Iterator[pa.Table]:
             raise CorruptError(
                 f"{part}: damaged ({error})", f"remove {part.parent} and export again"
             ) from error
+        lists += count_lists(table)
         yield table
         listener(Step("writing", number, len(parts), "parts"))
+    tell_of_none(users - lists, users, listener)
 
 
 def _fingerprint(model: str, options: RecommendOptions) -> str:

@@ -318,12 +318,20 @@ def _tell_order(dataset: Dataset, listener: Listener) -> None:
         return
     if dataset.ordered:
         listener(
-            Note(f"no times; rows are taken as in order: {reason} (--order none: they are not)")
+            Note(
+                f"no time column; each user's rows are taken as oldest first: {reason}"
+                " (--order none: they are in no order)"
+            )
         )
         return
     given = dataset.source.get("format") in ("authors", _SPLIT_FILES)
-    effect = "" if given else "; the split is random"
-    listener(Note(f"no times and no order{effect}: {reason} (--order file: rows are in order)"))
+    effect = "" if given else ", so valid and test are drawn at random"
+    listener(
+        Note(
+            f"no time column, and no order of rows is seen{effect}: {reason}"
+            " (--order file: each user's rows are oldest first)"
+        )
+    )
 
 
 def _tell_cuts(dataset: Dataset, split: SplitOptions, listener: Listener) -> None:
@@ -331,7 +339,7 @@ def _tell_cuts(dataset: Dataset, split: SplitOptions, listener: Listener) -> Non
     if ties := dataset.source.get("ties"):
         listener(
             Note(
-                f"{ties:,} cuts between train, valid and test are between equal times:"
+                f"cuts between train, valid and test that are between equal times: {ties:,};"
                 " such rows stay as the file has them"
             )
         )

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from diffrec_cli.data.arrow import numbers
 from diffrec_cli.data.dataset import Dataset
@@ -58,11 +59,14 @@ class Recommendations:
     @property
     def tables(self) -> Iterator[pa.Table]:
         """All lists in Arrow tables. One pass."""
-        served = 0
+        served = lists = 0
         for request in self.requests:
-            yield from self.serve(request)
+            for table in self.serve(request):
+                lists += count_lists(table)
+                yield table
             served += len(request)
             self.listener(Step("recommending", served, self.users))
+        tell_of_none(served - lists, served, self.listener)
 
     def table(self) -> pa.Table:
         """Return all lists as one Arrow table."""
@@ -118,6 +122,22 @@ def recommend_by(
     maker = ListMaker(artifact, dataset, options, limits, towards, away, total)
     settled = _settled(requests, reference, options.on_unknown, listener)
     return Recommendations(reference, total, _primed(settled), maker.serve, listener)
+
+
+def count_lists(table: pa.Table) -> int:
+    """Return the number of lists in a table of whole lists."""
+    return int(pc.sum(pc.equal(table["rank"], 1)).as_py() or 0)
+
+
+def tell_of_none(without: int, users: int, listener: Listener) -> None:
+    """Tell how many users got no list, since no item was left for them."""
+    if without:
+        listener(
+            Note(
+                f"no item is left for {without:,} of {users:,} users: they have all that may be"
+                " recommended (--include-seen lists those, too)"
+            )
+        )
 
 
 def _check_fit(options: RecommendOptions, dataset: Dataset, reference: str) -> None:

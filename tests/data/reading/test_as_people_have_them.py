@@ -117,7 +117,7 @@ def test_filters_do_not_depend_on_where_blocks_end(size, sep) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "user,item,rating\n1,10,4,5\n1,11,3,5\n2,10,5,0\n",  # decimal commas
+        "user,item,rating\n1,10,4,5\n1,11,3,5\n2,10,5,0\n",  # decimal commas without quotes
         "user,item,rating\n1,10,5,964982703\n2,11,4,964982704\n",  # a name is missing
         "user,item\n5,10,1\n",
     ],
@@ -264,6 +264,91 @@ def test_a_log_of_numbers_is_no_adjacency_list(put, text, what) -> None:
         read_logs([put(text)], ReadOptions())
 
 
+BLOCKS = "1:\nann,5,2005-09-01\nbob,4,2005-09-03\n2:\nann,3,2005-09-02\n3:\n\nbob,1,2005-09-04\n"
+
+
+@pytest.mark.parametrize("text", [BLOCKS, "\ufeff" + BLOCKS, BLOCKS.replace("\n", "\r\n")[:-2]])
+def test_rows_below_their_item_have_it(put, text) -> None:
+    log = read_logs([put(text)], ReadOptions())
+    pairs = [(user, item, rating) for user, item, rating, _ in rows(log)]
+    assert pairs == [("ann", "1", 5), ("bob", "1", 4), ("ann", "2", 3), ("bob", "3", 1)]
+    assert np.argsort(log.time).tolist() == [0, 2, 1, 3]
+    assert "the item of the rows below it" in log.notes[-1]
+    with pytest.raises(DataError, match="a log, not a table of items"):
+        read_item_table(put(text))
+
+
+def test_blocks_may_be_long_and_have_another_separator(put) -> None:
+    text = "".join(f"i\\{item}:\n" + f"u{item};5\n" * 60_000 for item in range(8))
+    log = read_logs([put(text)], ReadOptions(sep=";"))
+    assert np.bincount(log.item).tolist() == [60_000] * 8
+    assert log.item_ids.at([0, 7]) == ["i\\0", "i\\7"]
+    assert log.rating.tolist() == [5.0] * 480_000
+    assert log.time is None
+
+
+def test_a_fault_in_blocks_has_its_line(put) -> None:
+    with pytest.raises(DataError, match=":6: column 'rating': 'good'"):
+        read_logs([put("1:\nann,5\nbob,4\n2:\nann,3\nbob,good\n")], ReadOptions())
+
+
+IMPRESSIONS = (
+    "1\tann\t11/1/2019 9:05:58 PM\tn1 n2\tn5-1 n6-0\n"
+    "2\tbob\t11/2/2019 9:05:58 AM\t\tn5-0 n6-0 n7-1 n1-1\n"
+    "3\tann\t11/1/2019 9:05:58 AM\tn1 n2\tn7-1 n6-0\n"
+)
+
+
+def test_impressions_are_a_history_and_clicks(put) -> None:
+    log = read_logs([put(IMPRESSIONS)], ReadOptions())
+    users, items = log.user_ids.at(log.user), log.item_ids.at(log.item)
+    assert list(zip(users, items, strict=True)) == [
+        *[("ann", "n1"), ("ann", "n2"), ("ann", "n5"), ("bob", "n7"), ("bob", "n1")],
+        ("ann", "n7"),
+    ]
+    half_a_day = 12 * 3600 * 1_000_000
+    assert ((log.time - log.time[0]) / half_a_day).tolist() == [0, 0, 0, 1, 1, -1]
+    assert log.rating is None
+    assert "what was shown alone does not" in log.notes[0]
+
+
+def test_faults_of_impressions_have_their_line(put) -> None:
+    with pytest.raises(DataError, match=":22: not number, user, time"):
+        read_logs([put(IMPRESSIONS * 7 + "4\tann\t2019\t\tn5-1\n")], ReadOptions())
+    with pytest.raises(DataError, match="nothing was read or clicked"):
+        read_logs([put("1\tann\t11/1/2019 9:05:58 PM\t\tn5-0\n")], ReadOptions())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CSV.replace(",", ";").replace(";5;", ";4,5;"),
+        CSV.replace(",5,", ',"4,5",').replace(",10\n", ',"10,25"\n').replace(",30\n", ',"30,5"\n'),
+    ],
+)
+def test_decimal_commas_are_read_and_told(put, text) -> None:
+    path = put(text)
+    log = read_logs([path], ReadOptions())
+    assert log.rating.tolist() == [4.5, 3, 4, 1]
+    assert np.floor(log.time).tolist() == [10, 20, 30, 40]
+    assert log.notes == (f"{path}: ratings and times are read with decimal commas",)
+    with pytest.raises(DataError, match=":3: column 'rating': '3,x'"):
+        read_logs([put(text.replace("2;3;", "2;3,x;").replace("2,3,", '2,"3,x",'))], ReadOptions())
+
+
+def test_ids_in_single_quotes_are_kept_and_that_is_told(put) -> None:
+    log = read_logs([put("user,item\n'ann',1\n'bob',2\n")], ReadOptions())
+    assert log.notes == ("2 user ids are in single quotes, which are kept: \"'ann'\"",)
+
+
+def test_a_last_line_that_is_short_is_told_as_such(put) -> None:
+    with pytest.raises(DataError, match=":6: expected 4 fields, got 1 in the last line") as caught:
+        read_logs([put(CSV + "(4 rows)\n")], ReadOptions())
+    assert "footer" in caught.value.fix
+    with pytest.raises(DataError, match=r":6: expected 4 fields, got 1$"):
+        read_logs([put(CSV + "(4 rows)\n" + LINES)], ReadOptions())
+
+
 def test_a_directory_is_all_files_in_it(put, tmp_path) -> None:
     for name, lines in (("day=1/b", LINES[22:]), ("day=1/a", LINES[:22]), ("_SUCCESS", "x")):
         path = tmp_path / "likes" / name
@@ -377,6 +462,31 @@ def test_a_rating_that_is_null_in_the_first_line_is_one_later(put) -> None:
     assert (log.rating.tolist(), log.missing) == ([4], 1)
 
 
+def test_a_rating_that_the_first_object_lacks_is_one_later(put) -> None:
+    text = '{"user":1,"item":1}\n{"user":2,"item":2,"rating":4}\n'
+    with pytest.raises(DataError, match="row 1: column 'rating'"):
+        read_logs([put(text)], ReadOptions())
+    log = read_logs([put(text)], ReadOptions(missing="skip"))
+    assert (log.rating.tolist(), log.missing) == ([4], 1)
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_json_list_of_objects_is_read_like_lines(put, indent) -> None:
+    objects = [json.loads(line) for line in json_lines().splitlines()]
+    text = json.dumps(objects, indent=indent)
+    assert rows(read_logs([put("\ufeff" + text)], ReadOptions())) == ROWS
+    latin = put(text.replace("ann", "änn").encode("latin-1"))
+    assert read_logs([latin], ReadOptions(encoding="latin-1")).user_ids.at([0]) == ["änn"]
+    titles = put('[{"item_id": 1, "title": "A"},\n {"item_id": 2, "title": "B"}]')
+    assert read_item_table(titles)["title"].to_pylist() == ["A", "B"]
+
+
+def test_json_lines_of_another_encoding(put) -> None:
+    text = json_lines().replace("ann", "änn")
+    log = read_logs([put(text.encode("latin-1"))], ReadOptions(encoding="latin-1"))
+    assert log.user_ids.at([0]) == ["änn"]
+
+
 def test_ids_in_braces_are_no_json(put) -> None:
     log = read_logs([put("{6F96-8B86},{A1},5\n{6F96-8B87},{A2},4\n")], ReadOptions())
     assert log.user_ids.at([0, 1]) == ["{6F96-8B86}", "{6F96-8B87}"]
@@ -386,10 +496,18 @@ def test_ids_in_braces_are_no_json(put) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ('[{"user":1,"item":2}]', ":1: JSON, but not one object a line"),
+        ("[]", "no separator found"),
+        ('[{"user":1,"item":2}, 5]', "object 2: JSON, but not one object a line"),
+        ('[{"user":1,"item":2}, {"user":"a","item":2}]', "object 2: 'user' is 'a'"),
+        ('[{"user":1,"item":2},', "not a JSON list .Expecting value: line 1 column 22"),
+        ('{"user":1,"item":2}\n[1]\n', ":2: JSON, but not one object a line"),
+        ("{}\n", "no objects with values"),
         ("{'user': 1, 'item': 2}\n", ":1: not a JSON object"),
         ('{"user":1,"item":2}\n{"user":1,\n', ":2: not a JSON object"),
-        ('{"user":1,"item":2}\n{"user":"a","item":2}\n', ":2: 'user' is 'a', and 1 in the first"),
+        (
+            '{"user":1,"item":2}\n{"user":"a","item":2}\n',
+            ":2: 'user' is 'a', and 1 in a line before",
+        ),
         ('{"user":1,"item":2}\n{"item":2}\n', "row 2: column 'user': an empty id"),
         ('{"user":1,"price":2}\n', "no item column found"),
         ('{"user":1,"item":2,"rating":5}\n{"user":1,"item":3,"rating":null}\n', "row 2: column 'r"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 
 import pyarrow as pa
@@ -16,7 +15,7 @@ from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog
 from diffrec_cli.errors import DataError
 
 _MOST_COLUMNS = 6  # of a log
-_LOOK_AT, _LONGEST = 1_000, 64 << 10  # lines, and bytes of each
+_LOOK_AT = 1_000  # lines
 _LINES_AT_A_TIME = 1_000
 
 
@@ -26,11 +25,9 @@ def is_adjacency(file: InputFile, options: ReadOptions) -> bool:
     A log has as many in most lines. If all have, it takes more than a log has columns. Of a log's
     layout nothing may be said.
     """
-    if replace(options, missing="error", encoding="utf-8", item_id_col=None) != ReadOptions():
+    if options.describes_columns:
         return False
-    with file.stream() as stream:
-        beginnings = iter(lambda: stream.readline(_LONGEST), b"")
-        lines = [line for line in islice(beginnings, _LOOK_AT) if line.strip()]
+    lines = file.first_lines(_LOOK_AT)
     lengths = Counter(len(line.split()) for line in lines)
     if not lengths or any(b"\t" in line for line in lines):
         return False
@@ -49,13 +46,6 @@ def read_adjacency_log(file: InputFile, options: ReadOptions) -> RawLog:
     check_options(columns, options, file.label)
     note = "each line is taken as a user and their items"
     return RawLog(file.label, user, item, None, None, columns, header=False, notes=(note,))
-
-
-def refuse_items(file: InputFile, options: ReadOptions, log_column: str | None) -> pa.Table:
-    """Raise a :class:`DataError`: items have no adjacency lists."""
-    raise DataError(
-        f"{file.label}: a list of numbers, not a table of items", "give a column of ids and a title"
-    )
 
 
 def _blocks(file: InputFile) -> Iterator[tuple[pa.Array, pa.Array]]:

@@ -330,9 +330,9 @@ def _find(header: Sequence[str], role: str, name: str | None, where: str) -> int
         found = ", ".join(repr(header[place]) for place in places)
         raise DataError(
             f"{where}: {len(places)} columns could be the {role}: {found}",
-            f"say which one with --{role}-col"
-            if name is None
-            else "rename the columns so that their names differ",
+            "rename the columns so that their names differ"
+            if name is not None or len({header[place] for place in places}) == 1
+            else f"say which one with --{role}-col",
         )
     if places:
         return places[0]

@@ -34,7 +34,8 @@ def read_text_log(file: InputFile, options: ReadOptions) -> RawLog:
     if columns.rating is not None:
         types[columns.rating] = pa.float32()
     if columns.time is not None:
-        types[columns.time] = _time_type(sample.fields[columns.time], options)
+        time = sample.fields[columns.time].replace(layout.decimal_point, ".")
+        types[columns.time] = _time_type(time, options)
     table, headers = _read_delimited_log(file, layout, types)
     missing = 0
     if layout.skips_missing:
@@ -98,6 +99,7 @@ def _notes(layout: Layout, headers: int) -> tuple[str, ...]:
                 f"quotes are taken as text: that in line {quotes.alone} is alone"
                 " (--quotes: they are not)",
             ),
+            (layout.decimal_point == ",", "ratings and times are read with decimal commas"),
             (headers, f"repeated lines of column names left out: {headers:,}"),
         )
         if said
@@ -145,6 +147,7 @@ def _read_delimited(
                 include_columns=[_name(place) for place in types],
                 null_values=list(MISSING) if layout.skips_missing else [],
                 strings_can_be_null=layout.skips_missing,
+                decimal_point=layout.decimal_point,
             ),
         )
     if layout.quotes.hold and filtered.quotes % 2:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from diffrec_cli.data.reading.columns import Columns, is_number
+from diffrec_cli.data.reading.columns import is_number
 from diffrec_cli.data.reading.input_file import InputFile, Record
 from diffrec_cli.data.reading.layout import Layout, rows
 from diffrec_cli.data.reading.missing import FIX, MISSING
@@ -23,10 +23,13 @@ def diagnose(file: InputFile, layout: Layout, bad_time: str | None = None) -> No
     bad_time
         The first timestamp that could not be read; ``None`` if times are not at fault.
     """
-    checks = _checks(layout.columns, bad_time)
+    checks = _checks(layout, bad_time)
     try:
-        for record in rows(file, layout):
-            _check_record(file, layout, record, checks)
+        records = rows(file, layout)
+        for record in records:
+            _check_text(file, record)
+            _check_fields(file, layout, record, records)
+            _check_values(file, layout, record, checks)
     except UnicodeError as error:
         raise DataError(
             f"{file.label}: not {file.encoding} text ({error})", _ENCODING_FIX
@@ -37,26 +40,39 @@ Check = Callable[[str], tuple[str, str] | None]  # a complaint and its fix, if t
 _ENCODING_FIX = "say --encoding latin-1 (or cp1252, utf-16, ...), or convert the file to UTF-8"
 
 
-def _checks(columns: Columns, bad_time: str | None) -> list[tuple[int, Check]]:
+def _checks(layout: Layout, bad_time: str | None) -> list[tuple[int, Check]]:
+    columns = layout.columns
     checks: list[tuple[int, Check]] = [(columns.user, _check_id), (columns.item, _check_id)]
     if columns.rating is not None:
-        checks.append((columns.rating, check_rating))
+        checks.append((columns.rating, _rating_check(layout.decimal_point)))
     if columns.time is not None and bad_time is not None:
         checks.append((columns.time, _time_check(bad_time)))
     return checks
 
 
-def _check_record(
+def _check_text(file: InputFile, record: Record) -> None:
+    if any("\udc80" <= c <= "\udcff" for field in record.fields for c in field):
+        where = f"{file.label}:{record.first_line}"
+        raise DataError(f"{where}: bytes that are not {file.encoding} text", _ENCODING_FIX)
+
+
+def _check_fields(
+    file: InputFile, layout: Layout, record: Record, others: Iterator[Record]
+) -> None:
+    """Raise a DataError if a record has more or fewer fields than others; those after it count."""
+    if len(record.fields) == layout.fields:
+        return
+    what = f"expected {layout.fields} fields, got {len(record.fields)}"
+    fix = "correct that line (a separator inside a field needs quotes), or give --sep"
+    if len(record.fields) < layout.fields and next(others, None) is None:
+        what, fix = f"{what} in the last line", "remove that line if it is a footer or was cut off"
+    raise DataError(f"{file.label}:{record.first_line}: {what}", fix)
+
+
+def _check_values(
     file: InputFile, layout: Layout, record: Record, checks: list[tuple[int, Check]]
 ) -> None:
     where = f"{file.label}:{record.first_line}"
-    if any("\udc80" <= c <= "\udcff" for field in record.fields for c in field):
-        raise DataError(f"{where}: bytes that are not {file.encoding} text", _ENCODING_FIX)
-    if len(record.fields) != layout.fields:
-        raise DataError(
-            f"{where}: expected {layout.fields} fields, got {len(record.fields)}",
-            "correct that line (a separator inside a field needs quotes), or give --sep",
-        )
     if layout.skips_missing and any(record.fields[place] in MISSING for place, _ in checks):
         return
     for place, check in checks:
@@ -87,6 +103,14 @@ def check_rating(text: str) -> tuple[str, str] | None:
         if not is_number(text) or not np.isfinite(np.float32(text)):
             return f"{shown} is not a rating (a finite number)", fix
     return None
+
+
+def _rating_check(decimal_point: str) -> Check:
+    def check(text: str) -> tuple[str, str] | None:
+        complaint = check_rating(text.replace(decimal_point, "."))
+        return complaint and check_rating(text)
+
+    return check
 
 
 def _time_check(bad_time: str) -> Check:

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from diffrec_cli.config import ReadOptions
-from diffrec_cli.data.reading.adjacency import is_adjacency, read_adjacency_log, refuse_items
+from diffrec_cli.data.reading.adjacency import is_adjacency, read_adjacency_log
+from diffrec_cli.data.reading.blocks import is_blocks, read_block_log
 from diffrec_cli.data.reading.delimited import read_text_items, read_text_log
+from diffrec_cli.data.reading.impressions import are_impressions, read_impressions
 from diffrec_cli.data.reading.input_file import InputFile
+from diffrec_cli.data.reading.items import refuse_items
 from diffrec_cli.data.reading.json_lines import is_json, read_json_items, read_json_log
 from diffrec_cli.data.reading.parquet import is_parquet, read_parquet_items, read_parquet_log
 from diffrec_cli.data.reading.raw_log import RawLog
@@ -37,6 +40,8 @@ ADJACENCY = Format("adjacency lists", is_adjacency, read_adjacency_log, refuse_i
 FORMATS: tuple[Format, ...] = (
     Format("parquet", is_parquet, read_parquet_log, read_parquet_items),
     Format("json lines", is_json, read_json_log, read_json_items),
+    Format("impressions", are_impressions, read_impressions, refuse_items),
+    Format("blocks", is_blocks, read_block_log, refuse_items),
     ADJACENCY,
     TEXT,
 )

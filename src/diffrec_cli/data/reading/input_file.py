@@ -14,12 +14,12 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import pyarrow as pa
 
@@ -57,11 +57,15 @@ class InputFile:
         A regular file.
     encoding
         Text encoding, as given.
+    rewritten
+        What stands between the content and whoever reads it: a format that is turned into lines of
+        another one, each in its place.
     """
 
     label: str
     path: Path
     encoding: str = "utf-8"
+    rewritten: Callable[[BinaryIO], Any] | None = None
 
     def begins_with(self, magic: bytes) -> bool:
         """Tell whether these are the file's first bytes, before unpacking."""
@@ -69,14 +73,29 @@ class InputFile:
             return stream.read(len(magic)) == magic
 
     def _bytes(self) -> pa.NativeFile:
-        """Open the content, unpacked by what its first bytes say."""
-        return unpacked(self.path, self.label)
+        """Open the content, unpacked by what its first bytes say, and rewritten."""
+        content = unpacked(self.path, self.label)
+        if self.rewritten is None:
+            return content
+        return pa.PythonFile(self.rewritten(content), mode="r")
 
     def stream(self) -> BinaryIO:
         """Open the content, unpacked."""
         # NativeFile has the methods of a raw stream that BufferedReader needs, but not the class.
         binary: BinaryIO = io.BufferedReader(self._bytes())
         return binary
+
+    def utf8(self) -> pa.NativeFile:
+        """Open the content as UTF-8, whatever its encoding."""
+        if _is_utf8(self.encoding):
+            return self._bytes()
+        return pa.transcoding_input_stream(self._bytes(), self.encoding, "utf-8")
+
+    def first_lines(self, count: int) -> list[bytes]:
+        """Return the beginnings of the first lines that are not blank."""
+        with self.stream() as stream:
+            beginnings = iter(lambda: stream.readline(_LOOK_AT), b"")
+            return [line for line in islice(beginnings, count) if line.strip()]
 
     def refuse_binary(self) -> None:
         """Raise a DataError if the content cannot be text of its encoding."""
@@ -98,11 +117,8 @@ class InputFile:
 
         It is without lines that repeat the `header`, from line `skip` on.
         """
-        stream = self._bytes()
-        if not _is_utf8(self.encoding):
-            stream = pa.transcoding_input_stream(stream, self.encoding, "utf-8")
         header_bytes = header.encode(errors="surrogateescape")
-        return FilteredBytes(stream, sep.encode(), header_bytes, skip)
+        return FilteredBytes(self.utf8(), sep.encode(), header_bytes, skip)
 
     @contextmanager
     def text(self) -> Iterator[io.TextIOWrapper]:

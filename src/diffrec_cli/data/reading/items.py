@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.reading import columns as roles
+from diffrec_cli.data.reading.input_file import InputFile
 from diffrec_cli.errors import DataError
 
 
@@ -84,6 +85,13 @@ def first_of_each_id(table: pa.Table) -> pa.Table:
     ids = table["id"].combine_chunks()
     first = np.asarray(pc.index_in(pc.unique(ids), value_set=ids))
     return table if len(first) == len(ids) else table.take(pa.array(first))
+
+
+def refuse_items(file: InputFile, options: ReadOptions, log_column: str | None) -> pa.Table:
+    """Raise a :class:`DataError`: the format of the file is that of a log alone."""
+    raise DataError(
+        f"{file.label}: a log, not a table of items", "give a column of ids and one of titles"
+    )
 
 
 def match_in_words(ids: Any, table: pa.Table) -> str:

@@ -1,10 +1,13 @@
-"""JSON lines: an object a row. Only the columns that have a role are kept."""
+"""JSON: an object a line, or a list of objects. Only the columns that have a role are kept."""
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -17,9 +20,9 @@ from diffrec_cli.data.reading.raw_log import RawLog
 from diffrec_cli.data.reading.typed import items_of_table, log_of_table
 from diffrec_cli.errors import DataError
 
-_LOOK_AT = 64 << 10
+_LOOK_AT, _FIRST_OBJECTS = 64 << 10, 1_000
 #: An id such as ``{6F9619FF}`` is no object.
-_BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?\s*\[?\s*\{\s*[\"'}]")
+_BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?\s*(\[?)\s*\{\s*[\"'}]")
 _FIX = "give one JSON object a line, or CSV"
 
 
@@ -27,13 +30,13 @@ def is_json(file: InputFile, options: ReadOptions) -> bool:
     """Tell whether a file begins as JSON does: with an object, or a list of them."""
     if options.sep is not None or options.header is not None:
         return False
-    with file.stream() as stream:
-        return _BEGINNING.match(stream.read(_LOOK_AT)) is not None
+    return _beginning(file) is not None
 
 
 def read_json_log(file: InputFile, options: ReadOptions) -> RawLog:
-    """Read a log of JSON lines."""
-    first = _first_object(file)
+    """Read a log of JSON lines or of a list of objects."""
+    file = _in_lines(file)
+    first = _first_values(file)
     names = list(first)
     columns = roles.named_columns(names, options, file.label)
     places = {role: p for role in roles.ROLES if (p := columns.position(role)) is not None}
@@ -44,16 +47,39 @@ def read_json_log(file: InputFile, options: ReadOptions) -> RawLog:
 
 
 def read_json_items(file: InputFile, options: ReadOptions, log_column: str | None) -> pa.Table:
-    """Read an item table of JSON lines; all values become text."""
-    _first_object(file)
+    """Read an item table in the same forms; all values become text."""
+    file = _in_lines(file)
+    _first_values(file)
     return items_of_table(_read(file, None, set()), file, options, log_column)
 
 
-def _first_object(file: InputFile) -> dict[str, Any]:
-    """Return the first object; raise a DataError if the first line is none."""
-    for _, found in _objects(file):
-        return found
-    raise DataError(f"{file.label}: the file is empty", "give a file with data")
+def _beginning(file: InputFile) -> re.Match[bytes] | None:
+    with file.utf8() as stream:
+        return _BEGINNING.match(stream.read(_LOOK_AT))
+
+
+def _in_lines(file: InputFile) -> InputFile:
+    """Return the file, with a list of objects as lines; it is held in memory."""
+    beginning = _beginning(file)
+    if beginning is None or not beginning[1]:
+        return file
+    try:
+        with file.text() as text:
+            objects = json.load(text)
+    except ValueError as error:
+        raise DataError(f"{file.label}: not a JSON list ({error})", _FIX) from error
+    lines = "\n".join(map(json.dumps, objects)).encode()
+    return replace(file, encoding="utf-8", rewritten=lambda _: io.BytesIO(lines))
+
+
+def _first_values(file: InputFile) -> dict[str, Any]:
+    """Return the first value of every name that the first objects have."""
+    values: dict[str, Any] = {}
+    for _, found in islice(_objects(file), _FIRST_OBJECTS):
+        values |= {name: value for name, value in found.items() if values.get(name) is None}
+    if not values:
+        raise DataError(f"{file.label}: no objects with values", "give a file with data")
+    return values
 
 
 def _read(file: InputFile, wanted: dict[str, Any] | None, numbers: set[str]) -> pa.Table:
@@ -67,7 +93,7 @@ def _read(file: InputFile, wanted: dict[str, Any] | None, numbers: set[str]) -> 
         schemas = [_schema(wanted, fractions) for fractions in (unknown, numbers)]
     for schema in schemas:
         try:
-            with file.stream() as stream:
+            with file.utf8() as stream:
                 return pa_json.read_json(
                     stream,
                     read_options=pa_json.ReadOptions(block_size=MAX_RECORD),
@@ -99,24 +125,23 @@ def _type(value: Any) -> pa.DataType:
 
 def _diagnose(file: InputFile, wanted: dict[str, Any] | None) -> None:
     """Raise a DataError for the first line that is no object, or has a value of another type."""
-    for number, found in _objects(file):
+    for where, found in _objects(file):
         for name, value in (wanted or {}).items():
             text = isinstance(found.get(name), str)
             if found.get(name) is not None and text != isinstance(value, str):
-                here = f"{file.label}:{number}: {name!r} is {found[name]!r}"
                 raise DataError(
-                    f"{here}, and {value!r} in the first line",
+                    f"{where}: {name!r} is {found[name]!r}, and {value!r} in a line before",
                     "write it alike in every line, as text or as a number",
                 )
 
 
-def _objects(file: InputFile) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the objects and their lines, from 1; raise a DataError for a line of anything else."""
+def _objects(file: InputFile) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield where objects are, and the objects; raise a DataError for a line of anything else."""
     with file.text() as text:
         for number, line in enumerate(text, 1):
             if not line.strip():
                 continue
-            where = f"{file.label}:{number}"
+            where = f"{file.label}: object {number}" if file.rewritten else f"{file.label}:{number}"
             try:
                 found = json.loads(line)
             except ValueError as error:
@@ -126,4 +151,4 @@ def _objects(file: InputFile) -> Iterator[tuple[int, dict[str, Any]]]:
                     f"{where}: JSON, but not one object a line",
                     "bring it to JSON lines (jq -c '.[]'), or to CSV",
                 )
-            yield number, found
+            yield where, found

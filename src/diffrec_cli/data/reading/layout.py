@@ -20,6 +20,7 @@ from diffrec_cli.errors import DataError, UsageError
 #: What comments begin with, before the first line of data.
 _COMMENTS = ("#", "%")
 _FIRST_ROWS, _FEWEST_NUMBERED, _LOOK_AT_LINES = 20, 3, 1_000
+_COMMA = re.compile(r"\s*-?\d+,\d+\s*")
 _SAYS_SEPARATOR = re.compile(r'"?sep=(.)"?[,;]*', re.IGNORECASE)
 
 
@@ -47,6 +48,8 @@ class Layout:
         Lines at the beginning that are comments.
     skips_missing
         Whether rows without a value are left out.
+    decimal_point
+        What is before the fraction of a rating or a time: a point or a comma.
     """
 
     sep: str
@@ -58,6 +61,7 @@ class Layout:
     named: bool = False
     comments: int = 0
     skips_missing: bool = False
+    decimal_point: str = "."
 
 
 def log_layout(file: InputFile, options: ReadOptions) -> Layout:
@@ -82,7 +86,8 @@ def log_layout(file: InputFile, options: ReadOptions) -> Layout:
     roles.check_options(columns, options, file.label)
     if not header:
         roles.check_guess(columns, fields, options, file.label)
-    return replace(layout, columns=columns, skips_missing=options.missing == "skip")
+    layout = replace(layout, columns=columns, skips_missing=options.missing == "skip")
+    return replace(layout, decimal_point=_decimal_point(file, layout))
 
 
 def item_layout(
@@ -145,6 +150,14 @@ def _layout(
     elif numbered and [fields[0] for fields in first_rows] in _row_numbers(len(first_rows)):
         names = ("", *names)
     return replace(layout, fields=len(names), columns=Columns(names, 0, 0))
+
+
+def _decimal_point(file: InputFile, layout: Layout) -> str:
+    """Return a comma if a rating or a time of the first rows has one, and otherwise a point."""
+    places = [p for p in (layout.columns.rating, layout.columns.time) if p is not None]
+    first = (row.fields for row in islice(rows(file, layout), _LOOK_AT_LINES))
+    numbers = (fields[p] for fields in first for p in places if p < len(fields))
+    return "," if any(map(_COMMA.fullmatch, numbers)) else "."
 
 
 def _used(fields: Sequence[str]) -> int:

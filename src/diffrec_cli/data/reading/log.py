@@ -216,7 +216,7 @@ def _join(pieces: Sequence[RawLog]) -> Log:
             [(p.label, _taken(p)) for p in pieces if not p.header]
             + [(p.label, note) for p in pieces for note in (*p.notes, _date_note(p)) if note]
         )
-        + _blank_notes(user_ids, item_ids),
+        + _id_notes(user_ids, item_ids),
         taken=_once([(piece.label, _taken(piece)) for piece in pieces if piece.header]),
         missing=sum(piece.missing for piece in pieces),
         item_column=pieces[0].columns.names[pieces[0].columns.item],
@@ -251,17 +251,22 @@ def _date_note(piece: RawLog) -> str:
     return f"dates read as {guess!r}, a guess; --time-format makes it certain"
 
 
-def _blank_notes(user_ids: IdMap, item_ids: IdMap) -> tuple[str, ...]:
-    """Tell of ids that begin or end with a blank, which is easily overlooked."""
+def _id_notes(user_ids: IdMap, item_ids: IdMap) -> tuple[str, ...]:
+    """Tell of ids with something at their ends that is easily overlooked."""
     notes = []
     for ids, what in ((user_ids.array, "user"), (item_ids.array, "item")):
-        blank = pc.match_substring_regex(ids, r"^\s|\s$")
-        if count := pc.sum(blank).as_py():
-            first = ids.filter(blank)[0].as_py()
-            notes.append(
-                f"{count:,} {what} ids begin or end with a blank, which is kept: {first!r}"
-            )
+        for pattern, said in _OVERLOOKED.items():
+            found = pc.match_substring_regex(ids, pattern)
+            if count := pc.sum(found).as_py():
+                first = ids.filter(found)[0].as_py()
+                notes.append(f"{count:,} {what} ids {said} kept: {first!r}")
     return tuple(notes)
+
+
+_OVERLOOKED = {
+    r"^\s|\s$": "begin or end with a blank, which is",
+    r"^'.*'$": "are in single quotes, which are",
+}
 
 
 def _check_alike(pieces: Sequence[RawLog]) -> None:

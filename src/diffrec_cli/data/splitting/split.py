@@ -162,7 +162,7 @@ def found_order(history: Sequences, ids: list[str]) -> tuple[str, str]:
     """
     reason = why_unordered(history, ids)
     if reason is None:
-        return FILE, "what follows what is more alike between users than in shuffled rows"
+        return FILE, "which item follows which is alike in many users"
     return NONE, reason
 
 

@@ -1,0 +1,99 @@
+"""Blocks: a line ``ITEM:`` and, below it, rows without the item, as of the Netflix prize."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+from dataclasses import replace
+from functools import partial
+from typing import BinaryIO
+
+from diffrec_cli.config import ReadOptions
+from diffrec_cli.data.reading.delimited import read_text_log
+from diffrec_cli.data.reading.input_file import MAX_RECORD, InputFile
+from diffrec_cli.data.reading.raw_log import RawLog
+from diffrec_cli.data.reading.separators import split_line
+
+_ITEM = re.compile(rb"^([^\s,:;|]+):[ \t]*\r?$", re.MULTILINE)
+_ROW = re.compile(rb"^(?=[^\r\n])", re.MULTILINE)
+
+
+def is_blocks(file: InputFile, options: ReadOptions) -> bool:
+    """Tell whether a file begins with a line ``ITEM:`` and a row below it."""
+    lines = [line.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n") for line in file.first_lines(2)]
+    return len(lines) == 2 and [bool(_ITEM.match(line)) for line in lines] == [True, False]
+
+
+def read_block_log(file: InputFile, options: ReadOptions) -> RawLog:
+    """Read blocks as a log whose first column is the item.
+
+    A user, a rating and a time follow, as many as there are. Lines keep their numbers.
+    """
+    sep = options.sep or ","
+    row = file.first_lines(2)[1].decode(errors="replace").strip("\r\n")
+    fields = 1 + len(split_line(row, sep))
+    in_rows = replace(
+        options,
+        sep=sep,
+        header=False,
+        item_col=options.item_col or "1",
+        user_col=options.user_col or "2",
+        rating_col=options.rating_col or ("3" if fields > 2 else None),
+        time_col=options.time_col or ("4" if fields > 3 else None),
+    )
+    rows = replace(file, rewritten=partial(_Rows, sep=sep.encode()))
+    log = read_text_log(rows, in_rows)
+    note = "each line that ends in a colon is taken as the item of the rows below it, column 1"
+    return replace(log, notes=(*log.notes, note))
+
+
+class _Rows(io.RawIOBase):
+    r"""Blocks as rows that begin with their item; its own line becomes a blank one.
+
+    Examples
+    --------
+    >>> _Rows(io.BytesIO(b"7:\nann,5\nbob,4\n8:\nann,3\n"), b",").read(100)
+    b'\n7,ann,5\n7,bob,4\n\n8,ann,3\n'
+    """
+
+    def __init__(self, stream: BinaryIO, sep: bytes) -> None:
+        super().__init__()
+        self._stream, self._sep = stream, sep
+        self._item = b""
+        self._held = b""  # the end of the last block: a line that has not ended yet
+        self._ready = b""
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Return at most `size` bytes, none at the end."""
+        size = MAX_RECORD if size < 0 else size
+        block = b"-"
+        while block and not self._ready:
+            block = self._stream.read(MAX_RECORD)
+            data = self._held + block
+            end = data.rfind(b"\n") + 1 if block else len(data)
+            self._ready, self._held = self._as_rows(data[:end]), data[end:]
+        data, self._ready = self._ready[:size], self._ready[size:]
+        return data
+
+    def _as_rows(self, lines: bytes) -> bytes:
+        if not self._item:
+            lines = lines.removeprefix(codecs.BOM_UTF8)
+        below, *others = _ITEM.split(lines)
+        rows = [self._with_item(below)]
+        for self._item, below in zip(others[::2], others[1::2], strict=True):
+            rows.append(self._with_item(below))
+        return b"".join(rows)
+
+    def _with_item(self, rows: bytes) -> bytes:
+        before = (self._item + self._sep).replace(b"\\", rb"\\")  # a template
+        return _ROW.sub(before, rows) if self._item else rows
+
+    def close(self) -> None:
+        """Close the stream below."""
+        self._stream.close()
+        super().close()

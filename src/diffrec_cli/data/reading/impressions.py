@@ -1,0 +1,85 @@
+"""Impressions: what a user had read, was shown and clicked, as MIND publishes its behaviours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+
+from diffrec_cli.config import ReadOptions
+from diffrec_cli.data.reading.columns import Columns
+from diffrec_cli.data.reading.input_file import InputFile
+from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog
+from diffrec_cli.data.reading.times import parse_times
+from diffrec_cli.errors import DataError
+
+#: Number, user, time, items read before, and items shown with 1 if clicked, apart by tabs.
+_LINE = re.compile(
+    r"[^\t]+\t(?P<user>[^\t]+)\t(?P<time>\d+/\d+/\d{4} \d+:\d\d:\d\d [AP]M)"
+    r"\t(?P<before>[^\t]*)\t(?P<shown>(?:\S+-[01] ?)*)\r?\n?"
+)
+_TIME = "%m/%d/%Y %I:%M:%S %p"
+_LOOK_AT, _ROWS_AT_A_TIME = 20, 100_000
+
+
+def are_impressions(file: InputFile, options: ReadOptions) -> bool:
+    """Tell whether the first lines are of this form."""
+    if options.describes_columns:
+        return False
+    lines = file.first_lines(_LOOK_AT)
+    return bool(lines) and all(_LINE.fullmatch(line.decode(errors="replace")) for line in lines)
+
+
+def read_impressions(file: InputFile, options: ReadOptions) -> RawLog:
+    """Read items that were read before, once a user, and those that were clicked.
+
+    The former have the time of the user's first line: when they were read is not written.
+    """
+    pieces = list(_pieces(_events(file)))
+    if not pieces:
+        raise DataError(f"{file.label}: nothing was read or clicked", "give a file with clicks")
+    user, item, time = (pa.chunked_array(chunks) for chunks in zip(*pieces, strict=True))
+    return RawLog(
+        file.label,
+        user.cast(ID_TYPE),
+        item.cast(ID_TYPE),
+        None,
+        parse_times(time.cast(pa.string()), _TIME),
+        Columns(("number", "user", "time", "history and impressions"), 1, 3, None, 2),
+        notes=(
+            "impressions: a user's history counts once, at the time of the first line, and what"
+            " was clicked; what was shown alone does not",
+        ),
+    )
+
+
+def _events(file: InputFile) -> Iterator[tuple[str, str, str]]:
+    """Yield user, item and time."""
+    seen: set[str] = set()
+    with file.text() as text:
+        for number, line in enumerate(text, 1):
+            if not line.strip():
+                continue
+            found = _LINE.fullmatch(line)
+            if found is None:
+                raise DataError(
+                    f"{file.label}:{number}: not number, user, time, history and impressions",
+                    "correct that line, or say --sep if the file is a log",
+                )
+            user, time = found["user"], found["time"]
+            items = [] if user in seen else found["before"].split()
+            seen.add(user)
+            items += [one[:-2] for one in found["shown"].split() if one.endswith("-1")]
+            for item in items:
+                yield user, item, time
+
+
+def _pieces(events: Iterator[tuple[str, str, str]]) -> Iterator[list[Any]]:
+    """Yield columns of some rows at a time."""
+    while rows := list(islice(events, _ROWS_AT_A_TIME)):
+        yield [
+            pa.array(column, pa.string()).dictionary_encode() for column in zip(*rows, strict=True)
+        ]
