@@ -48,6 +48,10 @@ def put(tmp_path):
         pytest.param("sep=;\n" + CSV.replace(",", ";"), id="Excel says another one"),
         pytest.param("# exported today\n# by me\n" + CSV, id="comments before a header"),
         pytest.param("% bip weighted\n" + LINES.replace(",", " "), id="comments, no header"),
+        pytest.param(
+            "%%MatrixMarket matrix coordinate\n% by me\n2 3 4\n" + LINES.replace(",", " "),
+            id="a matrix, with its sizes",
+        ),
         pytest.param("\n\n" + CSV, id="blank lines"),
         pytest.param("\ufeff\ufeff" + CSV, id="two byte order marks"),
         pytest.param(CSV.replace("\n", ",\n").replace("timestamp,", "timestamp"), id="ends"),

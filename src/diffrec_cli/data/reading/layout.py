@@ -19,6 +19,7 @@ from diffrec_cli.errors import DataError, UsageError
 
 #: What comments begin with, before the first line of data.
 _COMMENTS = ("#", "%")
+_MATRIX = "%%MatrixMarket"
 _FIRST_ROWS, _FEWEST_NUMBERED, _LOOK_AT_LINES = 20, 3, 1_000
 _COMMA = re.compile(r"\s*-?\d+,\d+\s*")
 _SAYS_SEPARATOR = re.compile(r'"?sep=(.)"?[,;]*', re.IGNORECASE)
@@ -223,6 +224,7 @@ class _Preamble:
 def _preamble(file: InputFile, options: ReadOptions) -> _Preamble:
     found = _Preamble(options.skip_lines)
     comments: list[tuple[int, str]] = []
+    sizes = 0  # number of the line of a matrix's sizes
     with file.text() as text:
         for number, line in enumerate(_start_of_lines(text), 1):
             if number <= options.skip_lines or not line:
@@ -232,8 +234,11 @@ def _preamble(file: InputFile, options: ReadOptions) -> _Preamble:
                 found = replace(found, skip=number, sep=sep)
             elif line.startswith(_COMMENTS) and len(comments) < _LOOK_AT_LINES:
                 comments.append((number, line))
+            elif not sizes and comments and comments[0][1].startswith(_MATRIX):
+                sizes = number
             else:
-                return _without_data(replace(found, line=line), comments, options)
+                found = _without_data(replace(found, line=line), comments, options)
+                return replace(found, skip=sizes, comments=found.comments + 1) if sizes else found
     return _without_data(found, comments, options)
 
 
