@@ -394,6 +394,7 @@ class TestLists:
             (["--all-users", "--shard", "0/2"], 2, "--shard 0/2"),
             (["--all-users", "--shard", "3/2"], 2, "--shard 3/2"),
             (["-u", "u0001", "--shard", "1/2"], 2, "--all-users"),
+            (["-u", "u0001", "--user-col", "who"], 2, "for --events and --history"),
             (["-u", "u0001", "--diversity", "2"], 2, "--diversity 2"),
             (["-u", "u0001", "--strength", "-1"], 2, "--strength -1"),
             (["-u", "u0001", "--strength", "0.5"], 2, "--strength 0.5: nothing moves"),

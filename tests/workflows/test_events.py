@@ -51,6 +51,22 @@ def test_events_are_the_newest_of_a_history(
     assert any("'nothing'" in note.text for note in notes if isinstance(note, Note))
 
 
+def test_events_and_histories_may_have_columns_of_their_own(
+    shop: str, log: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.csv"
+    named = log.read_text("utf-8").replace("user,item,time", "who,what,when").replace(",", ";")
+    other.write_text(named, "utf-8")
+    read = ReadOptions(user_col="who", item_col="what", time_col="when")
+    for asked in (
+        {"users": ["u7", "new"], "events": log},
+        {"history": log, "on_unknown": "skip"},
+    ):
+        said = {**asked, "read": read, "history" if "history" in asked else "events": other}
+        first, second = (workflows.recommend(shop, k=5, **way).table() for way in (asked, said))
+        assert first.equals(second)
+
+
 def test_a_new_user_is_served_from_his_events(shop: str, log: Path) -> None:
     told = workflows.recommend(shop, users=["new", "u7"], events=log, k=5).table()
     assert told["user"].to_pylist() == ["new"] * 5 + ["u7"] * 5

@@ -17,7 +17,7 @@ from diffrec_cli.errors import UsageError
 #: Values of ``--refit``; the first is meant by the option alone.
 REFITS = ("all", "train+valid")
 
-READING, SPLITTING, TRAINING = "Reading the log", "Splitting", "Training"
+READING, SPLITTING, TRAINING = "Reading logs", "Splitting", "Training"
 
 FormatOption = Annotated[
     Format | None,
@@ -371,6 +371,8 @@ def recommend_options(context: typer.Context) -> dict[str, Any]:
     source = context.get_parameter_source("strength")
     if source is not None and source.name != "COMMANDLINE" and not _moves(options):
         del options["strength"]  # a default of the configuration, with nothing to move
+    read = read_options(context.params)
+    options["read"] = None if read == type(read)() else read
     return {name: value for name, value in options.items() if value is not None}
 
 

@@ -175,6 +175,15 @@ def recommend(
         bool,
         typer.Option("--why", help="Add the history items that raised each score most."),
     ] = False,
+    user_col: o.UserColOption = None,
+    item_col: o.ItemColOption = None,
+    rating_col: o.RatingColOption = None,
+    time_col: o.TimeColOption = None,
+    sep: o.SepOption = None,
+    header: o.HeaderOption = None,
+    missing: o.MissingOption = "error",
+    encoding: o.EncodingOption = "utf-8",
+    time_format: o.TimeFormatOption = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="FILE.csv, .jsonl or .parquet; - is stdout."),
@@ -186,6 +195,7 @@ def recommend(
     """Print the top items of users: user, rank, item, score.
 
     The model reads a known user's whole history; items in it are left out.
+    --history and --events are read as the model's log was, or as you say.
     --out writes a file only when it is complete. If an export of all users is
     killed, the same command continues it.
     """

@@ -154,7 +154,9 @@ def _requests(
     options: RecommendOptions, dataset: Dataset, listener: Listener
 ) -> tuple[int | None, Iterator[Request]]:
     """Return the number of users asked for, if known, and the users, some at a time."""
-    events = None if options.events is None else read_events(dataset, options.events, listener)
+    events = None
+    if options.events is not None:
+        events = read_events(dataset, options.events, listener, options.read)
     histories = UserHistories(dataset, events)
     if options.all_users:
         return histories.everyone(parse_shard(options.shard or "1/1"))
@@ -163,7 +165,7 @@ def _requests(
     if options.users:
         given = histories.named(list(dict.fromkeys(map(str, options.users))))
     else:
-        given = unseen_users(dataset, options.history, options.like, listener)
+        given = unseen_users(dataset, options.history, options.like, listener, options.read)
     return len(given), iter([given])
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
 
+from diffrec_cli.config import ReadOptions
 from diffrec_cli.errors import UsageError
 
 ON_UNKNOWN = ("error", "skip", "popular")
@@ -46,6 +47,9 @@ class RecommendOptions:
     """How strongly to move lists, see :func:`~diffrec_cli.ranking.guidance.guided`."""
     events: str | Path | None = None
     """A file ``user,item[,time]`` of interactions since the fit, appended to the histories."""
+    read: ReadOptions | None = None
+    """How to read `history` or `events`; ``None``: as the model's log was, if they have its
+    columns."""
     k: int | None = None
     """Length of the lists; ``None``: 20, or all items of a smaller catalogue."""
     include_seen: bool = False
@@ -117,6 +121,11 @@ class RecommendOptions:
             )
         if self.shard is not None and not self.all_users:
             raise UsageError(f"--shard {self.shard}: only with --all-users", "leave --shard out")
+        if self.read is not None and self.events is None and self.history is None:
+            raise UsageError(
+                "options of columns and lines are for --events and --history",
+                "leave them out, or give such a file",
+            )
         if self.events is not None and (self.history is not None or self._ways == 0):
             raise UsageError(
                 "--events: for known users, who have no --history or --like",

@@ -222,14 +222,22 @@ def read_events(
 
 
 def unseen_users(
-    dataset: Dataset, history: str | Path | None, like: Sequence[str], listener: Listener
+    dataset: Dataset,
+    history: str | Path | None,
+    like: Sequence[str],
+    listener: Listener,
+    read: ReadOptions | None = None,
 ) -> Request:
-    """Return unseen users by the histories in a file, or by one history of `like`."""
+    """Return unseen users by the histories in a file, or by one history of `like`.
+
+    The file is read as `read` says, or else as for :func:`read_events`.
+    """
     if history is None:
         given = one_history("like", like)
     else:
         liked = liked_from(dataset)
-        given = read_histories(history, min_rating=liked, read=options_of(dataset))
+        read = read or options_of(dataset)
+        given = read_histories(history, min_rating=liked, read=read)
     if not len(given.item):
         raise DataError(
             f"{history}: every rating is below {liked_from(dataset):g}, the lowest that counts",
