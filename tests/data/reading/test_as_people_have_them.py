@@ -363,6 +363,12 @@ def test_a_directory_is_all_files_in_it(put, tmp_path) -> None:
     log = read_logs([tmp_path / "likes"], ReadOptions())
     assert rows(log) == ROWS
     assert log.taken[0].startswith(f"{tmp_path / 'likes' / 'day=1' / 'a'} and 1 more: user from")
+    (tmp_path / "likes" / "day=1" / "d").write_text("user,item,rating,timestamp\n")
+    log = read_logs([tmp_path / "likes"], ReadOptions())
+    assert rows(log) == ROWS
+    assert log.notes == ("files without rows: 1",)
+    with pytest.raises(DataError, match="a header but no rows"):
+        read_logs([tmp_path / "likes" / "day=1" / "d"] * 2, ReadOptions())
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="a directory without files"):
         read_logs([tmp_path / "empty"], ReadOptions())

@@ -16,7 +16,7 @@ from diffrec_cli.data.reading.input_file import MAX_RECORD, UNIT_SEPARATOR, Inpu
 from diffrec_cli.data.reading.items import arrange
 from diffrec_cli.data.reading.layout import Layout, item_layout, log_layout, rows
 from diffrec_cli.data.reading.missing import MISSING, may_be_missing, without_missing
-from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog
+from diffrec_cli.data.reading.raw_log import ID_TYPE, NoRowsError, RawLog
 from diffrec_cli.data.reading.times import (
     AmbiguousTimesError,
     Times,
@@ -77,7 +77,7 @@ def _first_row(file: InputFile, layout: Layout) -> Record:
         if len(record.fields) != layout.fields:
             diagnose(file, layout)
         return record
-    raise DataError(f"{file.label}: a header but no rows", "give a file with data")
+    raise NoRowsError(file.label)
 
 
 def _time_type(sample: str, options: ReadOptions) -> pa.DataType:

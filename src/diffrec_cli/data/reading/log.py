@@ -25,7 +25,7 @@ from diffrec_cli.data.reading.columns import in_words
 from diffrec_cli.data.reading.formats import format_of
 from diffrec_cli.data.reading.input_file import InputFile, damage, open_input
 from diffrec_cli.data.reading.items import first_of_each_id
-from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog
+from diffrec_cli.data.reading.raw_log import ID_TYPE, NoRowsError, RawLog
 from diffrec_cli.errors import DataError, UsageError
 
 __all__ = [
@@ -108,11 +108,18 @@ def read_logs(
     """
     if not paths:
         raise UsageError("no input file", "give one or more log files, or - for stdin")
-    pieces = []
+    pieces, without = [], []
     for path in _files(paths):
         with open_input(path, options.encoding, stdin) as file:
-            pieces.append(_read(file, options))
+            try:
+                pieces.append(_read(file, options))
+            except NoRowsError as error:
+                without.append(error)
+    if not pieces:
+        raise without[0]
     log = _join(pieces)
+    if without:
+        log = replace(log, notes=(*log.notes, f"files without rows: {len(without):,}"))
     pieces.clear()
     pa.default_memory_pool().release_unused()  # so that the split can have it
     return log

@@ -10,9 +10,17 @@ from numpy.typing import NDArray
 
 from diffrec_cli.data.reading.columns import Columns
 from diffrec_cli.data.reading.times import Times
+from diffrec_cli.errors import DataError
 
 #: Ids in memory: an int32 code a row, each distinct string once a chunk.
 ID_TYPE = pa.dictionary(pa.int32(), pa.string())
+
+
+class NoRowsError(DataError):
+    """A file has the columns of a log, and no rows: a part of a directory may have none."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__(f"{label}: a header but no rows", "give a file with data")
 
 
 @dataclass(frozen=True, slots=True)

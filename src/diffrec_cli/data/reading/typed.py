@@ -19,7 +19,7 @@ from diffrec_cli.data.reading.diagnosis import time_complaint
 from diffrec_cli.data.reading.input_file import InputFile
 from diffrec_cli.data.reading.items import arrange, item_places
 from diffrec_cli.data.reading.missing import FIX, MISSING, may_be_missing, without_missing
-from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog
+from diffrec_cli.data.reading.raw_log import ID_TYPE, NoRowsError, RawLog
 from diffrec_cli.data.reading.times import (
     AmbiguousTimesError,
     Times,
@@ -57,7 +57,7 @@ def log_of_table(
     if options.missing == "skip":
         table, missing = without_missing(table)
     if not table.num_rows:
-        raise DataError(f"{file.label}: no rows", "give a file with data")
+        raise NoRowsError(file.label)
 
     def column(role: str) -> pa.ChunkedArray | None:
         place = columns.position(role)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.sequences import Rows
-from diffrec_cli.errors import UsageError
+from diffrec_cli.errors import CorruptError, UsageError
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
 from diffrec_cli.models.baselines.popularity import PopularityScorer
 from diffrec_cli.models.scorer import Scorer
@@ -78,10 +78,19 @@ class ListMaker:
             )
         with _memory_errors(engine.device):
             for lists in self._ranked(request, engine):
+                self._check(lists)
                 mine = request.take(np.arange(lists.start, lists.start + len(lists.items)))
                 why = self._reasons(mine, lists, engine.scorer) if options.why else None
                 yield list_table(mine, lists, self.dataset, options.titles, why)
                 self.served += len(mine)
+
+    def _check(self, lists: Ranked) -> None:
+        """Raise a CorruptError for scores that are no numbers: no order is in them."""
+        if not np.isfinite(lists.scores[lists.items >= 0]).all():
+            raise CorruptError(
+                f"{self.artifact.record.reference}: it gives scores that are not finite numbers",
+                "fit it again; if it trains in epochs, with a lower --set lr",
+            )
 
     def _ranked(self, request: Request, engine: _Engine) -> Iterator[Ranked]:
         """Rank for these users; unknown users get popular items."""
