@@ -1,5 +1,6 @@
 """A search begins with the model's own settings, goes on where it ended, gives up what is bad."""
 
+import json
 import sys
 from types import SimpleNamespace
 
@@ -10,7 +11,8 @@ from diffrec_cli import workflows
 from diffrec_cli.catalogue import own_preset, preset
 from diffrec_cli.data import store as datasets
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.errors import LockedError, MissingExtraError, UsageError
+from diffrec_cli.errors import CorruptError, LockedError, MissingExtraError, UsageError
+from diffrec_cli.paths import presets_dir
 from diffrec_cli.workflows import tune_settings
 from diffrec_cli.workflows.experiments.search import Search
 from diffrec_cli.workflows.progress import Event, Note, silent
@@ -145,6 +147,11 @@ def test_the_winner_can_be_kept_as_a_preset(data: str) -> None:
     with pytest.raises(UsageError, match="nothing") as caught:
         own_preset("nothing", "ease", users=60)
     assert "mine" in caught.value.fix
+    record = presets_dir() / "mine.json"
+    for damaged in (None, 3, "x", []):
+        record.write_text(json.dumps({**json.loads(record.read_text()), "values": damaged}))
+        with pytest.raises(CorruptError, match="preset is damaged"):
+            own_preset("mine", "itemknn", users=60)
 
 
 def test_the_preset_of_diffrec_are_not_replaced(data: str) -> None:

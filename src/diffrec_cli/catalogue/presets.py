@@ -25,7 +25,7 @@ from diffrec_cli.config import (
     TemporalConfig,
     TrainingConfig,
 )
-from diffrec_cli.errors import UsageError
+from diffrec_cli.errors import CorruptError, UsageError
 from diffrec_cli.files import dump_json, read_record, storage_errors, write_atomically
 from diffrec_cli.paths import check_name, is_name, presets_dir
 
@@ -189,7 +189,10 @@ def own_preset(
             f"--preset {name} is for {record.get('variant')}, not for {variant}",
             f"fit --variant {record.get('variant')} --preset {name}",
         )
-    return auto(meant, users, interactions).with_values(record.get("values", {}))
+    values = record.get("values")
+    if not isinstance(values, dict):
+        raise CorruptError(f"{path}: the preset is damaged (values)", "tune again, or remove it")
+    return auto(meant, users, interactions).with_values(values)
 
 
 def check_own_name(name: str) -> None:

@@ -88,8 +88,9 @@ def evaluate(
 ) -> None:
     """Measure models: rank all items a user has not seen, against what came next.
 
-    Recall@K is the share of a user's items that come next among the first K of the list, NDCG@K
-    the same with more weight for earlier places; both are means over users.
+    Recall@K is the share of a user's items that come next among the first K of
+    the list, NDCG@K the same with more weight for earlier places; both are means
+    over users.
 
     Several models are shown side by side, each compared with the first. With two
     histories the first one counts for --min, --per-user and comparisons.

@@ -31,9 +31,16 @@ class Range:
 
 POSITIVE = Range("above 0", lambda value: value > 0)
 AT_LEAST_0 = Range("0 or more", lambda value: value >= 0)
-AT_LEAST_1 = Range("1 or more", lambda value: value >= 1)
+WHOLE = Range("0 or more, and below 2**31", lambda value: 0 <= value < 2**31)
+AT_LEAST_1 = Range("1 or more, and below 2**31", lambda value: 1 <= value < 2**31)
 FRACTION = Range("0 or more and below 1", lambda value: 0 <= value < 1)
-SIZES = Range("one or more sizes of 1 or more", lambda sizes: len(sizes) > 0 and min(sizes) >= 1)
+SIZES = Range(
+    "one or more sizes of 1 or more, and below 2**31",
+    lambda sizes: len(sizes) > 0 and 1 <= min(sizes) <= max(sizes) < 2**31,
+)
+NO_OR_SIZES = Range(
+    "sizes of 1 or more, and below 2**31", lambda sizes: all(1 <= d < 2**31 for d in sizes)
+)
 FINITE = Range("a finite number", math.isfinite)
 SEED = Range("0 to 2**63 - 1", lambda value: 0 <= value < 2**63)
 
@@ -41,7 +48,7 @@ Rate = typing.Annotated[float, FRACTION]
 Positive = typing.Annotated[float, POSITIVE]
 NonNegative = typing.Annotated[float, AT_LEAST_0]
 Size = typing.Annotated[int, AT_LEAST_1]
-Count = typing.Annotated[int, AT_LEAST_0]
+Count = typing.Annotated[int, WHOLE]
 Sizes = typing.Annotated[tuple[int, ...], SIZES]
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from diffrec_cli.config.checks import (
+    NO_OR_SIZES,
     SEED,
     Count,
     NonNegative,
@@ -90,9 +91,9 @@ class LatentConfig(Settings):
 
     C: int = 2
     """Number of item groups."""
-    z_dim: int = 300
+    z_dim: Size = 300
     """Size of z_0 over all groups."""
-    encoder_dims: tuple[int, ...] = ()
+    encoder_dims: Annotated[tuple[int, ...], NO_OR_SIZES] = ()
     """Hidden sizes of the encoders, over all groups; without any they have a single layer."""
     decoder: Literal["joint", "separate"] = "separate"
     """One linear decoder for each group (section 3.5), or one for all items (released code). On
