@@ -21,6 +21,7 @@ from diffrec_cli.data.reading.input_file import BLANKS, FilteredBytes
 from diffrec_cli.data.reading.log import Log, read_item_table, read_logs
 from diffrec_cli.errors import DataError
 
+AUTO = ReadOptions()
 ROWS = [("ann", "1", 5, 10), ("ann", "2", 3, 20), ("bob", "1", 4, 30), ("bob", "3", 1, 40)]
 LINES = "ann,1,5,10\nann,2,3,20\nbob,1,4,30\nbob,3,1,40\n"
 CSV = "user,item,rating,timestamp\n" + LINES
@@ -319,6 +320,8 @@ def test_impressions_are_a_history_and_clicks(put) -> None:
 def test_faults_of_impressions_have_their_line(put) -> None:
     with pytest.raises(DataError, match=":22: not number, user, time"):
         read_logs([put(IMPRESSIONS * 7 + "4\tann\t2019\t\tn5-1\n")], ReadOptions())
+    with pytest.raises(DataError, match="'31/1/2019 9:05:58 PM' cannot be read as a time"):
+        read_logs([put(IMPRESSIONS.replace("11/1/2019 9:05:58 P", "31/1/2019 9:05:58 P"))], AUTO)
     with pytest.raises(DataError, match="nothing was read or clicked"):
         read_logs([put("1\tann\t11/1/2019 9:05:58 PM\t\tn5-0\n")], ReadOptions())
 
@@ -611,7 +614,17 @@ def tarred() -> bytes:
         pytest.param(lzma.compress(CSV.encode()), id="xz"),
         pytest.param(pa.compress(CSV.encode(), "zstd", asbytes=True), id="zstd"),
         pytest.param(zipped({"log": CSV}), id="zip"),
-        pytest.param(zipped({"likes/log": CSV, "__MACOSX/log": "x"}), id="zip of a Mac"),
+        pytest.param(zipped({"likes/": "", "likes/log": CSV, "__MACOSX/log": "x"}), id="of a Mac"),
+        # a name cut to nothing, in both of the archive's records
+        pytest.param(
+            zipped({"log": CSV})
+            .replace(b"\3\0\0\0log", b"\0\0\3\0log")
+            .replace(
+                b"\3\0\0\0\0\0\0\0\0\0\0\0\x80\1\0\0\0\0log",
+                b"\0\0\3\0\0\0\0\0\0\0\0\0\x80\1\0\0\0\0log",
+            ),
+            id="zip of a file without a name",
+        ),
     ],
 )
 def test_a_compressed_file_is_read_whatever_it_is_called(put, content) -> None:

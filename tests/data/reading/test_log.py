@@ -437,7 +437,10 @@ def test_parquet_dictionaries_are_renumbered_by_appearance(tmp_path):
         ({"user": ["a"], "item": ["i"], "rating": ["x"]}, "column 'rating': not ratings"),
         ({"user": ["a"], "item": ["i"], "time": ["x"]}, "row 1: column 'time': 'x'"),
         ({"user": ["a"], "item": ["i"], "time": [float("nan")]}, "row 1: column 'time': 'nan'"),
-        ({"user": pa.array([], pa.string()), "item": pa.array([], pa.string())}, "a header but no rows"),
+        (
+            {"user": pa.array([], pa.string()), "item": pa.array([], pa.string())},
+            "a header but no rows",
+        ),
         ({"user": ["a"], "thing": ["i"]}, "no item column"),
     ],
 )

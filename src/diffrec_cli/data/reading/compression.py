@@ -85,7 +85,7 @@ def _xz(path: Path) -> Any:
 def _only_member(path: Path, label: str) -> Callable[[], Any]:
     """Return a function that opens the only file of a zip archive."""
     with zipfile.ZipFile(path) as archive:
-        files = [one for one in archive.infolist() if not one.is_dir() and _is_content(one)]
+        files = [one for one in archive.infolist() if _is_content(one)]
     names = [one.filename for one in files]
     if _OF_A_WORKBOOK in names:
         raise DataError(f"{label}: an Excel workbook, which is not read", "save the sheet as CSV")
@@ -100,8 +100,9 @@ def _only_member(path: Path, label: str) -> Callable[[], Any]:
 
 
 def _is_content(member: zipfile.ZipInfo) -> bool:
-    """Tell whether a file in an archive is more than a desktop's own record."""
-    return not member.filename.startswith("__MACOSX/") and ".DS_Store" not in member.filename
+    """Tell whether a member of an archive is a file, and not a desktop's own record."""
+    name = member.filename
+    return not name.endswith("/") and not name.startswith("__MACOSX/") and ".DS_Store" not in name
 
 
 def _refuse(start: bytes, label: str) -> None:

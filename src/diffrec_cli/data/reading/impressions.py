@@ -11,14 +11,15 @@ import pyarrow as pa
 
 from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.reading.columns import Columns
+from diffrec_cli.data.reading.diagnosis import time_complaint
 from diffrec_cli.data.reading.input_file import InputFile
 from diffrec_cli.data.reading.raw_log import ID_TYPE, RawLog
-from diffrec_cli.data.reading.times import parse_times
+from diffrec_cli.data.reading.times import UnreadableTimeError, parse_times
 from diffrec_cli.errors import DataError
 
 #: Number, user, time, items read before, and items shown with 1 if clicked, apart by tabs.
 _LINE = re.compile(
-    r"[^\t]+\t(?P<user>[^\t]+)\t(?P<time>\d+/\d+/\d{4} \d+:\d\d:\d\d [AP]M)"
+    r"[^\t]+\t(?P<user>[^\t]+)\t(?P<time>\d\d?/\d\d?/\d{4} \d\d?:\d\d:\d\d [AP]M)"
     r"\t(?P<before>[^\t]*)\t(?P<shown>(?:\S+-[01] ?)*)\r?\n?"
 )
 _TIME = "%m/%d/%Y %I:%M:%S %p"
@@ -42,12 +43,17 @@ def read_impressions(file: InputFile, options: ReadOptions) -> RawLog:
     if not pieces:
         raise DataError(f"{file.label}: nothing was read or clicked", "give a file with clicks")
     user, item, time = (pa.chunked_array(chunks) for chunks in zip(*pieces, strict=True))
+    try:
+        times = parse_times(time.cast(pa.string()), _TIME)
+    except UnreadableTimeError as error:
+        what, _ = time_complaint(error.value)
+        raise DataError(f"{file.label}: {what}", "correct that line: month/day/year") from error
     return RawLog(
         file.label,
         user.cast(ID_TYPE),
         item.cast(ID_TYPE),
         None,
-        parse_times(time.cast(pa.string()), _TIME),
+        times,
         Columns(("number", "user", "time", "history and impressions"), 1, 3, None, 2),
         notes=(
             "impressions: a user's history counts once, at the time of the first line, and what"
