@@ -216,7 +216,7 @@ def auto() -> list[Row]:
         rows += _rows("auto", data, "auto", seeds=ONE_SEED)
         wanted = [*candidates(data).values(), *((name, "") for name in BESIDE)]
         wanted += [(name, TWENTY_MINUTES) for name in SLOW if (name, "") not in known]
-        for variant, settings in wanted:
+        for variant, settings in dict.fromkeys(wanted):
             reads_order = variant in IN_ORDER and data in UNORDERED_LOGS
             if (variant, settings) not in known and not reads_order:
                 rows += _rows("auto", data, variant, settings=settings, seeds=ONE_SEED)
