@@ -13,7 +13,8 @@ import pytest
 from diffrec_cli.config import SplitOptions
 from diffrec_cli.data.dataset import DROP_REASONS, PARTS
 from diffrec_cli.data.reading.log import Log
-from diffrec_cli.data.splitting.split import join_items, part_sizes, split_log
+from diffrec_cli.data.splitting.parts import part_sizes
+from diffrec_cli.data.splitting.split import join_items, split_log
 from diffrec_cli.errors import ConfigError, DataError
 from tests.data.toys import lists, make_log, random_rows
 

@@ -1,15 +1,13 @@
 """From a log to the train, valid and test parts of a dataset (paper, section 4.1.1).
 
-Each rule shortens an int64 array of row numbers, `rows`, grouped by user and oldest first, and
-counts the rows that it drops under a reason. Where there is no order, the log is shuffled first.
+Where there is no order, the log is shuffled first.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,41 +20,29 @@ from diffrec_cli.data.order import FILE, NONE, TIMES, why_unordered
 from diffrec_cli.data.reading.log import Log
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.data.splitting import noise
-from diffrec_cli.data.splitting.grouping import ranks_within, stable_order
+from diffrec_cli.data.splitting.grouping import stable_order
+from diffrec_cli.data.splitting.parts import (
+    TEST,
+    TRAIN,
+    VALID,
+    Cut,
+    cut_as_given,
+    cut_by_time,
+    cut_by_user,
+    only_seen_in_train,
+    ties_at_cuts,
+)
+from diffrec_cli.data.splitting.rows import (
+    RowNumbers,
+    k_core,
+    oldest_first,
+    one_rating_a_pair,
+    positive_rows,
+    rating_threshold,
+    rows_of,
+    without_duplicates,
+)
 from diffrec_cli.errors import DataError
-
-#: Values of a row's label; `PARTS[label]` is the part's name.
-TRAIN, VALID, TEST = range(3)
-#: How train is cut where files have no valid part.
-_WITHOUT_VALID = (7, 1, 0)
-#: Users with fewer interactions stay whole in train.
-MIN_TO_CUT = 3
-
-_LARGEST_COMMON_SCALE = 5.0
-_COMMON_THRESHOLD = 4.0
-
-RowNumbers = NDArray[np.int64]
-Labels = NDArray[np.int8]
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Rows of the log that are in the dataset, and the part of each.
-
-    Parameters
-    ----------
-    rows
-        (n,) int64 row numbers, grouped by user, oldest first.
-    labels
-        (n,) int8: 0 train, 1 valid, 2 test.
-    """
-
-    rows: RowNumbers
-    labels: Labels
-
-    def keep(self, mask: NDArray[np.bool_]) -> Cut:
-        """Return the rows where `mask` holds."""
-        return Cut(self.rows[mask], self.labels[mask])
 
 
 def split_log(
@@ -107,22 +93,22 @@ def split_log(
     dropped: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
     if order != TIMES:
         log = dataclasses.replace(log, time=None)
-    log = _one_rating_a_pair(log, options, dropped)
+    log = one_rating_a_pair(log, options, dropped)
     if order == NONE:
-        log = _rows_of(log, np.random.default_rng(options.seed).permutation(len(log)))
-    threshold = _threshold(log, options)
-    positive = _positive_rows(log, threshold)
+        log = rows_of(log, np.random.default_rng(options.seed).permutation(len(log)))
+    threshold = rating_threshold(log, options)
+    positive = positive_rows(log, threshold)
     dropped["missing_value"] = log.missing
     dropped["rating_below_threshold"] = len(log) - len(positive)
 
-    rows = _oldest_first(log, positive)
-    rows = _without_duplicates(log, rows, dropped)
-    rows = _k_core(log, rows, options, dropped)
-    cut_rows = _cut_by_time if options.split_by == "time" else _cut_by_user
-    cut_rows = cut_rows if log.part is None else _cut_as_given
+    rows = oldest_first(log, positive)
+    rows = without_duplicates(log, rows, dropped)
+    rows = k_core(log, rows, options, dropped)
+    cut_rows = cut_by_time if options.split_by == "time" else cut_by_user
+    cut_rows = cut_rows if log.part is None else cut_as_given
     cut = cut_rows(log, rows, options)
-    ties = _ties_at_cuts(log, cut)
-    cut = _only_seen_in_train(log, cut, dropped)
+    ties = ties_at_cuts(log, cut)
+    cut = only_seen_in_train(log, cut, dropped)
     _check_not_empty(log, cut, options)
     if options.setting == "noisy" and options.noise == "natural":
         cut = _mix_in_low_ratings(log, cut, positive, options, dropped)
@@ -191,209 +177,6 @@ def _check_needs(log: Log, options: SplitOptions) -> None:
         )
 
 
-# Which rows ------------------------------------------------------------------------------
-
-
-def _threshold(log: Log, options: SplitOptions) -> float | None:
-    if log.rating is None or options.min_rating is not None:
-        return None if log.rating is None else options.min_rating
-    if float(log.rating.max()) <= _LARGEST_COMMON_SCALE:
-        return _COMMON_THRESHOLD
-    raise DataError(
-        f"ratings run from {log.rating.min():g} to {log.rating.max():g}: the lowest that counts as "
-        "liked is only known for scales up to 5",
-        "give --min-rating (or the right --rating-col, if these are not ratings)",
-    )
-
-
-def _positive_rows(log: Log, threshold: float | None) -> RowNumbers:
-    if log.rating is None or threshold is None:
-        return np.arange(len(log))
-    rows = np.flatnonzero(log.rating >= np.float32(threshold))
-    if not len(rows):
-        raise DataError(
-            f"all ratings are below the threshold {threshold:g}: they run from "
-            f"{log.rating.min():g} to {log.rating.max():g}",
-            "give a lower --min-rating",
-        )
-    return rows
-
-
-def _one_rating_a_pair(log: Log, options: SplitOptions, dropped: Counter[str]) -> Log:
-    """Return the log with each pair's last or highest rating alone, if that is what counts."""
-    if options.repeats == "first":  # the oldest that is liked counts, see _without_duplicates
-        return log
-    rows = _oldest_first(log, np.arange(len(log)))
-    if options.repeats == "last":
-        rows = rows[::-1]
-    elif log.rating is not None:
-        rows = rows[np.argsort(-log.rating[rows], kind="stable")]
-    order = stable_order(log.item[rows])
-    rows = rows[order][stable_order(log.user[rows[order]])]
-    users, items = log.user[rows], log.item[rows]
-    repeated = np.zeros(len(rows), np.bool_)
-    repeated[1:] = (users[1:] == users[:-1]) & (items[1:] == items[:-1])
-    dropped["duplicate"] += int(np.count_nonzero(repeated))
-    return _rows_of(log, np.sort(rows[~repeated]))
-
-
-def _rows_of(log: Log, rows: RowNumbers) -> Log:
-    rating = None if log.rating is None else log.rating[rows]
-    time = None if log.time is None else log.time[rows]
-    part = None if log.part is None else log.part[rows]
-    user, item = log.user[rows], log.item[rows]
-    return dataclasses.replace(log, user=user, item=item, rating=rating, time=time, part=part)
-
-
-def _oldest_first(log: Log, rows: RowNumbers) -> RowNumbers:
-    """Sort ascending rows by (user, time, row)."""
-    if log.time is not None:
-        times = log.time[rows]
-        if np.any(times[1:] < times[:-1]):
-            rows = rows[np.argsort(times, kind="stable")]
-    if log.part is not None:  # whatever the times are: a pair counts in the first part it is in
-        rows = rows[np.argsort(log.part[rows], kind="stable")]
-    return rows[stable_order(log.user[rows])]
-
-
-def _without_duplicates(log: Log, rows: RowNumbers, dropped: Counter[str]) -> RowNumbers:
-    """Keep the first row of each (user, item); rows are grouped by user."""
-    order = stable_order(log.item[rows])
-    order = order[stable_order(log.user[rows[order]])]
-    users, items = log.user[rows[order]], log.item[rows[order]]
-    repeated = (users[1:] == users[:-1]) & (items[1:] == items[:-1])
-    dropped["duplicate"] += int(np.count_nonzero(repeated))
-    keep = np.ones(len(rows), np.bool_)
-    keep[order[1:][repeated]] = False
-    return rows[keep]
-
-
-def _k_core(log: Log, rows: RowNumbers, options: SplitOptions, dropped: Counter[str]) -> RowNumbers:
-    filters = (
-        ("user_below_minimum", log.user, options.min_user_interactions),
-        ("item_below_minimum", log.item, options.min_item_interactions),
-    )
-    before = -1
-    while before != len(rows):
-        before = len(rows)
-        for reason, codes, minimum in filters:
-            if minimum > 1:
-                enough = np.bincount(codes[rows]) >= minimum
-                keep = enough[codes[rows]]
-                dropped[reason] += len(rows) - int(np.count_nonzero(keep))
-                rows = rows[keep]
-    return rows
-
-
-# Which part ------------------------------------------------------------------------------
-
-
-def part_sizes(
-    lengths: NDArray[np.int64], ratios: tuple[float, float, float]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return how many of a user's last interactions are valid and test.
-
-    Shares are rounded half up: at least 1 if the ratio is above 0, and at least 1 is left for
-    train. Users with fewer than three interactions give none.
-
-    Parameters
-    ----------
-    lengths
-        (users,) number of interactions.
-    ratios
-        Shares of train, valid and test, of any sum.
-
-    Returns
-    -------
-    (users,) sizes of valid and (users,) sizes of test.
-
-    Examples
-    --------
-    >>> valid, test = part_sizes(np.array([2, 3, 10, 25]), (7, 1, 2))
-    >>> valid.tolist(), test.tolist()
-    ([0, 1, 1, 3], [0, 1, 2, 5])
-    """
-    total = sum(ratios)
-    valid, test = (_share(lengths, ratio / total) for ratio in ratios[1:])
-    for _ in range(2):  # rounding can take at most two too many
-        over = (valid + test >= lengths) & (lengths >= MIN_TO_CUT)
-        from_test = over & (test >= valid)
-        test = test - from_test
-        valid = valid - (over & ~from_test)
-    return valid, test
-
-
-def _share(lengths: NDArray[np.int64], ratio: float) -> NDArray[np.int64]:
-    if ratio == 0:
-        return np.zeros_like(lengths)
-    share = np.maximum(1, round_half_up(lengths * ratio))
-    return np.where(lengths < MIN_TO_CUT, 0, share)
-
-
-def round_half_up(values: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Round to whole numbers, halves up; a share such as 25 * 0.1 counts as 2.5 exactly."""
-    return np.floor(np.round(values, 9) + 0.5).astype(np.int64)
-
-
-def _cut_by_user(log: Log, rows: RowNumbers, options: SplitOptions) -> Cut:
-    users = log.user[rows]
-    lengths = np.bincount(users, minlength=len(log.user_ids))
-    valid, test = part_sizes(lengths, options.ratios)
-    place = ranks_within(users)
-    labels = np.full(len(rows), TRAIN, np.int8)
-    labels[place >= (lengths - valid - test)[users]] = VALID
-    labels[place >= (lengths - test)[users]] = TEST
-    return Cut(rows, labels)
-
-
-def _ties_at_cuts(log: Log, cut: Cut) -> int:
-    """Return between how many neighbours of a user's rows there is a cut, but no time."""
-    if log.time is None:
-        return 0
-    users, times = log.user[cut.rows], log.time[cut.rows]
-    same = (users[1:] == users[:-1]) & (times[1:] == times[:-1])
-    return int(np.count_nonzero(same & (cut.labels[1:] != cut.labels[:-1])))
-
-
-def _cut_as_given(log: Log, rows: RowNumbers, options: SplitOptions) -> Cut:
-    """Return the parts that the files say; without a valid file it is an eighth of train."""
-    part = cast(NDArray[np.int8], log.part)
-    labels = part[rows]
-    if (part == VALID).any():
-        return Cut(rows, labels)
-    in_train = labels == TRAIN
-    users = log.user[rows]
-    lengths = np.bincount(users[in_train], minlength=len(log.user_ids))
-    valid, _ = part_sizes(lengths, _WITHOUT_VALID)
-    labels = labels.copy()
-    labels[in_train & (ranks_within(users) >= (lengths - valid)[users])] = VALID
-    return Cut(rows, labels)
-
-
-def _cut_by_time(log: Log, rows: RowNumbers, options: SplitOptions) -> Cut:
-    """Cut the whole log at two moments; rows of the same moment stay together."""
-    if log.time is None or not len(rows):
-        return Cut(rows, np.zeros(len(rows), np.int8))
-    times = log.time[rows]
-    shares = np.cumsum(options.ratios)[:2] / sum(options.ratios)
-    counts = np.clip(round_half_up(len(rows) * shares), 1, len(rows))
-    # The last moment of train and the last one of valid.
-    ends = np.partition(times, counts - 1)[counts - 1]
-    labels = (times > ends[0]).astype(np.int8) + (times > ends[1]).astype(np.int8)
-    return Cut(rows, labels)
-
-
-def _only_seen_in_train(log: Log, cut: Cut, dropped: Counter[str]) -> Cut:
-    """Drop the users without a train row, then valid and test rows of items not in train."""
-    for reason, codes in (("user_unseen_in_train", log.user), ("item_unseen_in_train", log.item)):
-        seen = np.zeros(int(codes.max()) + 1, np.bool_)
-        seen[codes[cut.rows[cut.labels == TRAIN]]] = True
-        keep = seen[codes[cut.rows]]
-        dropped[reason] += len(keep) - int(np.count_nonzero(keep))
-        cut = cut.keep(keep)
-    return cut
-
-
 def _check_not_empty(log: Log, cut: Cut, options: SplitOptions) -> None:
     for what, codes in (("user", log.user), ("item", log.item)):
         left = len(np.unique(codes[cut.rows]))
@@ -432,7 +215,7 @@ def _mix_in_low_ratings(
         )
     clean = np.full(len(log), -1, np.int8)
     clean[cut.rows] = cut.labels
-    rows = _oldest_first(log, np.sort(np.concatenate([cut.rows, low])))
+    rows = oldest_first(log, np.sort(np.concatenate([cut.rows, low])))
     rng = np.random.default_rng(options.seed)
     labels = noise.natural(rng, log.user[rows], clean[rows])
 
@@ -451,11 +234,11 @@ def _low_rows(log: Log, cut: Cut, positive: RowNumbers, dropped: Counter[str]) -
     candidates[log.user[cut.rows]] = True
     is_low = candidates[log.user]
     is_low[positive] = False
-    low = _oldest_first(log, np.flatnonzero(is_low))
+    low = oldest_first(log, np.flatnonzero(is_low))
     # Clean rows come before low ones, so that the clean one of equal pairs stays.
     both = np.concatenate([cut.rows, low])
     both = both[stable_order(log.user[both])]
-    kept = _without_duplicates(log, both, dropped)
+    kept = without_duplicates(log, both, dropped)
     dropped["rating_below_threshold"] -= len(both) - len(kept)
     return kept[is_low[kept]]
 

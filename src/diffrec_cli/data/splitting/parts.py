@@ -1,0 +1,151 @@
+"""Which part of a dataset a row is in: train, valid or test (paper, section 4.1.1)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec_cli.config import SplitOptions
+from diffrec_cli.data.reading.log import Log
+from diffrec_cli.data.splitting.grouping import ranks_within
+from diffrec_cli.data.splitting.rows import RowNumbers
+
+#: Values of a row's label; `PARTS[label]` is the part's name.
+TRAIN, VALID, TEST = range(3)
+#: How train is cut where files have no valid part.
+_WITHOUT_VALID = (7, 1, 0)
+#: Users with fewer interactions stay whole in train.
+MIN_TO_CUT = 3
+
+Labels = NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Rows of the log that are in the dataset, and the part of each.
+
+    Parameters
+    ----------
+    rows
+        (n,) int64 row numbers, grouped by user, oldest first.
+    labels
+        (n,) int8: 0 train, 1 valid, 2 test.
+    """
+
+    rows: RowNumbers
+    labels: Labels
+
+    def keep(self, mask: NDArray[np.bool_]) -> Cut:
+        """Return the rows where `mask` holds."""
+        return Cut(self.rows[mask], self.labels[mask])
+
+
+def part_sizes(
+    lengths: NDArray[np.int64], ratios: tuple[float, float, float]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return how many of a user's last interactions are valid and test.
+
+    Shares are rounded half up: at least 1 if the ratio is above 0, and at least 1 is left for
+    train. Users with fewer than three interactions give none.
+
+    Parameters
+    ----------
+    lengths
+        (users,) number of interactions.
+    ratios
+        Shares of train, valid and test, of any sum.
+
+    Returns
+    -------
+    (users,) sizes of valid and (users,) sizes of test.
+
+    Examples
+    --------
+    >>> valid, test = part_sizes(np.array([2, 3, 10, 25]), (7, 1, 2))
+    >>> valid.tolist(), test.tolist()
+    ([0, 1, 1, 3], [0, 1, 2, 5])
+    """
+    total = sum(ratios)
+    valid, test = (_share(lengths, ratio / total) for ratio in ratios[1:])
+    for _ in range(2):  # rounding can take at most two too many
+        over = (valid + test >= lengths) & (lengths >= MIN_TO_CUT)
+        from_test = over & (test >= valid)
+        test = test - from_test
+        valid = valid - (over & ~from_test)
+    return valid, test
+
+
+def _share(lengths: NDArray[np.int64], ratio: float) -> NDArray[np.int64]:
+    if ratio == 0:
+        return np.zeros_like(lengths)
+    share = np.maximum(1, round_half_up(lengths * ratio))
+    return np.where(lengths < MIN_TO_CUT, 0, share)
+
+
+def round_half_up(values: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Round to whole numbers, halves up; a share such as 25 * 0.1 counts as 2.5 exactly."""
+    return np.floor(np.round(values, 9) + 0.5).astype(np.int64)
+
+
+def cut_by_user(log: Log, rows: RowNumbers, options: SplitOptions) -> Cut:
+    """Cut each user's rows by ratio."""
+    users = log.user[rows]
+    lengths = np.bincount(users, minlength=len(log.user_ids))
+    valid, test = part_sizes(lengths, options.ratios)
+    place = ranks_within(users)
+    labels = np.full(len(rows), TRAIN, np.int8)
+    labels[place >= (lengths - valid - test)[users]] = VALID
+    labels[place >= (lengths - test)[users]] = TEST
+    return Cut(rows, labels)
+
+
+def ties_at_cuts(log: Log, cut: Cut) -> int:
+    """Return between how many neighbours of a user's rows there is a cut, but no time."""
+    if log.time is None:
+        return 0
+    users, times = log.user[cut.rows], log.time[cut.rows]
+    same = (users[1:] == users[:-1]) & (times[1:] == times[:-1])
+    return int(np.count_nonzero(same & (cut.labels[1:] != cut.labels[:-1])))
+
+
+def cut_as_given(log: Log, rows: RowNumbers, options: SplitOptions) -> Cut:
+    """Return the parts that the files say; without a valid file it is an eighth of train."""
+    part = cast(NDArray[np.int8], log.part)
+    labels = part[rows]
+    if (part == VALID).any():
+        return Cut(rows, labels)
+    in_train = labels == TRAIN
+    users = log.user[rows]
+    lengths = np.bincount(users[in_train], minlength=len(log.user_ids))
+    valid, _ = part_sizes(lengths, _WITHOUT_VALID)
+    labels = labels.copy()
+    labels[in_train & (ranks_within(users) >= (lengths - valid)[users])] = VALID
+    return Cut(rows, labels)
+
+
+def cut_by_time(log: Log, rows: RowNumbers, options: SplitOptions) -> Cut:
+    """Cut the whole log at two moments; rows of the same moment stay together."""
+    if log.time is None or not len(rows):
+        return Cut(rows, np.zeros(len(rows), np.int8))
+    times = log.time[rows]
+    shares = np.cumsum(options.ratios)[:2] / sum(options.ratios)
+    counts = np.clip(round_half_up(len(rows) * shares), 1, len(rows))
+    # The last moment of train and the last one of valid.
+    ends = np.partition(times, counts - 1)[counts - 1]
+    labels = (times > ends[0]).astype(np.int8) + (times > ends[1]).astype(np.int8)
+    return Cut(rows, labels)
+
+
+def only_seen_in_train(log: Log, cut: Cut, dropped: Counter[str]) -> Cut:
+    """Drop the users without a train row, then valid and test rows of items not in train."""
+    for reason, codes in (("user_unseen_in_train", log.user), ("item_unseen_in_train", log.item)):
+        seen = np.zeros(int(codes.max()) + 1, np.bool_)
+        seen[codes[cut.rows[cut.labels == TRAIN]]] = True
+        keep = seen[codes[cut.rows]]
+        dropped[reason] += len(keep) - int(np.count_nonzero(keep))
+        cut = cut.keep(keep)
+    return cut
