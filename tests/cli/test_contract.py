@@ -24,6 +24,7 @@ def test_prepare(cli: Cli, sample) -> None:
     assert document["interactions"] == document["train"] + document["valid"] + document["test"]
     assert list(document["dropped"]) == [
         "missing_value",
+        "outside_window",
         "rating_below_threshold",
         "duplicate",
         "user_below_minimum",

@@ -130,7 +130,7 @@ def test_without_a_valid_file_an_eighth_of_train_is_valid(tmp_path: Path) -> Non
     assert parts["valid"] == {"0": ["8"], "1": ["1"]}
     notes = said(tmp_path, split=split)
     assert "train from train.txt, test from test.txt; valid is an eighth" in notes[0]
-    with pytest.raises(UsageError, match="--ratios and --split-by have no effect"):
+    with pytest.raises(UsageError, match="--test-from have no effect"):
         said(tmp_path, split=SplitOptions(ratios=(8, 1, 1)))
 
 

@@ -213,6 +213,33 @@ MinRatingOption = Annotated[
         rich_help_panel=SPLITTING,
     ),
 ]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--since",
+        metavar="MOMENT",
+        help="Leave out rows before: 2025-01-31, 180d before the last row (h, d, w), or a number.",
+        rich_help_panel=SPLITTING,
+    ),
+]
+UntilOption = Annotated[
+    str | None,
+    typer.Option(
+        "--until",
+        metavar="MOMENT",
+        help="Leave out rows from this moment on.",
+        rich_help_panel=SPLITTING,
+    ),
+]
+TestFromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--test-from",
+        metavar="MOMENT",
+        help="Test is what is from this moment on; train and valid what is before.",
+        rich_help_panel=SPLITTING,
+    ),
+]
 RatiosOption = Annotated[
     str | None,
     typer.Option(

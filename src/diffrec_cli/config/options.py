@@ -66,6 +66,13 @@ class SplitOptions(Settings):
     """Whether a user's rows are in order by the time column, as they stand in the file, or not at
     all (the split is then random, by ``seed``). ``None``: by the time column; in a log without one,
     as the rows stand if they show an order."""
+    since: str | None = None
+    """First moment of the log that counts: a date, ``180d`` before its last row, or a number."""
+    until: str | None = None
+    """First moment of the log that does not count any more."""
+    test_from: str | None = None
+    """First moment of test, for all users; what is before is cut into train and valid by
+    ``ratios``. ``None``: test has its share of ``ratios``."""
     parts: Literal["train,valid,test", "train,test,valid"] | None = None
     """How the parts of lists that are split already follow in time. ``None``: as in the first."""
     repeats: Literal["first", "last", "max"] = "first"
@@ -95,6 +102,7 @@ class SplitOptions(Settings):
         for option, asks in (
             ("setting temporal", self.setting == "temporal"),
             ("split_by time", self.split_by == "time"),
+            ("test_from", self.test_from is not None),
         ):
             if asks and self.order in ("file", "none"):
                 raise ConfigError(

@@ -57,6 +57,7 @@ _FIELDS: Mapping[str, type] = {
 #: Why a row of the log is not in the dataset; every report has all of them.
 DROP_REASONS = (
     "missing_value",
+    "outside_window",
     "rating_below_threshold",
     "duplicate",
     "user_below_minimum",

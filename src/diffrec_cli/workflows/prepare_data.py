@@ -238,9 +238,11 @@ def _from_split_files(
 
     read, split = read or ReadOptions(), split or SplitOptions()
     said = ", ".join(f"{part} from {path.name}" for part, path in files.items())
-    if split.split_by != SplitOptions.split_by or split.ratios != SplitOptions.ratios:
+    cuts = ("split_by", "ratios", "test_from")
+    if any(getattr(split, name) != getattr(SplitOptions, name) for name in cuts):
         raise UsageError(
-            f"{_directory_of(files)} is split already: --ratios and --split-by have no effect",
+            f"{_directory_of(files)} is split already: --ratios, --split-by and --test-from have"
+            " no effect",
             "leave them out, or give the files one by one",
         )
     own = "" if "valid" in files else "; valid is an eighth of each user's train rows"

@@ -9,9 +9,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from diffrec_cli.data.arrow import numbers
+from diffrec_cli.data.arrow import numbers, to_numpy
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.tables import write_stream
 from diffrec_cli.errors import NotFoundError, UsageError
@@ -126,7 +125,7 @@ def recommend_by(
 
 def count_lists(table: pa.Table) -> int:
     """Return the number of lists in a table of whole lists."""
-    return int(pc.sum(pc.equal(table["rank"], 1)).as_py() or 0)
+    return sum(int(np.count_nonzero(to_numpy(one) == 1)) for one in table["rank"].chunks)
 
 
 def tell_of_none(without: int, users: int, listener: Listener) -> None:

@@ -61,6 +61,8 @@ class Log:
         Name of the first file's item column.
     missing
         Rows that were left out for a missing value.
+    dated
+        Whether times are dates: microseconds since 1970.
     part
         (n,) place in :data:`~diffrec_cli.data.dataset.PARTS` of the part that a row is in, if the
         files say it; ``None`` otherwise.
@@ -76,6 +78,7 @@ class Log:
     taken: tuple[str, ...] = ()
     item_column: str = "item"
     missing: int = 0
+    dated: bool = False
     part: NDArray[np.int8] | None = None
 
     def __len__(self) -> int:
@@ -226,6 +229,7 @@ def _join(pieces: Sequence[RawLog]) -> Log:
         + _id_notes(user_ids, item_ids),
         taken=_once([(piece.label, _taken(piece)) for piece in pieces if piece.header]),
         missing=sum(piece.missing for piece in pieces),
+        dated=pieces[0].times is not None and pieces[0].times.is_date,
         item_column=pieces[0].columns.names[pieces[0].columns.item],
     )
 

@@ -81,6 +81,26 @@ class MixedUnitsError(AmbiguousTimesError):
         return "bring them to one unit, or say --time-col none to leave them out"
 
 
+def ticks_per_second(times: NDArray[Any], *, dated: bool) -> int | None:
+    """Return how many of their units a second has: dates count microseconds; ``None``: unknown.
+
+    Numbers count from 1970, in seconds, or thousandths of them and so on, if that makes the last a
+    moment from 1973 to the year 3000.
+
+    Examples
+    --------
+    >>> ticks_per_second(np.array([978300760, 978300761]), dated=False)
+    1
+    >>> ticks_per_second(np.array([978300760000]), dated=False)
+    1000
+    """
+    if dated:
+        return 10**6
+    last = float(times.max())
+    units = (10**power for power in (0, 3, 6, 9))
+    return next((unit for unit in units if _SECONDS[0] <= last / unit < _SECONDS[1]), None)
+
+
 def parse_times(column: pa.ChunkedArray, time_format: str | None = None) -> Times:
     """Read timestamps from a column of any Arrow type.
 

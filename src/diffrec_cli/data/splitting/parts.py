@@ -140,6 +140,15 @@ def cut_by_time(log: Log, rows: RowNumbers, options: SplitOptions) -> Cut:
     return Cut(rows, labels)
 
 
+def cut_at(log: Log, rows: RowNumbers, start: float, before: SplitOptions) -> Cut:
+    """Put what is at a moment or later into test; cut what is before as `before` says."""
+    late = cast(NDArray[np.number], log.time)[rows] >= start
+    by_ratio = cut_by_time if before.split_by == "time" else cut_by_user
+    labels = np.full(len(rows), TEST, np.int8)
+    labels[~late] = by_ratio(log, rows[~late], before).labels
+    return Cut(rows, labels)
+
+
 def only_seen_in_train(log: Log, cut: Cut, dropped: Counter[str]) -> Cut:
     """Drop the users without a train row, then valid and test rows of items not in train."""
     for reason, codes in (("user_unseen_in_train", log.user), ("item_unseen_in_train", log.item)):

@@ -27,6 +27,7 @@ from diffrec_cli.data.splitting.parts import (
     VALID,
     Cut,
     cut_as_given,
+    cut_at,
     cut_by_time,
     cut_by_user,
     only_seen_in_train,
@@ -42,6 +43,7 @@ from diffrec_cli.data.splitting.rows import (
     rows_of,
     without_duplicates,
 )
+from diffrec_cli.data.splitting.window import moment, within
 from diffrec_cli.errors import DataError
 
 
@@ -55,12 +57,12 @@ def split_log(
 ) -> Dataset:
     """Split a log by the rules of a setting.
 
-    In this order: find out whether its rows have an order, and shuffle them if not; if a pair's
-    last or highest rating counts, drop its others; drop ratings below the threshold; keep the
-    oldest of repeated (user, item) pairs; drop users and
-    items with too few interactions, until none is left; cut each user's rows by ratio; drop
-    users without train rows, and valid and test rows of items not in train; add noise (noisy
-    setting). Users and items are numbered by first appearance in the log.
+    In this order: drop rows outside of the window; find out whether rows have an order, and shuffle
+    them if not; if a pair's last or highest rating counts, drop its others; drop ratings below the
+    threshold; keep the oldest of repeated (user, item) pairs; drop users and items with too few
+    interactions, until none is left; cut each user's rows by ratio, or all at a moment; drop users
+    without train rows, and valid and test rows of items not in train; add noise (noisy setting).
+    Users and items are numbered by first appearance in the log.
 
     Parameters
     ----------
@@ -89,8 +91,9 @@ def split_log(
         fewer than two users or two items are left.
     """
     _check_needs(log, options)
-    order, reason = _order(log, options)
     dropped: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
+    log = within(log, options, dropped)
+    order, reason = _order(log, options)
     if order != TIMES:
         log = dataclasses.replace(log, time=None)
     log = one_rating_a_pair(log, options, dropped)
@@ -104,9 +107,7 @@ def split_log(
     rows = oldest_first(log, positive)
     rows = without_duplicates(log, rows, dropped)
     rows = k_core(log, rows, options, dropped)
-    cut_rows = cut_by_time if options.split_by == "time" else cut_by_user
-    cut_rows = cut_rows if log.part is None else cut_as_given
-    cut = cut_rows(log, rows, options)
+    cut = _cut(log, rows, options)
     ties = ties_at_cuts(log, cut)
     cut = only_seen_in_train(log, cut, dropped)
     _check_not_empty(log, cut, options)
@@ -152,11 +153,24 @@ def found_order(history: Sequences, ids: list[str]) -> tuple[str, str]:
     return NONE, reason
 
 
+def _cut(log: Log, rows: RowNumbers, options: SplitOptions) -> Cut:
+    if log.part is not None:
+        return cut_as_given(log, rows, options)
+    by_ratio = cut_by_time if options.split_by == "time" else cut_by_user
+    if options.test_from is None:
+        return by_ratio(log, rows, options)
+    start = moment(log, options.test_from, "--test-from")
+    return cut_at(log, rows, start, dataclasses.replace(options, ratios=(*options.ratios[:2], 0)))
+
+
 def _check_needs(log: Log, options: SplitOptions) -> None:
     askers = {
         "--setting temporal": options.setting == "temporal",
         "--split-by time": options.split_by == "time",
         "--order times": options.order == TIMES,
+        "--since": options.since is not None,
+        "--until": options.until is not None,
+        "--test-from": options.test_from is not None,
     }
     asker = next((option for option, asks in askers.items() if asks), None)
     if log.time is None and asker is not None:
@@ -197,7 +211,12 @@ def _what_leaves_more(log: Log, options: SplitOptions) -> str:
     lower = [option for option, said in filters.items() if said]
     if log.rating is not None:
         lower.insert(0, "--min-rating")
-    return " or ".join(["give more data", *([f"lower {' and '.join(lower)}"] if lower else [])])
+    advice = ["give more data", *([f"lower {' and '.join(lower)}"] if lower else [])]
+    if options.since is not None or options.until is not None:
+        advice.append("a wider window")
+    if options.test_from is not None:
+        advice.append("a later --test-from")
+    return " or ".join(advice)
 
 
 # Noise -----------------------------------------------------------------------------------
