@@ -14,6 +14,7 @@ import typer
 from diffrec_cli import __version__
 from diffrec_cli.cli import _shells as shells
 from diffrec_cli.cli import (
+    backtest,
     compare,
     config,
     data,
@@ -58,6 +59,7 @@ app.command("prepare", epilog=prepare.EXAMPLES)(prepare.prepare)
 app.command("fit", epilog=fit.EXAMPLES)(fit.fit)
 app.command("eval", epilog=eval.EXAMPLES)(eval.evaluate)
 app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
+app.command("backtest", epilog=backtest.EXAMPLES)(backtest.backtest)
 app.command("tune", epilog=tune.EXAMPLES)(tune.tune)
 app.command("recommend", epilog=recommend.EXAMPLES)(recommend.recommend)
 app.command("similar", epilog=similar.EXAMPLES)(similar.similar)

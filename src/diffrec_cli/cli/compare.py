@@ -66,7 +66,7 @@ def compare(
     Most have a variant with -t, which weighs recent interactions more: ease-t.
     """
     from diffrec_cli import workflows
-    from diffrec_cli.reporting.cost_plot import check_plot, draw
+    from diffrec_cli.reporting.plots import check_plot, draw_costs
 
     if plot is not None:
         check_plot(plot)
@@ -91,7 +91,7 @@ def compare(
         table=lambda: _table(compared),
     )
     if plot is not None:
-        draw(compared, plot)
+        draw_costs(compared, plot)
 
 
 def _table(compared: Any) -> Any:

@@ -18,6 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from diffrec_cli.workflows.backtest_models import backtest as backtest
     from diffrec_cli.workflows.check_installation import doctor as doctor
     from diffrec_cli.workflows.compare_models import compare as compare
     from diffrec_cli.workflows.download_data import download as download
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from diffrec_cli.workflows.write_vectors import export_vectors as export_vectors
 
 _HOMES = {
+    "backtest": "backtest_models",
     "compare": "compare_models",
     "default_model": "manage_models",
     "doctor": "check_installation",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from diffrec_cli.workflows.experiments.search import Search, check_effort
 from diffrec_cli.workflows.experiments.trial_process import measure_apart
 from diffrec_cli.workflows.experiments.trials import KeptTrials, Task, Trial
 from diffrec_cli.workflows.prepare_data import dataset_of
-from diffrec_cli.workflows.progress import EpochDone, Event, Listener, Note, Step, silent
+from diffrec_cli.workflows.progress import Listener, Note, progress_only, silent
 
 #: Most trials if only time is limited.
 _MANY = 1000
@@ -261,7 +261,7 @@ class _Comparing:
                 )
             )
 
-        measure_apart(tasks, self.search.dataset, budget, keep, _epochs_only(self.listener))
+        measure_apart(tasks, self.search.dataset, budget, keep, progress_only(self.listener))
 
 
 def _told(values: Mapping[str, Any]) -> str:
@@ -271,16 +271,6 @@ def _told(values: Mapping[str, Any]) -> str:
 
 def _plain(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _epochs_only(listener: Listener) -> Callable[[Event], None]:
-    """Pass on progress alone; the notes of a single fit do not apply here."""
-
-    def hear(event: Event) -> None:
-        if isinstance(event, Step | EpochDone):
-            listener(event)
-
-    return hear
 
 
 def _check(models: Sequence[str], seeds: int, trials: int, budget: float | None) -> None:

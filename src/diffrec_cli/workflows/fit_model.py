@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from diffrec_cli.catalogue import AUTO, Candidate, Variant, as_file_name, candidates, reads_order
+from diffrec_cli.catalogue import AUTO, Candidate, Variant, as_file_name
 from diffrec_cli.catalogue import own_preset as find_preset
-from diffrec_cli.config import FitConfig, ReadOptions, SplitOptions
+from diffrec_cli.config import ReadOptions, SplitOptions
 from diffrec_cli.config.options import ALL, TRAIN, TRAIN_AND_VALID
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import UsageError
@@ -29,6 +29,7 @@ from diffrec_cli.training.loop import SELECTION_METRIC
 from diffrec_cli.workflows.fitting.choosing import Chosen, Jobs, choose
 from diffrec_cli.workflows.fitting.plan import Job, plan, plan_line
 from diffrec_cli.workflows.fitting.run_directories import discard_runs, epoch_log, open_run
+from diffrec_cli.workflows.fitting.settings import settings_of
 from diffrec_cli.workflows.fitting.training import (
     TrainedModel,
     refit_model,
@@ -198,7 +199,7 @@ def fit(
                 default=default,
             ),
         )
-        for found, config in _settings(variant, preset, values or {}, dataset)
+        for found, config in settings_of(variant, preset, values or {}, dataset)
     ]
     if variant == AUTO:
         listener(Note(_begins(jobs[0][0], dataset)))
@@ -240,27 +241,6 @@ def _named(variant: str, corruption: str | None, preset: str) -> str:
     if preset != "auto":
         raise UsageError(f"--preset {preset} goes with a variant", "add --variant base, l, t or lt")
     return variant
-
-
-def _settings(
-    variant: str, preset: str, given: Mapping[str, Any], dataset: Dataset
-) -> list[tuple[Candidate, FitConfig]]:
-    """Return the settings of the variant, or of all candidates for the log."""
-    if variant == AUTO:
-        found = candidates(ordered=dataset.ordered, users=dataset.n_users)
-        found = found if dataset.valid.size else found[:1]
-        return [(one, _of_candidate(one, given, dataset)) for one in found]
-    config = find_preset(preset, variant, **dataset.size).with_values(given)
-    if reads_order(config):
-        dataset.require_order(variant)
-    return [(Candidate(variant), config)]
-
-
-def _of_candidate(found: Candidate, given: Mapping[str, Any], dataset: Dataset) -> FitConfig:
-    """Return a candidate's settings; simple models take of the given ones what they have."""
-    config = find_preset("auto", found.variant, **dataset.size).with_values(found.values)
-    known = config.keys() if found.simple else given
-    return config.with_values({key: value for key, value in given.items() if key in known})
 
 
 def _planned(jobs: Jobs, listener: Listener) -> Fitted:

@@ -101,7 +101,7 @@ def prepare(
     if not inputs:
         raise _nothing_to_read()
     first = Path(inputs[0])
-    name = check_name(name or _default_name(str(inputs[0])), "dataset")
+    name = check_name(name or default_name(str(inputs[0])), "dataset")
     if first.is_dir() and is_authors_directory(first):
         dataset = _from_lists(inputs, name, read, split, items, listener)
     elif first.is_dir() and len(inputs) == 1 and (files := split_files(first)):
@@ -374,5 +374,6 @@ def _tell_match(dataset: Dataset, path: str | Path, table: Any, listener: Listen
         listener(Note(f"{path}: {said}"))
 
 
-def _default_name(path: str) -> str:
+def default_name(path: str) -> str:
+    """Return the name of a dataset that is made from this file."""
     return "stdin" if path == "-" else store.name_from_path(Path(path).absolute())

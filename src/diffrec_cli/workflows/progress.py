@@ -75,3 +75,13 @@ Listener = Callable[[Event], None]
 
 def silent(event: Event) -> None:
     """Ignore an event."""
+
+
+def progress_only(listener: Listener) -> Listener:
+    """Pass on progress alone: the notes of a single fit tell nothing where there are many."""
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Step | EpochDone):
+            listener(event)
+
+    return hear

@@ -11,6 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec_cli import __version__
+from diffrec_cli.catalogue import Candidate
 from diffrec_cli.config import FitConfig
 from diffrec_cli.config.options import TRAIN
 from diffrec_cli.data.dataset import Dataset
@@ -29,8 +31,14 @@ from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.paths import comparisons_dir
 from diffrec_cli.training.checkpoint import append_line
+from diffrec_cli.workflows.fitting.choosing import choose
 from diffrec_cli.workflows.fitting.plan import Job
-from diffrec_cli.workflows.fitting.training import tell_why_it_stopped, train_model
+from diffrec_cli.workflows.fitting.run_directories import discard_runs
+from diffrec_cli.workflows.fitting.training import (
+    TrainedModel,
+    tell_why_it_stopped,
+    train_model,
+)
 from diffrec_cli.workflows.progress import Listener
 
 KS, METRICS = (10, 20), ("recall", "ndcg")
@@ -91,6 +99,11 @@ class Task:
         Whether to measure on the test part.
     device, precision
         Where to train, and how precisely.
+    history
+        What the model reads when it is measured on the test part.
+    candidates, choose_seconds
+        Models to choose from, with their settings, and the time for it; without any `config` is
+        fitted.
     """
 
     config: FitConfig
@@ -98,16 +111,20 @@ class Task:
     final: bool
     device: str
     precision: str
+    history: str = TRAIN
+    candidates: tuple[tuple[Candidate, FitConfig], ...] = ()
+    choose_seconds: float = 0.0
 
-    def job(self, dataset: Dataset) -> Job:
-        """Return what is computed on a dataset."""
+    def job(self, dataset: Dataset, config: FitConfig | None = None) -> Job:
+        """Return what is computed on a dataset, with these settings or the task's own."""
+        config = config or self.config
         return Job(
             name="trial",
             dataset=dataset,
-            config=self.config,
+            config=config,
             preset="auto",
             device=self.device,
-            precision=self.precision,
+            precision=self.precision if config.trains else "fp32",
             trained_on=TRAIN,
             default=False,
         )
@@ -116,6 +133,10 @@ class Task:
     def key(self) -> str:
         """Equal for equal computations by the same version of diffrec."""
         parts = [SCHEMA, __version__, self.config.to_dict(), self.final, self.precision]
+        if self.history != TRAIN:
+            parts.append(self.history)
+        if self.candidates:
+            parts += [[config.to_dict() for _, config in self.candidates], self.choose_seconds]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
 
@@ -168,12 +189,11 @@ def measure(
     task: Task, dataset: Dataset, max_seconds: float | None, listener: Listener
 ) -> tuple[Trial, Evaluation | None]:
     """Train and measure on the valid part, and a final task on the test part."""
-    job = task.job(dataset)
     # Models in closed form use main memory, whatever the device.
     measured = task.device if task.config.trains else "cpu"
     reset_peak_memory(measured)
     started = time.perf_counter()
-    outcome = train_model(job, max_seconds=max_seconds, listener=listener)
+    outcome = _fitted(task, dataset, max_seconds, listener)
     tell_why_it_stopped(outcome.trained, listener)
     learning = time.perf_counter() - started
     evaluation, ranking = None, 0.0
@@ -181,12 +201,18 @@ def measure(
         scorer = build_scorer(outcome.config, outcome.arrays, TorchBackend(task.device))
         started = time.perf_counter()
         evaluation = evaluate(
-            scorer, dataset, "test", ks=KS, metrics=METRICS, temporal=task.config.temporal
+            scorer,
+            dataset,
+            "test",
+            ks=KS,
+            metrics=METRICS,
+            history=task.history,
+            temporal=outcome.config.temporal,
         )
         ranking = time.perf_counter() - started
     trial = Trial(
         key=task.key,
-        variant=task.config.variant,
+        variant=outcome.config.variant,
         values=dict(task.values),
         seed=task.config.seed,
         valid=outcome.trained.metrics,
@@ -199,6 +225,26 @@ def measure(
         version=__version__,
     )
     return trial, evaluation
+
+
+def _fitted(
+    task: Task, dataset: Dataset, max_seconds: float | None, listener: Listener
+) -> TrainedModel:
+    """Fit the model of a task, or choose one of its candidates."""
+    if not task.candidates:
+        return train_model(task.job(dataset), max_seconds=max_seconds, listener=listener)
+    with ExitStack() as stack:
+        chosen = choose(
+            [(found, task.job(dataset, config)) for found, config in task.candidates],
+            seconds=task.choose_seconds,
+            max_seconds=max_seconds,
+            any_model=False,
+            resume=False,
+            listener=listener,
+            stack=stack,
+        )
+        discard_runs(chosen.job, chosen.run)
+    return chosen.outcome
 
 
 def _read(path: Path) -> list[Trial]:

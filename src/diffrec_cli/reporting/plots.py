@@ -1,4 +1,4 @@
-"""Pictures of a comparison (extra ``plot``)."""
+"""Pictures of comparisons and backtests (extra ``plot``)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from diffrec_cli.errors import MissingExtraError, UsageError
 from diffrec_cli.files import storage_errors
+from diffrec_cli.workflows.backtest_models import Backtested
 from diffrec_cli.workflows.compare_models import Comparison
 
 KINDS = (".png", ".svg", ".pdf")
@@ -21,7 +22,7 @@ def check_plot(path: Path) -> None:
     _pyplot()
 
 
-def draw(compared: Comparison, path: Path) -> None:
+def draw_costs(compared: Comparison, path: Path) -> None:
     """Draw every model's accuracy against the time that fitting it took."""
     plt = _pyplot()
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
@@ -39,9 +40,31 @@ def draw(compared: Comparison, path: Path) -> None:
         )
     axes.set(xscale="log", xlabel="seconds of fitting", ylabel="Recall@20", title=compared.dataset)
     axes.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def draw_periods(done: Backtested, path: Path) -> None:
+    """Draw every model's accuracy in each period."""
+    plt = _pyplot()
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    starts = [period.start[:10] for period in done.periods]
+    for model in done.means:
+        figures = [
+            period.trials[model].test["recall@20"] if model in period.trials else float("nan")
+            for period in done.periods
+        ]
+        axes.plot(range(len(starts)), figures, marker="o", label=model)
+    axes.set_xticks(range(len(starts)), starts, rotation=30, ha="right")
+    axes.set(xlabel=f"{done.horizon} from", ylabel="Recall@20", title=done.name)
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
     with storage_errors(path):
         figure.savefig(path, dpi=150)
-    plt.close(figure)
+    _pyplot().close(figure)
 
 
 def _pyplot() -> Any:
