@@ -24,8 +24,7 @@ from diffrec_cli.errors import (
 )
 from diffrec_cli.paths import runs_dir
 from diffrec_cli.registry import versions as registry
-from diffrec_cli.workflows import fit_model
-from diffrec_cli.workflows.fitting import choosing
+from diffrec_cli.workflows.fitting import choosing, settings
 from diffrec_cli.workflows.fitting.choosing import prefer
 from diffrec_cli.workflows.fitting.training import train_model
 from diffrec_cli.workflows.progress import EpochDone, Event, Note, Plan, Step
@@ -43,7 +42,7 @@ def fit(checkerboard: Dataset, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
     datasets.save(checkerboard)
 
     def fitted(*found: Candidate, **options: Any) -> workflows.Fitted:
-        monkeypatch.setattr(fit_model, "candidates", lambda **log: found)
+        monkeypatch.setattr(settings, "candidates", lambda **log: found)
         return workflows.fit("checkerboard", device="cpu", precision="fp32", **options)
 
     return fitted
@@ -355,7 +354,7 @@ def test_without_valid_the_first_is_taken(
         checkerboard.valid, items=checkerboard.valid.items[:0], indptr=0 * checkerboard.valid.indptr
     )
     datasets.save(replace(checkerboard, valid=none))
-    monkeypatch.setattr(fit_model, "candidates", lambda **log: (BAD, GOOD))
+    monkeypatch.setattr(settings, "candidates", lambda **log: (BAD, GOOD))
     fitted = workflows.fit("checkerboard", device="cpu", listener=listener)
     record = registry.resolve(str(fitted.model)).record
     assert record.config["training"]["lr"] == BAD.values["lr"]
