@@ -171,6 +171,10 @@ def test_unknown_models_and_logs_without_times_are_refused(log: Path) -> None:
         backtest(log)
     with pytest.raises(UsageError, match="--models"):
         backtest(log, "guess")
+    workflows.prepare([log], name="orders")
+    with pytest.raises(UsageError, match="'orders' is a prepared dataset") as caught:
+        backtest("orders", "popularity")
+    assert str(log) in caught.value.fix
     log.write_text("user,item\na,1\nb,2\na,2\nb,1\n")
     with pytest.raises(DataError, match="needs timestamps"):
         backtest(log, "popularity")

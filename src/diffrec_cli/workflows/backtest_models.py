@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from diffrec_cli.catalogue import AUTO, Variant
 from diffrec_cli.config import ReadOptions, SplitOptions
 from diffrec_cli.config.options import TRAIN_AND_VALID
+from diffrec_cli.data import store
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import DataError, DeviceError, MissingExtraError, UsageError
 from diffrec_cli.evaluation.evaluate import Evaluation
@@ -224,6 +225,13 @@ def _read(
     from diffrec_cli.data.reading.log import read_logs
     from diffrec_cli.data.splitting.window import within
 
+    first = str(inputs[0])
+    if not Path(first).exists() and first in store.names():
+        files = store.load(first).source.get("files", [])
+        raise UsageError(
+            f"{first!r} is a prepared dataset, which keeps no times",
+            f"give the log: {' '.join(files) or 'its file'}",
+        )
     log = read_logs([str(path) for path in inputs], read, stdin=sys.stdin.buffer)
     for note in (*log.taken, *log.notes):
         listener(Note(note))
