@@ -6,7 +6,7 @@ process status. The exit codes are part of the command surface.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class DiffrecError(Exception):
@@ -26,6 +26,16 @@ class DiffrecError(Exception):
         super().__init__(what)
         self.what = what
         self.fix = fix
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Say how to make a copy in another process, whatever the parameters of a subclass are."""
+        return _copied, (type(self), self.what, self.fix)
+
+
+def _copied(kind: type[DiffrecError], what: str, fix: str) -> DiffrecError:
+    error = kind.__new__(kind, what)
+    DiffrecError.__init__(error, what, fix)
+    return error
 
 
 class UsageError(DiffrecError):

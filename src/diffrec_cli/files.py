@@ -197,7 +197,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def dump_json(value: Any) -> bytes:
     """Return `value` as readable UTF-8 JSON with a final newline."""
-    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode(errors="backslashreplace")  # file names may have bytes that are no text
 
 
 def read_record(path: Path, *, kind: str, schema_version: int) -> dict[str, Any]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
+import unicodedata
 from pathlib import Path
 
 from diffrec_cli.errors import UsageError
 
-_NAME = re.compile(r"[^\W_][\w.-]{0,99}")
-_LONGEST = 200  # bytes: file systems allow 255, and diffrec adds to names
+#: Letters and digits of any script may begin a name; with marks (Unicode's M), they make it up.
+_FIRST, _OTHERS = "LN", "LNM"
+_MOST_LETTERS = 100
+LONGEST_NAME = 200  # bytes: file systems allow 255, and diffrec adds to names
 
 
 def home() -> Path:
@@ -62,11 +64,23 @@ def config_file() -> Path:
 
 def is_name(text: str) -> bool:
     """Tell whether a text can be the name of a dataset or a model, and so of a directory."""
-    return _NAME.fullmatch(text) is not None and len(text.encode()) <= _LONGEST
+    return (
+        text != ""
+        and unicodedata.category(text[0])[0] in _FIRST
+        and all(may_be_in_name(letter) for letter in text)
+        and len(text) <= _MOST_LETTERS
+        and len(text.encode()) <= LONGEST_NAME
+    )
+
+
+def may_be_in_name(letter: str) -> bool:
+    """Tell whether a name may have this character after its first."""
+    return letter in "._-" or unicodedata.category(letter)[0] in _OTHERS
 
 
 def check_name(name: str, what: str) -> str:
     """Return `name` if it can be the name of a dataset or a model, else raise UsageError."""
+    name = unicodedata.normalize("NFC", name)  # macOS writes accents apart
     if not is_name(name):
         raise UsageError(
             f"{name!r} cannot be the name of a {what}",

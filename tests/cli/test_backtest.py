@@ -24,7 +24,8 @@ def test_the_document_has_periods_and_models(cli: Cli, sample) -> None:
     assert first["difference"] is None
     assert list(second["difference"]) == ["mean", "low", "high", "p_value"]
     period = document["periods"][0]
-    assert list(period) == [*("from", "until", "users", "new_users", "interactions"), "results"]
+    counts = ("users", "new_users", "interactions", "left_out")
+    assert list(period) == ["from", "until", *counts, "results"]
     assert list(period["results"][0]) == [
         *("model", "variant", "metrics", "valid_recall@20"),
         "fit_seconds",

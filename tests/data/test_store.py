@@ -295,7 +295,8 @@ def test_names_that_could_leave_the_store_are_refused(name):
         ("v1.2.parquet", "v1.2"),
         ("оценки.csv", "оценки"),
         ("Cafe\u0301 Noir.csv", "Caf\u00e9-Noir"),
-        ("語" * 80 + ".csv", "log"),
+        ("語" * 80 + ".csv", "語" * 66),
+        ("हिन्दी.csv", "हिन्दी"),
         ("a\udc80.csv", "a"),
     ],
 )

@@ -79,31 +79,28 @@ def test_figures_are_those_of_prepare_fit_and_eval_by_hand(log: Path) -> None:
 
 def test_periods_follow_each_other_to_the_end_of_the_log(log: Path) -> None:
     done = backtest(log, "popularity", cuts=4, horizon="10w")
-    moments = [
-        (datetime.fromisoformat(p.start), datetime.fromisoformat(p.end)) for p in done.periods
+    starts = [datetime.fromisoformat(period.start) for period in done.periods]
+    assert [period.end for period in done.periods] == [
+        *(period.start for period in done.periods[1:]),
+        None,
     ]
-    assert [end for _, end in moments[:-1]] == [start for start, _ in moments[1:]]
-    starts = [start.timestamp() for start, _ in moments]
-    assert np.diff(starts).tolist() == [10 * 7 * 86_400] * 3
-    assert moments[-1][1].timestamp() == max(times(log)) + 1
-    assert moments[0][0].tzinfo == UTC
+    assert [start.tzinfo for start in starts] == [UTC] * 4
+    seconds = [start.timestamp() for start in starts]
+    assert np.diff(seconds).tolist() == [10 * 7 * 86_400] * 3
+    assert seconds[-1] == max(times(log)) - 10 * 7 * 86_400
 
 
-def test_means_are_over_periods_and_the_best_model_comes_first(log: Path) -> None:
+def test_means_are_over_users_and_the_best_model_comes_first(log: Path) -> None:
     done = backtest(log, "popularity", "ease-t")
+    users = [period.users for period in done.periods]
     for model, means in done.means.items():
         found = [period.trials[model].test["recall@20"] for period in done.periods]
-        assert means["recall@20"] == pytest.approx(np.mean(found))
+        assert means["recall@20"] == pytest.approx(np.average(found, weights=users))
     recalls = [means["recall@20"] for means in done.means.values()]
     assert recalls == sorted(recalls, reverse=True)
     (last,) = done.differences
     assert last == list(done.means)[1]
-    weights = [period.users for period in done.periods]
-    by_user = [
-        np.average([p.trials[model].test["recall@20"] for p in done.periods], weights=weights)
-        for model in done.means
-    ]
-    assert done.differences[last].difference == pytest.approx(by_user[0] - by_user[1])
+    assert done.differences[last].difference == pytest.approx(recalls[0] - recalls[1])
 
 
 def test_what_was_measured_is_not_measured_again(log: Path, at_once: list[Task]) -> None:
@@ -121,6 +118,28 @@ def test_auto_chooses_at_each_moment_from_the_past(log: Path, monkeypatch) -> No
     assert done.periods[0].trials["auto"].variant == "t+masking+graph"
     told = [note.text for note in notes if isinstance(note, Note)]
     assert any("auto, which took t+masking+graph: recall@20" in text for text in told)
+
+
+def test_without_a_valid_part_auto_has_no_choice(log: Path) -> None:
+    split = SplitOptions(ratios=(8, 0, 2))
+    done = backtest(log, "auto", cuts=1, split=split)
+    assert done.periods[0].trials["auto"].variant == "t+masking+graph"
+
+
+def test_one_name_of_a_model_is_enough(log: Path, at_once: list[Task]) -> None:
+    done = backtest(log, "pop", "popularity", cuts=1)
+    assert list(done.means) == ["popularity"]
+    assert len(at_once) == 1
+
+
+def test_a_period_without_a_past_is_left_out_and_told(log: Path) -> None:
+    rows = [f"u{n},i{(n + day) % 3},5,{86_400 * day + 10**9}" for day in range(3) for n in range(6)]
+    log.write_text("user,item,rating,time\nu0,i0,5,990000000\n" + "\n".join(rows) + "\n")
+    notes: list[Event] = []
+    done = backtest(log, "popularity", cuts=4, horizon="1d", listener=notes.append)
+    assert done.periods[0].users == 0
+    told = [note.text for note in notes if isinstance(note, Note)]
+    assert any("is left out: " in text for text in told)
 
 
 def test_users_without_a_past_are_counted_apart(log: Path) -> None:
@@ -144,6 +163,8 @@ def test_a_model_that_fails_is_left_out_and_named(log: Path, monkeypatch) -> Non
     done = backtest(log, "ease-t", "popularity")
     assert done.failures == {"ease-t": "out of memory"}
     assert list(done.means) == ["popularity"]
+    with pytest.raises(UsageError, match="each moment: ease-t: out of memory"):
+        backtest(log, "ease-t")
 
 
 @pytest.mark.parametrize(

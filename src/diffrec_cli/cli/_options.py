@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -399,8 +399,15 @@ def recommend_options(context: typer.Context) -> dict[str, Any]:
     if source is not None and source.name != "COMMANDLINE" and not _moves(options):
         del options["strength"]  # a default of the configuration, with nothing to move
     read = read_options(context.params)
-    options["read"] = None if read == type(read)() else read
+    reads = options["history"] is not None or options["events"] is not None
+    options["read"] = read if read.changes and (reads or _said(context, read.changes)) else None
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _said(context: typer.Context, names: Iterable[str]) -> bool:
+    """Return whether one of these parameters is on the command line, not configured."""
+    sources = (context.get_parameter_source(name) for name in names)
+    return any(source is not None and source.name == "COMMANDLINE" for source in sources)
 
 
 def _moves(options: Mapping[str, Any]) -> bool:

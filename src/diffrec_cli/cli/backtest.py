@@ -136,16 +136,19 @@ def _rows(done: Any) -> list[dict[str, Any]]:
 def _table(done: Any) -> Any:
     models = list(done.means)
     table = make_table("from", ">users", ">new", *(f">{model}" for model in models))
-    table.title = f"{done.name}: recall@20, {done.horizon} from each day"
+    table.title = f"{done.name}: recall@20, {done.horizon} from each moment"
+    shown = 16 if done.horizon.endswith("h") else 10  # with or without the time of day
     table.caption = (
-        "p: paired randomisation test over the users of all periods against the first model"
+        "below: means over the users of all periods; p: paired randomisation test over them"
+        " against the first model"
     )
     for period in done.periods:
         figures = [
             f"{period.trials[model].test['recall@20']:.4f}" if model in period.trials else ""
             for model in models
         ]
-        filled(table, [[period.start[:10], f"{period.users:,}", f"{period.newcomers:,}", *figures]])
+        start = period.start[:shown].replace("T", " ")
+        filled(table, [[start, f"{period.users:,}", f"{period.newcomers:,}", *figures]])
     table.add_section()
     for metric in ("recall@20", "ndcg@20"):
         filled(table, [[metric, "", "", *(f"{done.means[m][metric]:.4f}" for m in models)]])

@@ -181,7 +181,9 @@ def recommend(
     time_col: o.TimeColOption = None,
     sep: o.SepOption = None,
     header: o.HeaderOption = None,
+    skip_lines: o.SkipLinesOption = 0,
     missing: o.MissingOption = "error",
+    quotes: o.QuotesOption = None,
     encoding: o.EncodingOption = "utf-8",
     time_format: o.TimeFormatOption = None,
     out: Annotated[

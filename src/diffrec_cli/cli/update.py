@@ -43,8 +43,7 @@ def update(
     from diffrec_cli.cli._output import screen
 
     read = o.read_options(context.params)
-    said = None if read == type(read)() else read
-    updated = workflows.update(model, events, read=said, listener=screen)
+    updated = workflows.update(model, events, read=read, listener=screen)
     screen.close()
     result = updated.to_dict()
     form_chosen = chosen(form, piped="reference")

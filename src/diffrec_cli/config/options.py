@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any, Literal
 
 from diffrec_cli.config.checks import FINITE, SEED, Count, Settings, Size, check
 from diffrec_cli.errors import ConfigError
@@ -45,10 +45,26 @@ class ReadOptions(Settings):
     """Column of ids in the table of items."""
 
     @property
+    def changes(self) -> dict[str, Any]:
+        """What is said: fields that are not the defaults."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: v for name, v in values.items() if v != getattr(ReadOptions, name)}
+
+    @property
     def describes_columns(self) -> bool:
         """Whether anything is said of a log's columns, lines or times."""
-        other = replace(self, missing="error", encoding="utf-8", item_id_col=None)
-        return other != ReadOptions()
+        return bool(self.changes.keys() - {"missing", "encoding", "item_id_col"})
+
+    def with_changes(self, said: ReadOptions | None) -> ReadOptions:
+        """Return these options with what is said instead.
+
+        Columns stand together: if the user's or the item's is said, none of these counts any more.
+        """
+        changes = {} if said is None else said.changes
+        if changes.keys() & {"user_col", "item_col"}:
+            columns = ("user_col", "item_col", "rating_col", "time_col", "header", "sep")
+            changes = {**dict.fromkeys(columns), **changes}
+        return replace(self, **changes)
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,19 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 import unicodedata
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from diffrec_cli.data.dataset import RECORD, Dataset
-from diffrec_cli.errors import DiffrecError, NotFoundError, StorageError, UsageError
+from diffrec_cli.errors import (
+    DiffrecError,
+    LockedError,
+    NotFoundError,
+    StorageError,
+    UsageError,
+)
 from diffrec_cli.files import (
     delete_directory,
     dump_json,
@@ -32,7 +37,7 @@ from diffrec_cli.files import (
     sync_tree,
     write_atomically,
 )
-from diffrec_cli.paths import check_name, datasets_dir, is_name
+from diffrec_cli.paths import LONGEST_NAME, check_name, datasets_dir, is_name, may_be_in_name
 
 
 def name_from_path(path: Path) -> str:
@@ -48,8 +53,11 @@ def name_from_path(path: Path) -> str:
     stem = path.name
     while Path(stem).suffix.lower() in _LOG_SUFFIXES:
         stem = Path(stem).stem
-    composed = unicodedata.normalize("NFC", stem)  # macOS writes accents apart
-    cleaned = re.sub(r"[^\w.-]+", "-", composed).strip("-._")[:100]
+    composed = unicodedata.normalize("NFC", stem)
+    spaced = "".join(letter if may_be_in_name(letter) else " " for letter in composed)
+    cleaned = "-".join(spaced.split()).strip("-._")[:100]
+    while cleaned and len(cleaned.encode()) > LONGEST_NAME:
+        cleaned = cleaned[:-1]
     return cleaned if is_name(cleaned) else "log"
 
 
@@ -160,8 +168,14 @@ def _holds(directory: Path, dataset: Dataset) -> bool:
 def _renew(directory: Path, dataset: Dataset) -> None:
     """Say in the record where the same content came from this time, if it can be written."""
     record, said = Dataset.read_summary(directory), json.loads(dump_json(dataset.source))
-    if (record["source"], record["dropped"]) != (said, dataset.summary()["dropped"]):
-        with suppress(StorageError), storage_errors(directory):
+    if (record["source"], record["dropped"]) == (said, dataset.summary()["dropped"]):
+        return
+    with (
+        suppress(StorageError, LockedError),
+        storage_errors(directory),
+        locked(datasets_dir(), _LOCK_TIMEOUT),
+    ):
+        if _holds(directory, dataset):  # still
             write_atomically(directory / RECORD, dataset.record(directory))
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,22 +45,26 @@ class Period:
     Parameters
     ----------
     start, end
-        The first moment that is predicted, and the first that is not any more.
+        The first moment that is predicted, and the first that is not any more; the last period
+        ends with the log.
     users
         Users with a past and with something new in the period: those who are measured.
     newcomers
-        Users of the period without a past.
+        Users of the period who like nothing before.
     interactions
         What is predicted.
+    left_out
+        Rows of the period and of valid whose items are not in train: no model can rank these.
     trials
         Results by model; test metrics are those of a model that reads all of the past.
     """
 
     start: str
-    end: str
+    end: str | None
     users: int
     newcomers: int
     interactions: int
+    left_out: int
     trials: Mapping[str, Trial] = field(default_factory=dict)
 
 
@@ -77,10 +81,9 @@ class Backtested:
     periods
         Oldest first.
     means
-        Means over periods of each model's test metrics, by model, best first.
+        Means of each model's test metrics over the users of all periods, by model, best first.
     differences
-        Paired difference of the best model to each other in Recall@20, over the users of all
-        periods.
+        Paired difference of the best model to each other in Recall@20, over the same users.
     failures
         Why a model was left out.
     """
@@ -125,6 +128,7 @@ def _period(period: Period) -> dict[str, Any]:
         "users": period.users,
         "new_users": period.newcomers,
         "interactions": period.interactions,
+        "left_out": period.left_out,
         "results": [
             {
                 "model": model,
@@ -185,7 +189,9 @@ def backtest(
     UsageError
         A model is unknown, or there is nothing to do.
     """
-    names = [m if m == AUTO else str(Variant.parse(m, "--models")) for m in dict.fromkeys(models)]
+    names = list(
+        dict.fromkeys(m if m == AUTO else str(Variant.parse(m, "--models")) for m in models)
+    )
     split = split or SplitOptions()
     _check(names, cuts, split)
     device = choose_device(device)
@@ -243,7 +249,7 @@ def _read(
     return within(log, split, Counter()), replace(split, since=None, until=None)
 
 
-def _periods(log: Log, cuts: int, horizon: str) -> list[tuple[str, str]]:
+def _periods(log: Log, cuts: int, horizon: str) -> list[tuple[str, str | None]]:
     from diffrec_cli.data.splitting.window import periods
 
     return periods(log, cuts, horizon, "--horizon")
@@ -262,19 +268,33 @@ class _Backtest:
     failures: dict[str, str] = field(default_factory=dict)
     recalls: dict[str, list[NDArray[np.float64]]] = field(default_factory=dict)
 
-    def period(self, log: Log, split: SplitOptions, start: str, end: str, stage: str) -> Period:
+    def period(
+        self, log: Log, split: SplitOptions, start: str, end: str | None, stage: str
+    ) -> Period:
         """Fit every model on what is before `start`, and measure it until `end`."""
         from diffrec_cli.data.splitting.split import split_log
 
-        split = replace(split, test_from=start, until=end)
-        dataset = split_log(log, split, name=f"{start[:10]}")
+        try:
+            dataset = split_log(log, replace(split, test_from=start, until=end), name=start[:10])
+        except DataError as error:
+            self.listener(Note(f"{stage}, from {start}, is left out: {error.what}"))
+            return Period(start, end, 0, 0, 0, 0)
         users = int(np.count_nonzero(dataset.test.lengths))
-        empty = Period(start, end, users, _newcomers(log, start, end), dataset.test.size)
+        liked_from = dataset.source["split"]["min_rating"]
+        empty = Period(
+            start,
+            end,
+            users,
+            _newcomers(log, liked_from, start, end),
+            dataset.test.size,
+            dataset.dropped["item_unseen_in_train"],
+        )
         self.listener(
             Note(
                 f"{stage}, from {start}: {dataset.train.size + dataset.valid.size:,} interactions"
                 f" before, {empty.interactions:,} to predict, of {users:,} users"
-                f" ({empty.newcomers:,} others are new)"
+                f" ({empty.newcomers:,} others are new; {empty.left_out:,} rows are of items"
+                " without one in train)"
             )
         )
         if users == 0:
@@ -319,6 +339,10 @@ class _Backtest:
             config = search.settings(model, self.values, lenient=True)
             return replace(search.task(config, {}, final=True), history=TRAIN_AND_VALID)
         candidates = tuple(settings_of(AUTO, "auto", {}, dataset))
+        if len(candidates) == 1:  # without a valid part there is no choice
+            candidate, config = candidates[0]
+            changes = candidate.values
+            return replace(search.task(config, changes, final=True), history=TRAIN_AND_VALID)
         return Task(
             config=candidates[0][1],
             values={},
@@ -332,16 +356,25 @@ class _Backtest:
 
     def summary(self, name: str, horizon: str, done: list[Period]) -> Backtested:
         """Return means over periods, and the differences to the best model."""
+        whole = [model for model in self.models if model not in self.failures]
+        if not whole:
+            raise UsageError(
+                "no model could be fitted at each moment: "
+                + ", ".join(f"{model}: {why}" for model, why in self.failures.items()),
+                "give others with --models",
+            )
         measured = [period for period in done if period.trials]
         if not measured:
             raise DataError(
                 "in no period has a user with a past anything new",
                 "give a longer --horizon, or fewer --cuts",
             )
-        whole = [model for model in self.models if model not in self.failures]
+        users = [period.users for period in measured]
         means = {
             model: {
-                metric: float(np.mean([period.trials[model].test[metric] for period in measured]))
+                metric: float(
+                    np.average([p.trials[model].test[metric] for p in measured], weights=users)
+                )
                 for metric in measured[0].trials[model].test
             }
             for model in whole
@@ -361,13 +394,14 @@ class _Backtest:
         )
 
 
-def _newcomers(log: Log, start: str, end: str) -> int:
-    """Return the number of users of a period who have no row before it."""
+def _newcomers(log: Log, liked_from: float | None, start: str, end: str | None) -> int:
+    """Return the number of users who like something in a period, and nothing before it."""
     from diffrec_cli.data.splitting.window import moment
 
-    times = log.time
-    if times is None:
-        return 0
+    times = cast("NDArray[np.number[Any]]", log.time)
+    liked = np.ones(len(log), np.bool_)
+    if log.rating is not None and liked_from is not None:
+        liked = log.rating >= np.float32(liked_from)
     before = times < moment(log, start, "--test-from")
-    inside = ~before & (times < moment(log, end, "--until"))
-    return len(np.setdiff1d(log.user[inside], log.user[before]))
+    inside = ~before if end is None else ~before & (times < moment(log, end, "--until"))
+    return len(np.setdiff1d(log.user[inside & liked], log.user[before & liked]))

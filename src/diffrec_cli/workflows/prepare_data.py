@@ -278,11 +278,21 @@ def _split(
     }
     item_table = None if items is None else _items(items, read, log.item_column)
     dataset = split_log(log, split, name=name, item_table=item_table, source=source)
+    _tell_window(log, dataset, split, listener)
     _tell_order(dataset, listener)
     _tell_cuts(dataset, split, listener)
     if items is not None:
         _tell_match(dataset, items, item_table, listener)
     return dataset
+
+
+def _tell_window(log: Log, dataset: Dataset, split: SplitOptions, listener: Listener) -> None:
+    """Tell of a window that leaves nothing out: its moments may not be what was meant."""
+    from diffrec_cli.data.splitting.window import reach
+
+    asked = split.since is not None or split.until is not None
+    if asked and not dataset.dropped["outside_window"]:
+        listener(Note(f"all rows are in the window: the log's times run {reach(log)}"))
 
 
 def _ordered(dataset: Dataset, split: SplitOptions | None) -> Dataset:
@@ -351,6 +361,8 @@ def _tell_cuts(dataset: Dataset, split: SplitOptions, listener: Listener) -> Non
 
 
 def _why_empty(dataset: Dataset, split: SplitOptions) -> str:
+    if split.test_from is not None:
+        return "no user with a past has a row of a known item from that moment on"
     if split.split_by == "time":
         return "the last moments are those of too many rows"
     if dataset.dropped["item_unseen_in_train"]:

@@ -133,8 +133,8 @@ def tell_of_none(without: int, users: int, listener: Listener) -> None:
     if without:
         listener(
             Note(
-                f"no item is left for {without:,} of {users:,} users: they have all that may be"
-                " recommended (--include-seen lists those, too)"
+                f"no item is left for {without:,} of {users:,} users: they have, or may not get,"
+                " any that there is"
             )
         )
 

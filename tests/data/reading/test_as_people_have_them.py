@@ -292,6 +292,24 @@ def test_blocks_may_be_long_and_have_another_separator(put) -> None:
     assert log.time is None
 
 
+@pytest.mark.parametrize("sep", [";", "\t", "|"])
+def test_the_separator_of_blocks_is_found(put, sep) -> None:
+    assert rows(read_logs([put(BLOCKS.replace(",", sep))], AUTO)) == rows(
+        read_logs([put(BLOCKS)], AUTO)
+    )
+
+
+def test_blocks_without_ratings_have_times(put) -> None:
+    log = read_logs([put("1:\n\nann,2005-09-01\nbob,2005-09-03\n")], AUTO)
+    assert log.rating is None
+    assert log.time.tolist() == sorted(log.time.tolist())
+
+
+def test_one_item_a_line_may_end_in_a_colon(put) -> None:
+    with pytest.raises(DataError, match="no separator found"):
+        read_logs([put("Alien:\nHeat\n")], AUTO)
+
+
 def test_a_fault_in_blocks_has_its_line(put) -> None:
     with pytest.raises(DataError, match=":6: column 'rating': 'good'"):
         read_logs([put("1:\nann,5\nbob,4\n2:\nann,3\nbob,good\n")], ReadOptions())
@@ -312,9 +330,25 @@ def test_impressions_are_a_history_and_clicks(put) -> None:
         ("ann", "n7"),
     ]
     half_a_day = 12 * 3600 * 1_000_000
-    assert ((log.time - log.time[0]) / half_a_day).tolist() == [0, 0, 0, 1, 1, -1]
+    assert ((log.time - log.time[0]) / half_a_day).tolist() == [0, 0, 1, 2, 2, 0]
     assert log.rating is None
     assert "what was shown alone does not" in log.notes[0]
+
+
+def test_what_was_read_before_comes_before_all_clicks(put) -> None:
+    later_first = (
+        "1\tann\t11/13/2019 9:05:58 AM\tn1 n2\tn5-1\n2\tann\t11/12/2019 9:05:58 AM\tn1\tn6-1\n"
+    )
+    log = read_logs([put(later_first)], AUTO)
+    order = np.argsort(log.time, kind="stable")
+    assert log.item_ids.at(log.item[order]) == ["n1", "n2", "n6", "n5"]
+
+
+def test_ids_that_look_like_marks_are_read_in_no_time(put) -> None:
+    one = "1\tann\t11/13/2019 9:05:58 AM\t\tN" + "-1" * 5_000
+    assert len(read_logs([put(one + "\n")], AUTO)) == 1
+    with pytest.raises(DataError, match=":22: not number"):
+        read_logs([put(IMPRESSIONS * 7 + one + "-x\n")], AUTO)
 
 
 def test_faults_of_impressions_have_their_line(put) -> None:
@@ -341,6 +375,20 @@ def test_decimal_commas_are_read_and_told(put, text) -> None:
     assert log.notes == (f"{path}: ratings and times are read with decimal commas",)
     with pytest.raises(DataError, match=":3: column 'rating': '3,x'"):
         read_logs([put(text.replace("2;3;", "2;3,x;").replace("2,3,", '2,"3,x",'))], ReadOptions())
+
+
+def test_thousands_are_no_decimals(put) -> None:
+    with pytest.raises(DataError, match=":3: column 'plays': '1,234' is not a rating"):
+        read_logs(
+            [put("user\titem\tplays\na\t1\t999\na\t2\t1,234\n")], ReadOptions(rating_col="plays")
+        )
+
+
+def test_commas_and_points_are_not_mixed(put) -> None:
+    with pytest.raises(DataError, match="has a decimal point, and others"):
+        read_logs([put("user;item;rating\na;1;3,5\na;2;4.5\n")], AUTO)
+    log = read_logs([put("user;item;time\na;1;1700000000\na;2;1700001000,5\n")], AUTO)
+    assert log.time.tolist() == [1700000000, 1700001000.5]
 
 
 def test_ids_in_single_quotes_are_kept_and_that_is_told(put) -> None:
@@ -515,6 +563,8 @@ def test_ids_in_braces_are_no_json(put) -> None:
         ('[{"user":1,"item":2},', "not a JSON list .Expecting value: line 1 column 22"),
         ('{"user":1,"item":2}\n[1]\n', ":2: JSON, but not one object a line"),
         ("{}\n", "no objects with values"),
+        ('[{"user":' + "[" * 100_000, "not a JSON list"),
+        ('{"user":' + "[" * 100_000, ":1: not a JSON object"),
         ("{'user': 1, 'item': 2}\n", ":1: not a JSON object"),
         ('{"user":1,"item":2}\n{"user":1,\n', ":2: not a JSON object"),
         (

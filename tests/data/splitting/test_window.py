@@ -1,6 +1,7 @@
 """A window of a log, and a test part from a moment on."""
 
 import dataclasses
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from diffrec_cli.config import ReadOptions, SplitOptions
 from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.reading.log import Log, read_logs
 from diffrec_cli.data.splitting.split import split_log
 from diffrec_cli.data.splitting.window import moment
@@ -76,7 +78,9 @@ def test_what_is_no_moment_is_refused(tmp_path, text) -> None:
 
 
 def test_an_empty_window_tells_what_times_there_are(tmp_path) -> None:
-    with pytest.raises(DataError, match="no row is in the window: the log's times run from 17356"):
+    with pytest.raises(
+        DataError, match="no row is in the window: the log's times run from 2025-01-01T00:00:00"
+    ):
         split(log(tmp_path, "1"), since="2026-01-01")
 
 
@@ -105,6 +109,51 @@ def test_the_past_can_be_cut_at_one_moment_too(tmp_path) -> None:
     whole = log(tmp_path)
     dataset = split(whole, test_from="2025-01-05", split_by="time", ratios=(3, 1, 0))
     assert [dataset.train.size, dataset.valid.size, dataset.test.size] == [18, 6, 6]
+
+
+@pytest.mark.parametrize("repeats", ["first", "last", "max"])
+@pytest.mark.parametrize("minimum", [1, 2])
+def test_the_past_does_not_depend_on_the_future(repeats, minimum) -> None:
+    rng = np.random.default_rng(3)
+    size = 400
+    whole = Log(
+        user=rng.integers(0, 12, size).astype(np.int32),
+        item=rng.integers(0, 15, size).astype(np.int32),
+        rating=rng.integers(1, 6, size).astype(np.float32),
+        time=START + np.sort(rng.integers(0, 20 * DAY, size)),
+        user_ids=IdMap([f"u{n}" for n in range(12)]),
+        item_ids=IdMap([f"i{n}" for n in range(15)]),
+    )
+    rules = {"repeats": repeats, "min_user_interactions": minimum, "min_item_interactions": minimum}
+    tested = split(whole, test_from="2025-01-08", ratios=(7, 1, 2), **rules)
+    alone = split(whole, until="2025-01-08", ratios=(7, 1, 0), **rules)
+    assert tested.train.size == alone.train.size
+    for of in (tested, alone):
+        assert of.valid.size > 0
+    for user in alone.user_ids.array.to_pylist():
+        places = [of.user_ids.indices([user])[0] for of in (tested, alone)]
+        for part in ("train", "valid"):
+            found = [
+                of.item_ids.at(of.part(part).of(place))
+                for of, place in zip((tested, alone), places, strict=True)
+            ]
+            assert found[0] == found[1]
+
+
+def test_nanoseconds_are_compared_exactly(tmp_path) -> None:
+    whole = log(tmp_path, "1")
+    exact = dataclasses.replace(whole, time=whole.time * 10**9 + 1)
+    assert moment(exact, "2025-01-04", "--since") == (START + 3 * DAY) * 10**9
+    assert split(exact, until="2025-01-04").dropped["outside_window"] == 42
+    assert moment(exact, "1d", "--since") == (START + 8 * DAY) * 10**9 + 1
+
+
+@pytest.mark.parametrize("digits", ["%Y%m%d%H%M%S", "%Y%m%d%H%M", "%Y%m%d"])
+def test_compact_dates_are_of_no_known_unit(tmp_path, digits) -> None:
+    whole = log(tmp_path, "1")
+    written = [int(datetime.fromtimestamp(at, UTC).strftime(digits)) for at in whole.time.tolist()]
+    with pytest.raises(DataError, match="no known unit"):
+        split(dataclasses.replace(whole, time=np.array(written)), since="20d")
 
 
 def test_users_who_come_later_are_counted_apart(tmp_path) -> None:

@@ -10,19 +10,22 @@ from functools import partial
 from typing import BinaryIO
 
 from diffrec_cli.config import ReadOptions
+from diffrec_cli.data.reading.columns import is_date
 from diffrec_cli.data.reading.delimited import read_text_log
 from diffrec_cli.data.reading.input_file import MAX_RECORD, InputFile
 from diffrec_cli.data.reading.raw_log import RawLog
-from diffrec_cli.data.reading.separators import split_line
+from diffrec_cli.data.reading.separators import find_separators, split_line
 
 _ITEM = re.compile(rb"^([^\s,:;|]+):[ \t]*\r?$", re.MULTILINE)
 _ROW = re.compile(rb"^(?=[^\r\n])", re.MULTILINE)
 
 
 def is_blocks(file: InputFile, options: ReadOptions) -> bool:
-    """Tell whether a file begins with a line ``ITEM:`` and a row below it."""
+    """Tell whether a file begins with a line ``ITEM:``, and a row of fields below it."""
     lines = [line.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n") for line in file.first_lines(2)]
-    return len(lines) == 2 and [bool(_ITEM.match(line)) for line in lines] == [True, False]
+    if [bool(_ITEM.match(line)) for line in lines] != [True, False]:
+        return False
+    return bool(options.sep or find_separators(lines[1].decode(errors="replace"), ReadOptions()))
 
 
 def read_block_log(file: InputFile, options: ReadOptions) -> RawLog:
@@ -30,17 +33,19 @@ def read_block_log(file: InputFile, options: ReadOptions) -> RawLog:
 
     A user, a rating and a time follow, as many as there are. Lines keep their numbers.
     """
-    sep = options.sep or ","
     row = file.first_lines(2)[1].decode(errors="replace").strip("\r\n")
-    fields = 1 + len(split_line(row, sep))
+    sep = options.sep or find_separators(row, ReadOptions())[0]
+    rest = split_line(row, sep)[1:]  # after the user
+    roles = ("time_col",) if rest and is_date(rest[0]) else ("rating_col", "time_col")
+    places = dict(zip(roles[: len(rest)], ("3", "4"), strict=False))
     in_rows = replace(
         options,
         sep=sep,
         header=False,
         item_col=options.item_col or "1",
         user_col=options.user_col or "2",
-        rating_col=options.rating_col or ("3" if fields > 2 else None),
-        time_col=options.time_col or ("4" if fields > 3 else None),
+        rating_col=options.rating_col or places.get("rating_col"),
+        time_col=options.time_col or places.get("time_col"),
     )
     rows = replace(file, rewritten=partial(_Rows, sep=sep.encode()))
     log = read_text_log(rows, in_rows)

@@ -169,6 +169,11 @@ def is_number(text: str) -> bool:
         return False
 
 
+def is_date(text: str) -> bool:
+    """Tell whether a text begins with a date that is all numbers."""
+    return _DATE.match(text) is not None
+
+
 def named_columns(header: Sequence[str], options: ReadOptions, where: str) -> Columns:
     """Find every role's column in a header.
 
@@ -297,7 +302,7 @@ def check_guess(columns: Columns, fields: Sequence[str], options: ReadOptions, w
     for role in ("user", "item"):
         place = columns.position(role)
         guessed = getattr(options, f"{role}_col") is None
-        if guessed and place is not None and _DATE.match(fields[place]):
+        if guessed and place is not None and is_date(fields[place]):
             raise DataError(
                 f"{where}: no header, and column {place + 1}, which would be the {role}, has dates:"
                 f" {fields[place]!r}",

@@ -163,8 +163,11 @@ def _name(place: int) -> str:
 def _text_times(
     file: InputFile, layout: Layout, column: pa.ChunkedArray, options: ReadOptions
 ) -> Times:
+    commas = layout.decimal_point == "," and pa.types.is_string(column.type)
     try:
-        return parse_times(column, options.time_format)
+        return parse_times(
+            pc.replace_substring(column, ",", ".") if commas else column, options.time_format
+        )
     except AmbiguousTimesError as error:
         name = layout.columns.names[cast(int, layout.columns.time)]
         raise DataError(f"{file.label}: column {name!r}: {error.what}", error.fix) from error

@@ -107,8 +107,13 @@ def check_rating(text: str) -> tuple[str, str] | None:
 
 def _rating_check(decimal_point: str) -> Check:
     def check(text: str) -> tuple[str, str] | None:
+        if decimal_point != "." and "." in text:
+            return (
+                f"{text[:60]!r} has a decimal point, and others have commas",
+                "write all ratings alike",
+            )
         complaint = check_rating(text.replace(decimal_point, "."))
-        return complaint and check_rating(text)
+        return None if complaint is None else check_rating(text)
 
     return check
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.reading.columns import Columns
@@ -20,7 +23,7 @@ from diffrec_cli.errors import DataError
 #: Number, user, time, items read before, and items shown with 1 if clicked, apart by tabs.
 _LINE = re.compile(
     r"[^\t]+\t(?P<user>[^\t]+)\t(?P<time>\d\d?/\d\d?/\d{4} \d\d?:\d\d:\d\d [AP]M)"
-    r"\t(?P<before>[^\t]*)\t(?P<shown>(?:\S+-[01] ?)*)\r?\n?"
+    r"\t(?P<before>[^\t]*)\t(?P<shown>[^\t\r\n]*)\r?\n?"
 )
 _TIME = "%m/%d/%Y %I:%M:%S %p"
 _LOOK_AT, _ROWS_AT_A_TIME = 20, 100_000
@@ -31,18 +34,19 @@ def are_impressions(file: InputFile, options: ReadOptions) -> bool:
     if options.describes_columns:
         return False
     lines = file.first_lines(_LOOK_AT)
-    return bool(lines) and all(_LINE.fullmatch(line.decode(errors="replace")) for line in lines)
+    return bool(lines) and all(_parsed(line.decode(errors="replace")) for line in lines)
 
 
 def read_impressions(file: InputFile, options: ReadOptions) -> RawLog:
     """Read items that were read before, once a user, and those that were clicked.
 
-    The former have the time of the user's first line: when they were read is not written.
+    The former have the time of the user's earliest event: when they were read is not written.
     """
     pieces = list(_pieces(_events(file)))
     if not pieces:
         raise DataError(f"{file.label}: nothing was read or clicked", "give a file with clicks")
-    user, item, time = (pa.chunked_array(chunks) for chunks in zip(*pieces, strict=True))
+    user, item, time, before = (pa.chunked_array(chunks) for chunks in zip(*pieces, strict=True))
+    user = user.cast(ID_TYPE)
     try:
         times = parse_times(time.cast(pa.string()), _TIME)
     except UnreadableTimeError as error:
@@ -50,42 +54,59 @@ def read_impressions(file: InputFile, options: ReadOptions) -> RawLog:
         raise DataError(f"{file.label}: {what}", "correct that line: month/day/year") from error
     return RawLog(
         file.label,
-        user.cast(ID_TYPE),
+        user,
         item.cast(ID_TYPE),
         None,
-        times,
+        replace(times, values=_earliest(times.values, user, np.asarray(before))),
         Columns(("number", "user", "time", "history and impressions"), 1, 3, None, 2),
         notes=(
-            "impressions: a user's history counts once, at the time of the first line, and what"
+            "impressions: a user's history counts once, at the time of the first event, and what"
             " was clicked; what was shown alone does not",
         ),
     )
 
 
-def _events(file: InputFile) -> Iterator[tuple[str, str, str]]:
-    """Yield user, item and time."""
+def _earliest(times: Any, user: pa.ChunkedArray, before: NDArray[np.bool_]) -> Any:
+    """Return the times, with each user's earliest where `before` holds."""
+    unified = user.unify_dictionaries()
+    codes = np.concatenate([np.asarray(chunk.indices) for chunk in unified.chunks])
+    first = np.full(codes.max() + 1, np.iinfo(np.int64).max)
+    np.minimum.at(first, codes, times)
+    return np.where(before, first[codes], times)
+
+
+def _parsed(line: str) -> re.Match[str] | None:
+    """Return the fields of a line, if it has this form."""
+    found = _LINE.fullmatch(line)
+    if found is None or any(word[-2:] not in ("-0", "-1") for word in found["shown"].split()):
+        return None
+    return found
+
+
+def _events(file: InputFile) -> Iterator[tuple[str, str, str, bool]]:
+    """Yield user, item, time, and whether the item was read before."""
     seen: set[str] = set()
     with file.text() as text:
         for number, line in enumerate(text, 1):
             if not line.strip():
                 continue
-            found = _LINE.fullmatch(line)
+            found = _parsed(line)
             if found is None:
                 raise DataError(
                     f"{file.label}:{number}: not number, user, time, history and impressions",
                     "correct that line, or say --sep if the file is a log",
                 )
             user, time = found["user"], found["time"]
-            items = [] if user in seen else found["before"].split()
+            for item in [] if user in seen else found["before"].split():
+                yield user, item, time, True
             seen.add(user)
-            items += [one[:-2] for one in found["shown"].split() if one.endswith("-1")]
-            for item in items:
-                yield user, item, time
+            for word in found["shown"].split():
+                if word.endswith("-1"):
+                    yield user, word[:-2], time, False
 
 
-def _pieces(events: Iterator[tuple[str, str, str]]) -> Iterator[list[Any]]:
+def _pieces(events: Iterator[tuple[str, str, str, bool]]) -> Iterator[list[Any]]:
     """Yield columns of some rows at a time."""
     while rows := list(islice(events, _ROWS_AT_A_TIME)):
-        yield [
-            pa.array(column, pa.string()).dictionary_encode() for column in zip(*rows, strict=True)
-        ]
+        *texts, before = zip(*rows, strict=True)
+        yield [*(pa.array(t, pa.string()).dictionary_encode() for t in texts), pa.array(before)]

@@ -95,7 +95,7 @@ class InputFile:
         """Return the beginnings of the first lines that are not blank."""
         with self.stream() as stream:
             beginnings = iter(lambda: stream.readline(_LOOK_AT), b"")
-            return [line for line in islice(beginnings, count) if line.strip()]
+            return list(islice((line for line in beginnings if line.strip()), count))
 
     def refuse_binary(self) -> None:
         """Raise a DataError if the content cannot be text of its encoding."""

@@ -66,7 +66,7 @@ def _in_lines(file: InputFile) -> InputFile:
     try:
         with file.text() as text:
             objects = json.load(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{file.label}: not a JSON list ({error})", _FIX) from error
     lines = "\n".join(map(json.dumps, objects)).encode()
     return replace(file, encoding="utf-8", rewritten=lambda _: io.BytesIO(lines))
@@ -144,7 +144,7 @@ def _objects(file: InputFile) -> Iterator[tuple[str, dict[str, Any]]]:
             where = f"{file.label}: object {number}" if file.rewritten else f"{file.label}:{number}"
             try:
                 found = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{where}: not a JSON object", _FIX) from error
             if not isinstance(found, dict):
                 raise DataError(

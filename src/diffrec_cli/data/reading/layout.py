@@ -21,7 +21,7 @@ from diffrec_cli.errors import DataError, UsageError
 _COMMENTS = ("#", "%")
 _MATRIX = "%%MatrixMarket"
 _FIRST_ROWS, _FEWEST_NUMBERED, _LOOK_AT_LINES = 20, 3, 1_000
-_COMMA = re.compile(r"\s*-?\d+,\d+\s*")
+_COMMA = re.compile(r"\s*-?\d+,(\d+)\s*")
 _SAYS_SEPARATOR = re.compile(r'"?sep=(.)"?[,;]*', re.IGNORECASE)
 
 
@@ -154,11 +154,15 @@ def _layout(
 
 
 def _decimal_point(file: InputFile, layout: Layout) -> str:
-    """Return a comma if a rating or a time of the first rows has one, and otherwise a point."""
+    """Return a comma if a rating or a time of the first rows has one, and otherwise a point.
+
+    Commas before three digits alone may separate thousands.
+    """
     places = [p for p in (layout.columns.rating, layout.columns.time) if p is not None]
     first = (row.fields for row in islice(rows(file, layout), _LOOK_AT_LINES))
     numbers = (fields[p] for fields in first for p in places if p < len(fields))
-    return "," if any(map(_COMMA.fullmatch, numbers)) else "."
+    fractions = {found[1] for number in numbers if (found := _COMMA.fullmatch(number))}
+    return "," if any(len(digits) != 3 for digits in fractions) else "."
 
 
 def _used(fields: Sequence[str]) -> int:

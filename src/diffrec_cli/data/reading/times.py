@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 _ISO = re.compile(r"\d{4}-\d\d-\d\d")
 #: From 1973 to the year 3000, and what counts as the same in milliseconds.
 _SECONDS, _MILLISECONDS = (1e8, 3.25e10), (1e11, 3.25e13)
+_FIRST, _YEAR = 631_152_000, 366 * 86_400  # seconds: 1990, and the length of a year
 _UTC = re.compile(r"\s*(UTC|GMT)$")
 #: Dates that begin with day and month, in either order.
 _NUMERIC = r"^\s*(?P<first>\d{1,2})[-/. ](?P<second>\d{1,2})[-/. ]\d{2}"
@@ -85,7 +87,7 @@ def ticks_per_second(times: NDArray[Any], *, dated: bool) -> int | None:
     """Return how many of their units a second has: dates count microseconds; ``None``: unknown.
 
     Numbers count from 1970, in seconds, or thousandths of them and so on, if that makes the last a
-    moment from 1973 to the year 3000.
+    moment from 1990 until now, a year more or less: a log does not end in the future.
 
     Examples
     --------
@@ -97,8 +99,9 @@ def ticks_per_second(times: NDArray[Any], *, dated: bool) -> int | None:
     if dated:
         return 10**6
     last = float(times.max())
+    latest = time.time() + _YEAR
     units = (10**power for power in (0, 3, 6, 9))
-    return next((unit for unit in units if _SECONDS[0] <= last / unit < _SECONDS[1]), None)
+    return next((unit for unit in units if _FIRST <= last / unit < latest), None)
 
 
 def parse_times(column: pa.ChunkedArray, time_format: str | None = None) -> Times:

@@ -140,9 +140,9 @@ def cut_by_time(log: Log, rows: RowNumbers, options: SplitOptions) -> Cut:
     return Cut(rows, labels)
 
 
-def cut_at(log: Log, rows: RowNumbers, start: float, before: SplitOptions) -> Cut:
-    """Put what is at a moment or later into test; cut what is before as `before` says."""
-    late = cast(NDArray[np.number], log.time)[rows] >= start
+def cut_at(log: Log, rows: RowNumbers, late: NDArray[np.bool_], before: SplitOptions) -> Cut:
+    """Put what is `late`, (n,) of the log, into test; cut what is before as `before` says."""
+    late = late[rows]
     by_ratio = cut_by_time if before.split_by == "time" else cut_by_user
     labels = np.full(len(rows), TEST, np.int8)
     labels[~late] = by_ratio(log, rows[~late], before).labels

@@ -50,8 +50,13 @@ def positive_rows(log: Log, threshold: float | None) -> RowNumbers:
     return rows
 
 
-def one_rating_a_pair(log: Log, options: SplitOptions, dropped: Counter[str]) -> Log:
-    """Return the log with each pair's last or highest rating alone, if that is what counts."""
+def one_rating_a_pair(
+    log: Log, options: SplitOptions, dropped: Counter[str], late: NDArray[np.bool_]
+) -> Log:
+    """Return the log with each pair's last or highest rating alone, if that is what counts.
+
+    `late` rows, (n,), are of a future that may not change the past: they count apart.
+    """
     if options.repeats == "first":  # the oldest that is liked counts, see without_duplicates
         return log
     rows = oldest_first(log, np.arange(len(log)))
@@ -59,11 +64,13 @@ def one_rating_a_pair(log: Log, options: SplitOptions, dropped: Counter[str]) ->
         rows = rows[::-1]
     elif log.rating is not None:
         rows = rows[np.argsort(-log.rating[rows], kind="stable")]
+    rows = rows[np.argsort(late[rows], kind="stable")]
     order = stable_order(log.item[rows])
     rows = rows[order][stable_order(log.user[rows[order]])]
-    users, items = log.user[rows], log.item[rows]
+    users, items, future = log.user[rows], log.item[rows], late[rows]
     repeated = np.zeros(len(rows), np.bool_)
     repeated[1:] = (users[1:] == users[:-1]) & (items[1:] == items[:-1])
+    repeated[1:] &= future[1:] == future[:-1]
     dropped["duplicate"] += int(np.count_nonzero(repeated))
     return rows_of(log, np.sort(rows[~repeated]))
 
@@ -97,6 +104,20 @@ def without_duplicates(log: Log, rows: RowNumbers, dropped: Counter[str]) -> Row
     dropped["duplicate"] += int(np.count_nonzero(repeated))
     keep = np.ones(len(rows), np.bool_)
     keep[order[1:][repeated]] = False
+    return rows[keep]
+
+
+def k_core_of_the_past(
+    log: Log,
+    rows: RowNumbers,
+    options: SplitOptions,
+    dropped: Counter[str],
+    late: NDArray[np.bool_],
+) -> RowNumbers:
+    """Do as :func:`k_core` with rows that are not `late`, (n,) of the log; keep the others."""
+    past = ~late[rows]
+    keep = np.ones(len(rows), np.bool_)
+    keep[past] = np.isin(rows[past], k_core(log, rows[past], options, dropped))
     return rows[keep]
 
 

@@ -35,7 +35,7 @@ from diffrec_cli.data.splitting.parts import (
 )
 from diffrec_cli.data.splitting.rows import (
     RowNumbers,
-    k_core,
+    k_core_of_the_past,
     oldest_first,
     one_rating_a_pair,
     positive_rows,
@@ -93,10 +93,13 @@ def split_log(
     _check_needs(log, options)
     dropped: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
     log = within(log, options, dropped)
+    start = None
+    if options.test_from is not None:
+        start = moment(log, options.test_from, "--test-from")
     order, reason = _order(log, options)
     if order != TIMES:
         log = dataclasses.replace(log, time=None)
-    log = one_rating_a_pair(log, options, dropped)
+    log = one_rating_a_pair(log, options, dropped, _late(log, start))
     if order == NONE:
         log = rows_of(log, np.random.default_rng(options.seed).permutation(len(log)))
     threshold = rating_threshold(log, options)
@@ -106,8 +109,8 @@ def split_log(
 
     rows = oldest_first(log, positive)
     rows = without_duplicates(log, rows, dropped)
-    rows = k_core(log, rows, options, dropped)
-    cut = _cut(log, rows, options)
+    rows = k_core_of_the_past(log, rows, options, dropped, _late(log, start))
+    cut = _cut(log, rows, options, start)
     ties = ties_at_cuts(log, cut)
     cut = only_seen_in_train(log, cut, dropped)
     _check_not_empty(log, cut, options)
@@ -153,14 +156,22 @@ def found_order(history: Sequences, ids: list[str]) -> tuple[str, str]:
     return NONE, reason
 
 
-def _cut(log: Log, rows: RowNumbers, options: SplitOptions) -> Cut:
+def _cut(log: Log, rows: RowNumbers, options: SplitOptions, start: float | None) -> Cut:
     if log.part is not None:
         return cut_as_given(log, rows, options)
     by_ratio = cut_by_time if options.split_by == "time" else cut_by_user
-    if options.test_from is None:
+    if start is None:
         return by_ratio(log, rows, options)
-    start = moment(log, options.test_from, "--test-from")
-    return cut_at(log, rows, start, dataclasses.replace(options, ratios=(*options.ratios[:2], 0)))
+    before = dataclasses.replace(options, ratios=(*options.ratios[:2], 0))
+    return cut_at(log, rows, _late(log, start), before)
+
+
+def _late(log: Log, start: float | None) -> NDArray[np.bool_]:
+    """Return which rows are of the test part that begins at this moment, (n,); none without it."""
+    if start is None or log.time is None:
+        return np.zeros(len(log), np.bool_)
+    late: NDArray[np.bool_] = log.time >= start
+    return late
 
 
 def _check_needs(log: Log, options: SplitOptions) -> None:

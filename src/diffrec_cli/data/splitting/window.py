@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import Counter
-from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -38,7 +37,7 @@ def within(log: Log, options: SplitOptions, dropped: Counter[str]) -> Log:
     dropped["outside_window"] = len(log) - int(np.count_nonzero(inside))
     if not inside.any():
         raise DataError(
-            f"no row is in the window: the log's times run {_shown(log.time)}",
+            f"no row is in the window: the log's times run {reach(log)}",
             "give another --since or --until",
         )
     return rows_of(log, np.flatnonzero(inside))
@@ -62,19 +61,29 @@ def moment(log: Log, text: str, option: str) -> float:
     DataError
         The text is none of these, or the log's times are numbers of no known unit.
     """
-    times = cast(NDArray[np.number], log.time)
-    ticks = ticks_per_second(times, dated=log.dated)
     if _SPAN.fullmatch(text):
-        return float(times.max().item() - seconds_of(text, option) * _known(ticks, option, times))
+        last: float = cast(NDArray[np.number], log.time).max().item()
+        return last - _ticks(seconds_of(text, option), _known(log, option))
     if not log.dated and _NUMBER.fullmatch(text):
-        return float(text)
+        return float(text) if "." in text else int(text)
     try:
         date = dt.datetime.fromisoformat(text)
     except ValueError:
         raise DataError(f"{option} {text}: no moment", _FIX) from None
     zoned = date if date.tzinfo else date.replace(tzinfo=dt.UTC)
-    microseconds = (zoned - _EPOCH) // dt.timedelta(microseconds=1)  # exact
-    return microseconds * _known(ticks, option, times) / 10**6
+    microseconds = (zoned - _EPOCH) // dt.timedelta(microseconds=1)
+    return _ticks(microseconds / 10**6, _known(log, option), exactly=microseconds)
+
+
+def _ticks(seconds: float, per_second: int, exactly: int = 0) -> float:
+    """Return so many seconds as the log's times count; whole where it is: float rounds large ones.
+
+    `exactly`: the same in microseconds.
+    """
+    if exactly and exactly * per_second % 10**6 == 0:
+        return exactly * per_second // 10**6
+    ticks = seconds * per_second
+    return int(ticks) if ticks == int(ticks) else ticks
 
 
 def seconds_of(span: str, option: str) -> float:
@@ -85,7 +94,7 @@ def seconds_of(span: str, option: str) -> float:
     return float(found[1]) * _SECONDS[found[2]]
 
 
-def periods(log: Log, count: int, span: str, option: str) -> list[tuple[str, str]]:
+def periods(log: Log, count: int, span: str, option: str) -> list[tuple[str, str | None]]:
     """Return moments between which the last periods of a log lie, oldest first, as text.
 
     Parameters
@@ -93,7 +102,7 @@ def periods(log: Log, count: int, span: str, option: str) -> list[tuple[str, str
     log
         A log with times.
     count
-        Number of periods, one after the other; the last ends with the log.
+        Number of periods, one after the other.
     span
         Length of each, such as ``7d``.
     option
@@ -101,8 +110,8 @@ def periods(log: Log, count: int, span: str, option: str) -> list[tuple[str, str
 
     Returns
     -------
-    The first moment of each, and the first after it, as :func:`moment` reads them. Nothing is left
-    out of the last: its end is a tick after the last row.
+    The first moment of each, and the first after it, as :func:`moment` reads them: whole
+    microseconds. The last period has no end but that of the log.
 
     Raises
     ------
@@ -112,8 +121,8 @@ def periods(log: Log, count: int, span: str, option: str) -> list[tuple[str, str
         Nothing of the log is before the first period, or its times have no known unit.
     """
     times = cast(NDArray[np.number], log.time)
-    ticks = _known(ticks_per_second(times, dated=log.dated), option, times)
-    length, last = seconds_of(span, option) * ticks, times.max().item()
+    ticks = _known(log, option, "bring them to dates, or to seconds since 1970")
+    length, last = _ticks(seconds_of(span, option), ticks), times.max().item()
     starts = [last - length * back for back in range(count, 0, -1)]
     if starts[0] <= times.min():
         days = (last - times.min().item()) / ticks / _SECONDS["d"]
@@ -121,23 +130,34 @@ def periods(log: Log, count: int, span: str, option: str) -> list[tuple[str, str
             f"{count} periods of {span} take all of the log, which is of {days:.1f} days",
             f"ask for fewer, or give a shorter {option}",
         )
-    return [(_text(a, ticks), _text(b, ticks)) for a, b in pairwise([*starts, last + 1])]
+    texts = [_text(start, ticks) for start in starts]
+    return list(zip(texts, [*texts[1:], None], strict=True))
 
 
 def _text(at: float, ticks: int) -> str:
-    """Return a moment as text, rounded up to microseconds."""
-    microseconds = -(-int(at) * 10**6 // ticks)
-    return (_EPOCH + dt.timedelta(microseconds=microseconds)).isoformat()
+    """Return a moment as text."""
+    microseconds = at * 10**6 // ticks
+    return (_EPOCH + dt.timedelta(microseconds=int(microseconds))).isoformat()
 
 
-def _known(ticks: int | None, option: str, times: NDArray[np.number]) -> int:
+def reach(log: Log) -> str:
+    """Return from when to when a log goes, as dates if their unit is known."""
+    times = cast(NDArray[np.number], log.time)
+    ticks = ticks_per_second(times, dated=log.dated)
+    ends = [times.min().item(), times.max().item()]
+    try:
+        shown = [f"{at:.0f}" if ticks is None else _text(at, ticks) for at in ends]
+    except OverflowError:  # a date that stands for none
+        shown = [f"{at:.0f}" for at in ends]
+    return f"from {shown[0]} to {shown[1]}"
+
+
+def _known(log: Log, option: str, fix: str = "") -> int:
+    """Return the ticks of a second, or raise a DataError."""
+    ticks = ticks_per_second(cast(NDArray[np.number], log.time), dated=log.dated)
     if ticks is None:
         raise DataError(
-            f"{option}: the log's times are numbers of no known unit, {_shown(times)}",
-            f"give {option} such a number",
+            f"{option}: the log's times are numbers of no known unit, {reach(log)}",
+            fix or f"give {option} such a number",
         )
     return ticks
-
-
-def _shown(times: NDArray[np.number]) -> str:
-    return f"from {times.min():.0f} to {times.max():.0f}"

@@ -190,14 +190,14 @@ def read_events(
     """Return the events of a log ``user,item[,time]`` that are new to the dataset.
 
     Low ratings, unknown items and known interactions are left out, with a note. The log is read
-    as `read` says, or else as that of the dataset was if it has its columns.
+    as that of the dataset was, if it has its columns; what `read` says goes before.
 
     Raises
     ------
     DataError
         The file is not such a log; it may have no rows.
     """
-    read = read or options_of(dataset)
+    read = options_of(dataset).with_changes(read)
     given = read_histories(path, min_rating=liked_from(dataset), of_users=True, read=read)
     users, items = known_items(dataset, given, f"{path}: ", listener)
     if not len(users):
@@ -236,7 +236,7 @@ def unseen_users(
         given = one_history("like", like)
     else:
         liked = liked_from(dataset)
-        read = read or options_of(dataset)
+        read = options_of(dataset).with_changes(read)
         given = read_histories(history, min_rating=liked, read=read)
     if not len(given.item):
         raise DataError(
