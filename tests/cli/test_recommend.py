@@ -320,6 +320,12 @@ def test_similar_items_and_vectors_and_updates_from_the_command_line(
     assert cli("recommend", "-u", "nobody-yet", "-k", 1).code == 0
 
 
+def test_columns_of_the_configuration_are_for_files(cli: Cli, isolated_home: Path) -> None:
+    (isolated_home / "config.toml").write_text('[recommend]\nsep = ";"\n')
+    assert cli("recommend", "--user", "u0001", "-k", "3").code == 0
+    assert cli("recommend", "--user", "u0001", "-k", "3", "--sep", ";").code == 2
+
+
 def test_a_strength_of_the_configuration_is_for_lists_that_are_moved(
     cli: Cli, isolated_home: Path
 ) -> None:
