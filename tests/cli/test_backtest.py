@@ -67,4 +67,4 @@ def test_nothing_is_measured_twice(cli: Cli, sample, monkeypatch) -> None:
     ],
 )
 def test_bad_options_are_refused(cli: Cli, sample, options: list[str], word: str) -> None:
-    refused(cli("backtest", sample[0], *options), 3 if "--since" in options else 2, word)
+    refused(cli("backtest", sample[0], *options), 2, word)

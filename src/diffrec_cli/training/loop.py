@@ -168,7 +168,7 @@ def train(
     optimizer.register_step_post_hook(lambda *_: state.average.update())
     if resume and run is not None:
         _resume(run, model, optimizer, state)
-    sitting = time.perf_counter()
+    loop_began = time.perf_counter()
     earlier = state.seconds
     checkpoints = _Checkpoints(run)
     stopped, interruption = "epochs", None
@@ -183,12 +183,12 @@ def train(
                 trained = time.perf_counter()
                 # Another epoch is begun only if one like this would end in time.
                 another = (trained - begun) + judging
-                ends = trained - sitting + judging + another
+                ends = trained - loop_began + judging + another
                 late = max_seconds is not None and ends >= max_seconds
                 last = late or epoch == config.epochs
                 result = _judge(model, result, config, state, validate, last)
                 judging = time.perf_counter() - trained
-                state.epoch, state.seconds = epoch, earlier + time.perf_counter() - sitting
+                state.epoch, state.seconds = epoch, earlier + time.perf_counter() - loop_began
                 _log(run, result)
                 on_epoch(result)
                 checkpoints.offer(model, optimizer, state, force=late)
@@ -220,7 +220,7 @@ def train(
         epochs_run=state.epoch,
         metrics=chosen.metrics if chosen else {},
         stopped=stopped,
-        seconds=earlier + time.perf_counter() - sitting,
+        seconds=earlier + time.perf_counter() - loop_began,
         interruption=interruption,
     )
 

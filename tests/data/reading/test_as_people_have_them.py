@@ -354,7 +354,7 @@ def test_ids_that_look_like_marks_are_read_in_no_time(put) -> None:
 def test_faults_of_impressions_have_their_line(put) -> None:
     with pytest.raises(DataError, match=":22: not number, user, time"):
         read_logs([put(IMPRESSIONS * 7 + "4\tann\t2019\t\tn5-1\n")], ReadOptions())
-    with pytest.raises(DataError, match="'31/1/2019 9:05:58 PM' cannot be read as a time"):
+    with pytest.raises(DataError, match=":1: '31/1/2019 9:05:58 PM' cannot be read"):
         read_logs([put(IMPRESSIONS.replace("11/1/2019 9:05:58 P", "31/1/2019 9:05:58 P"))], AUTO)
     with pytest.raises(DataError, match="nothing was read or clicked"):
         read_logs([put("1\tann\t11/1/2019 9:05:58 PM\t\tn5-0\n")], ReadOptions())

@@ -13,7 +13,7 @@ from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.reading.log import Log, read_logs
 from diffrec_cli.data.splitting.split import split_log
 from diffrec_cli.data.splitting.window import moment
-from diffrec_cli.errors import ConfigError, DataError
+from diffrec_cli.errors import ConfigError, DataError, UsageError
 
 DAY = 86_400
 START = 1_735_689_600  # 2025-01-01 in UTC
@@ -66,14 +66,14 @@ def test_numbers_of_no_known_unit_are_compared_as_they_are(tmp_path) -> None:
 
 def test_a_number_is_no_moment_of_dates(tmp_path) -> None:
     assert moment(log(tmp_path), "20250104", "--since") == (START + 3 * DAY) * 10**6
-    with pytest.raises(DataError, match="--since 7: no moment") as caught:
+    with pytest.raises(UsageError, match="--since 7: no moment") as caught:
         split(log(tmp_path), since="7")
     assert "180d" in caught.value.fix
 
 
 @pytest.mark.parametrize("text", ["yesterday", "", "3x", "2025-13-01", "nan"])
 def test_what_is_no_moment_is_refused(tmp_path, text) -> None:
-    with pytest.raises(DataError, match="no moment"):
+    with pytest.raises(UsageError, match="no moment"):
         split(log(tmp_path, "1"), until=text)
 
 

@@ -51,7 +51,8 @@ def read_impressions(file: InputFile, options: ReadOptions) -> RawLog:
         times = parse_times(time.cast(pa.string()), _TIME)
     except UnreadableTimeError as error:
         what, _ = time_complaint(error.value)
-        raise DataError(f"{file.label}: {what}", "correct that line: month/day/year") from error
+        where = f"{file.label}:{_line_of(file, error.value)}"
+        raise DataError(f"{where}: {what}", "correct that line: month/day/year") from error
     return RawLog(
         file.label,
         user,
@@ -64,6 +65,12 @@ def read_impressions(file: InputFile, options: ReadOptions) -> RawLog:
             " was clicked; what was shown alone does not",
         ),
     )
+
+
+def _line_of(file: InputFile, time: str) -> int:
+    """Return the number of the first line with this time, from 1."""
+    with file.text() as text:
+        return next(number for number, line in enumerate(text, 1) if f"\t{time}\t" in line)
 
 
 def _earliest(times: Any, user: pa.ChunkedArray, before: NDArray[np.bool_]) -> Any:

@@ -58,8 +58,10 @@ def moment(log: Log, text: str, option: str) -> float:
 
     Raises
     ------
+    UsageError
+        The text is none of these.
     DataError
-        The text is none of these, or the log's times are numbers of no known unit.
+        The log's times are numbers of no known unit.
     """
     if _SPAN.fullmatch(text):
         last: float = cast(NDArray[np.number], log.time).max().item()
@@ -69,7 +71,7 @@ def moment(log: Log, text: str, option: str) -> float:
     try:
         date = dt.datetime.fromisoformat(text)
     except ValueError:
-        raise DataError(f"{option} {text}: no moment", _FIX) from None
+        raise UsageError(f"{option} {text}: no moment", _FIX) from None
     zoned = date if date.tzinfo else date.replace(tzinfo=dt.UTC)
     microseconds = (zoned - _EPOCH) // dt.timedelta(microseconds=1)
     return _ticks(microseconds / 10**6, _known(log, option), exactly=microseconds)
