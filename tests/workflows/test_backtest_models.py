@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from diffrec_cli import workflows
-from diffrec_cli.config import SplitOptions
+from diffrec_cli.config import FitConfig, SplitOptions
 from diffrec_cli.data import store as datasets
 from diffrec_cli.data.sources.sample import SampleOptions, write_sample
 from diffrec_cli.errors import DataError, DeviceError, UsageError
@@ -53,7 +53,7 @@ def times(log: Path) -> list[int]:
 
 def test_figures_are_those_of_prepare_fit_and_eval_by_hand(log: Path) -> None:
     models = ("base", "ease-t", "graph-t", "popularity")
-    done = backtest(log, *models)
+    done = backtest(log, *models, search="each")
     for number, period in enumerate(done.periods):
         split = SplitOptions(test_from=period.start, until=period.end)
         name = f"by-hand-{number}"
@@ -75,6 +75,22 @@ def test_figures_are_those_of_prepare_fit_and_eval_by_hand(log: Path) -> None:
                 [str(fitted.model)], history="train+valid", device="cpu"
             ).results
             assert dict(period.trials[model].test) == pytest.approx(result.evaluation.means)
+
+
+def test_what_was_found_at_the_first_moment_is_kept_at_the_others(
+    log: Path, at_once: list[Task]
+) -> None:
+    done = backtest(log, "graph-t", "auto", choose_seconds=0.0)
+    for model in ("graph-t", "auto"):
+        first, *others = (FitConfig.from_dict(p.trials[model].config) for p in done.periods)
+        assert first.values()["weights"] is not None
+        assert others == [first] * 2
+    assert [len(task.candidates) > 0 for task in at_once] == [False, True] + [False] * 4
+
+
+def test_an_unknown_search_is_refused(log: Path) -> None:
+    with pytest.raises(UsageError, match="--search often: unknown"):
+        backtest(log, "popularity", search="often")
 
 
 def test_periods_follow_each_other_to_the_end_of_the_log(log: Path) -> None:

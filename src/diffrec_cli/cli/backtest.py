@@ -42,9 +42,18 @@ def backtest(
     choose_time: Annotated[
         str | None,
         typer.Option(
-            "--choose-time", metavar="TIME", help=r"Time for auto at each moment. \[default: 1m]"
+            "--choose-time", metavar="TIME", help=r"Time for auto to choose. \[default: 1m]"
         ),
     ] = None,
+    search: Annotated[
+        str,
+        typer.Option(
+            "--search",
+            metavar="first|each",
+            help="Choose, and find settings on valid, at the first moment or at each anew.",
+            autocompletion=completion.one_of("first", "each"),
+        ),
+    ] = "first",
     assign: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,6 +71,10 @@ def backtest(
     item_col: o.ItemColOption = None,
     rating_col: o.RatingColOption = None,
     time_col: o.TimeColOption = None,
+    event_col: o.EventColOption = None,
+    event_kinds: o.EventKindsOption = None,
+    event_weights: o.EventWeightsOption = None,
+    weight_col: o.WeightColOption = None,
     sep: o.SepOption = None,
     header: o.HeaderOption = None,
     skip_lines: o.SkipLinesOption = 0,
@@ -74,6 +87,7 @@ def backtest(
     until: o.UntilOption = None,
     ratios: o.RatiosOption = None,
     repeats: o.RepeatsOption = None,
+    target: o.TargetOption = None,
     min_user_interactions: o.MinUserOption = None,
     min_item_interactions: o.MinItemOption = None,
     device: o.DeviceOption = "auto",
@@ -98,6 +112,7 @@ def backtest(
         horizon=horizon,
         values=o.assignments(assign or []),
         choose_seconds=o.duration(choose_time),
+        search=search,
         read=o.read_options(context.params),
         split=o.split_options(context.params, None),
         device=device,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec_cli.catalogue import AUTO, Variant
-from diffrec_cli.config import ReadOptions, SplitOptions
+from diffrec_cli.config import FitConfig, ReadOptions, SplitOptions
 from diffrec_cli.config.options import TRAIN_AND_VALID
 from diffrec_cli.data import store
 from diffrec_cli.data.dataset import Dataset
@@ -34,6 +34,8 @@ if TYPE_CHECKING:  # Arrow is loaded when a log is read
 
 MODELS = (AUTO, "graph-t", "ease-t")
 CUTS, HORIZON, CHOOSE_SECONDS = 5, "7d", 60.0
+#: At which moments auto chooses, and settings are found on valid.
+SEARCHES = (FIRST, EACH) = ("first", "each")
 #: Errors for which a model is left out; others end the backtest.
 _OF_A_MODEL = (DeviceError, MissingExtraError)
 
@@ -150,6 +152,7 @@ def backtest(
     horizon: str = HORIZON,
     values: Mapping[str, Any] | None = None,
     choose_seconds: float | None = None,
+    search: str = FIRST,
     read: ReadOptions | None = None,
     split: SplitOptions | None = None,
     device: str = "auto",
@@ -160,20 +163,24 @@ def backtest(
 
     The periods follow each other, and the last ends with the log. Each is what
     ``prepare --test-from START --until END`` makes, a fit of each model, and
-    ``eval --history train+valid``. Results are kept: later calls measure only what is missing.
+    ``eval --history train+valid``. What a model leaves to valid, and which model ``auto`` takes, is
+    found at the first moment and kept at the others, as who tunes once and fits every night does.
+    Results are kept: later calls measure only what is missing.
 
     Parameters
     ----------
     data
         Log files with times; they are read again, so no prepared dataset.
     models
-        Names of models; ``auto`` chooses at each moment anew.
+        Names of models.
     cuts, horizon
         Number of periods, and their length: ``12h``, ``7d``, ``4w``.
     values
         Settings for the named models that have them, such as ``epochs``.
     choose_seconds
-        Time that ``auto`` has at each moment; ``None``: one minute.
+        Time that ``auto`` has to choose; ``None``: one minute.
+    search
+        ``each``: choose and find settings at each moment anew.
     read, split
         How to read the log, and which rows count; what is before a period is cut into train and
         valid by its ``ratios``.
@@ -193,7 +200,7 @@ def backtest(
         dict.fromkeys(m if m == AUTO else str(Variant.parse(m, "--models")) for m in models)
     )
     split = split or SplitOptions()
-    _check(names, cuts, split)
+    _check(names, cuts, split, search)
     device = choose_device(device)
     inputs = [data] if isinstance(data, str | Path) else list(data)
     log, split = _read(inputs, read or ReadOptions(), split, listener)
@@ -203,6 +210,7 @@ def backtest(
         CHOOSE_SECONDS if choose_seconds is None else choose_seconds,
         device,
         choose_precision(precision, device),
+        search,
         listener,
     )
     done = [
@@ -212,7 +220,9 @@ def backtest(
     return running.summary(default_name(str(inputs[0])), horizon, done)
 
 
-def _check(models: Sequence[str], cuts: int, split: SplitOptions) -> None:
+def _check(models: Sequence[str], cuts: int, split: SplitOptions, search: str) -> None:
+    if search not in SEARCHES:
+        raise UsageError(f"--search {search}: unknown", f"one of: {', '.join(SEARCHES)}")
     if not models:
         raise UsageError("no model to measure", "for example --models auto,graph-t,ease-t")
     if cuts < 1:
@@ -238,6 +248,7 @@ def _read(
             f"{first!r} is a prepared dataset, which keeps no times",
             f"give the log: {' '.join(files) or 'its file'}",
         )
+    read = read.for_target(split.target)
     log = read_logs([str(path) for path in inputs], read, stdin=sys.stdin.buffer)
     for note in (*log.taken, *log.notes):
         listener(Note(note))
@@ -264,7 +275,9 @@ class _Backtest:
     choose_seconds: float
     device: str
     precision: str
+    search: str
     listener: Listener
+    found: dict[str, FitConfig] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     recalls: dict[str, list[NDArray[np.float64]]] = field(default_factory=dict)
 
@@ -318,6 +331,8 @@ class _Backtest:
             self.listener(Note(f"{stage}: {name}: {figure}, {trial.fit_seconds:.1f} s"))
             self.recalls.setdefault(model, []).append(kept.per_user(trial, SELECTION_METRIC))
             found[model] = trial
+            if self.search == FIRST:
+                self.found.setdefault(model, FitConfig.from_dict(trial.config))
         return found
 
     def _trial(self, model: str, dataset: Dataset, kept: KeptTrials) -> Trial:
@@ -335,6 +350,9 @@ class _Backtest:
 
     def _task(self, model: str, dataset: Dataset) -> Task:
         search = Search(dataset, 0, None, self.device, self.precision)
+        if model in self.found:
+            task = search.task(self.found[model], {}, final=True)
+            return replace(task, history=TRAIN_AND_VALID)
         if model != AUTO:
             config = search.settings(model, self.values, lenient=True)
             return replace(search.task(config, {}, final=True), history=TRAIN_AND_VALID)

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from diffrec_cli.catalogue import preset, reads_order
+from diffrec_cli.catalogue import reads_order
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import UsageError
 from diffrec_cli.workflows.experiments.trials import Task
+from diffrec_cli.workflows.fitting.settings import default_settings
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Search:
         ConfigError
             A value is impossible.
         """
-        config = preset("auto", model, **self.dataset.size)
+        config = default_settings(self.dataset, model)
         keys = config.keys()
         known = {name: value for name, value in values.items() if not lenient or name in keys}
         if reads_order(config):

@@ -78,9 +78,12 @@ def measure_apart(
                 listener(message)
     except EOFError:
         process.join()
+        killed = process.exitcode is None or process.exitcode < 0
         raise DeviceError(
             f"the process that trained {tasks[0].config.variant} died (exit {process.exitcode})",
-            f"it probably ran out of memory: {COMPARING_FIX}",
+            f"it probably ran out of memory: {COMPARING_FIX}"
+            if killed
+            else "this is a bug; its traceback is above",
         ) from None
     finally:
         process.terminate()

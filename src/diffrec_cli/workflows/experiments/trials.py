@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ from diffrec_cli.workflows.fitting.training import (
 from diffrec_cli.workflows.progress import Listener
 
 KS, METRICS = (10, 20), ("recall", "ndcg")
-SCHEMA = 2  # trials of other versions are not used
+SCHEMA = 3  # trials of other versions are not used
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,8 @@ class Trial:
         The chosen epoch; 0 for a closed form.
     version
         Version of diffrec; empty if the trial is not stored.
+    config
+        All settings, with what was chosen and found on valid, as :meth:`FitConfig.to_dict`.
     """
 
     key: str
@@ -83,6 +85,7 @@ class Trial:
     peak_bytes: int
     epoch: int
     version: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -223,6 +226,7 @@ def measure(
         peak_bytes=peak_memory(measured),
         epoch=outcome.trained.epoch,
         version=__version__,
+        config=outcome.config.to_dict(),
     )
     return trial, evaluation
 
