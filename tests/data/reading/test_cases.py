@@ -7,14 +7,17 @@ looking at the file.
 from __future__ import annotations
 
 import csv
+import math
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from diffrec_cli.config import ReadOptions
+from diffrec_cli.config import ReadOptions, SplitOptions
 from diffrec_cli.data.reading.log import read_item_table, read_logs
+from diffrec_cli.data.splitting.split import split_log
 from diffrec_cli.errors import DataError
 
 _BESIDE = Path(__file__).parents[4] / "shared" / "cases"
@@ -148,3 +151,68 @@ def test_times_of_every_form_stand_in_the_same_order(name) -> None:
     assert len(times) == len(seconds) == 72
     assert (np.diff(times[np.argsort(seconds, kind="stable")]) >= 0).all()
     assert len(np.unique(times)) > 30
+
+
+def lines(name: str, columns: tuple[str, ...] | None = None) -> list[dict[str, str]]:
+    """Return the rows of a CSV file by Python's own reader."""
+    with case(name).open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream, columns))
+
+
+#: Files with kinds of events: options, and where Python's reader finds user, item and kind.
+SHOPS = {
+    "08-rees46.csv": ({"event_col": "auto"}, ("user_id", "product_id", "event_type")),
+    "80-rees.csv": ({"event_col": "event_type"}, ("user_id", "product_id", "event_type")),
+    "52-taobao.csv": (
+        {"header": False, "user_col": "1", "item_col": "2", "event_col": "4", "time_col": "5"},
+        ("user", "item", "kind"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHOPS)
+def test_kinds_of_events_are_counted_kept_and_weighed(name: str) -> None:
+    options, (_, _, kind) = SHOPS[name]
+    rows = lines(name, ("user", "item", "category", "kind", "time") if "52" in name else None)
+    counts = Counter(row[kind] for row in rows)
+    read = read_logs([case(name)], ReadOptions(**options))
+    assert dict(read.event_counts) == counts
+    assert (len(read), read.strength) == (len(rows), None)
+    one, *others = sorted(counts)
+    kept = read_logs([case(name)], ReadOptions(**options, event_kinds=one))
+    assert (len(kept), kept.left_out) == (counts[one], len(rows) - counts[one])
+    weighed = read_logs([case(name)], ReadOptions(**options, event_weights=f"{one}=.25"))
+    found = Counter(weighed.strength.tolist())
+    rest = sum(counts[other] for other in others)
+    assert found == Counter({0.25: counts[one], 1.0: rest})
+
+
+def test_a_target_is_all_that_valid_and_test_have() -> None:
+    options, (user, item, kind) = SHOPS["08-rees46.csv"]
+    bought = {(r[user], r[item]) for r in lines("08-rees46.csv") if r[kind] == "purchase"}
+    log = read_logs([case("08-rees46.csv")], ReadOptions(**options))
+    dataset = split_log(log, SplitOptions(target="purchase"), name="shop")
+    for part in (dataset.valid, dataset.test):
+        users = dataset.user_ids.at(part.row_index)
+        assert part.size > 0
+        assert set(zip(users, dataset.item_ids.at(part.items), strict=True)) <= bought
+
+
+def test_plays_are_strengths_on_a_log_scale() -> None:
+    plays = [float(row["plays"]) for row in lines("37-counts.csv")]
+    log = read_logs([case("37-counts.csv")], ReadOptions(weight_col="plays"))
+    assert log.strength.tolist() == pytest.approx([math.log2(1 + count) for count in plays])
+
+
+def test_every_listen_counts_where_repeats_are_kept() -> None:
+    listens = Counter((row["user"], row["item"]) for row in lines("43-listens.csv"))
+    log = read_logs([case("43-listens.csv")], ReadOptions())
+    dataset = split_log(log, SplitOptions(repeats="keep"), name="listens")
+    found: Counter[tuple[str, str]] = Counter()
+    for part in (dataset.train, dataset.valid, dataset.test):
+        users = dataset.user_ids.at(part.row_index)
+        pairs = zip(users, dataset.item_ids.at(part.items), strict=True)
+        for pair, strength in zip(pairs, part.strength, strict=True):
+            found[pair] += round(2 ** float(strength) - 1)
+    assert found == listens
+    assert sum(found.values()) == 80

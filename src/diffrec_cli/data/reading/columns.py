@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from diffrec_cli.config import ReadOptions
+from diffrec_cli.config.options import FOUND, NO_COLUMN, ROLES
 from diffrec_cli.errors import DataError, UsageError
 
-#: Roles, in the order of the columns of a file without a header.
-ROLES = ("user", "item", "rating", "time")
+#: Roles by place in a file without a header.
+_BY_PLACE = ROLES[:4]
+#: Roles that only an option asks for.
+_ASKED_FOR = ("event", "weight")
 
 
 def _words(text: str) -> frozenset[str]:
@@ -53,6 +56,7 @@ NAMES: Mapping[str, tuple[frozenset[str], ...]] = {
         ),
         _words("date reviewdate tdat transactiondt"),
     ),
+    "event": (_words("event eventtype behavior behaviour behaviortype"), _words("type")),
     "title": (
         _words("title"),
         _words(
@@ -63,8 +67,6 @@ NAMES: Mapping[str, tuple[frozenset[str], ...]] = {
 }
 #: Unused columns that are named.
 _UNUSED = 6
-#: What an option says of a role that no column has.
-NO_COLUMN = "none"
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}/\d{1,2}/\d{4}")
 _RECBOLE_SUFFIX = re.compile(r":(token|float)(_seq)?$")
@@ -78,7 +80,7 @@ class Columns:
     ----------
     names
         Names of all columns, for messages; made up where the file has no header.
-    user, item, rating, time
+    user, item, rating, time, event, weight
         0-based positions; ``None`` where the log has no such column.
     """
 
@@ -87,6 +89,8 @@ class Columns:
     item: int
     rating: int | None = None
     time: int | None = None
+    event: int | None = None
+    weight: int | None = None
 
     def position(self, role: str) -> int | None:
         """Return the 0-based position of a role's column."""
@@ -194,9 +198,9 @@ def named_columns(header: Sequence[str], options: ReadOptions, where: str) -> Co
         Two roles were given the same column.
     """
     given = _overrides(options)
-    left_out = _left_out(options)
+    unread = {*_left_out(options), *_not_asked(options, given)}
     places = {
-        role: None if role in left_out else _find(header, role, given.get(role), where)
+        role: None if role in unread else _find(header, role, given.get(role), where)
         for role in ROLES
     }
     return _columns(tuple(base_name(name) for name in header), places, where)
@@ -206,9 +210,9 @@ def numbered_columns(fields: int, options: ReadOptions, where: str) -> Columns:
     """Assign roles to the columns of a file that has no header.
 
     Options are positions from 1. If none is given, the columns are user, item, rating and time, as
-    many as there are. If one is, ratings and times are read only from columns that are given, and
-    the user and the item take the first columns that are left. Ratings or times that are said to
-    be none are skipped where there are columns enough for them.
+    many as there are. If one is, the others than user and item are read only from columns that are
+    given, and these two take the first columns that are left. Ratings or times that are said to be
+    none are skipped where there are columns enough for them.
 
     Parameters
     ----------
@@ -227,7 +231,9 @@ def numbered_columns(fields: int, options: ReadOptions, where: str) -> Columns:
     given = {
         role: _position(role, text, fields, where) for role, text in _overrides(options).items()
     }
-    wanted = ROLES[:2] if given else ROLES
+    if options.reads_events and "event" not in given:
+        _missing("event", [f"column {place + 1}" for place in range(fields)], where)
+    wanted = ROLES[:2] if given else _BY_PLACE
     left_out = _left_out(options)
     free = iter([place for place in range(fields) if place not in given.values()])
     places: dict[str, int | None] = dict.fromkeys(ROLES)
@@ -236,7 +242,9 @@ def numbered_columns(fields: int, options: ReadOptions, where: str) -> Columns:
             places[role] = given[role]
         elif role in wanted and role not in left_out:
             places[role] = next(free, None)
-        elif fields >= len(ROLES) and not given:  # a column that is not to be read
+        elif (
+            role in _BY_PLACE and fields >= len(_BY_PLACE) and not given
+        ):  # a column that is not to be read
             next(free, None)
     names = _made_up_names(fields, places)
     for role in ("user", "item"):
@@ -275,6 +283,8 @@ def in_words(columns: Columns, header: bool) -> str:
     if unused:
         more = f" and {len(unused) - _UNUSED} more" if len(unused) > _UNUSED else ""
         said.append(f"not used: {', '.join(map(column, unused[:_UNUSED]))}{more}")
+    if header and columns.event is None and (events := recognise(columns.names, "event")):
+        said.append(f"--event-col {columns.names[events[0]]} reads kinds of events")
     return "; ".join(said)
 
 
@@ -313,15 +323,19 @@ def check_guess(columns: Columns, fields: Sequence[str], options: ReadOptions, w
 def _overrides(options: ReadOptions) -> dict[str, str]:
     """Return the columns that are given, by role."""
     given = {role: getattr(options, f"{role}_col") for role in ROLES}
-    left_out = _left_out(options)
+    left_out = {*_left_out(options), *(["event"] if options.event_col == FOUND else [])}
     return {r: str(name) for r, name in given.items() if name is not None and r not in left_out}
+
+
+def _not_asked(options: ReadOptions, given: Mapping[str, str]) -> set[str]:
+    """Return the roles that no column has unless an option asks for it."""
+    asked = {*given, *(["event"] if options.reads_events else [])}
+    return set(_ASKED_FOR) - asked
 
 
 def _left_out(options: ReadOptions) -> frozenset[str]:
     """Return the roles that no column has, as an option says."""
-    return frozenset(
-        role for role in ("rating", "time") if getattr(options, f"{role}_col") == NO_COLUMN
-    )
+    return frozenset(role for role in ROLES[2:] if getattr(options, f"{role}_col") == NO_COLUMN)
 
 
 def _named(header: Sequence[str], name: str) -> list[int]:
@@ -346,7 +360,7 @@ def _find(header: Sequence[str], role: str, name: str | None, where: str) -> int
             f"{where}: there is no column {name!r}; it has {_listed(header)}",
             f"give --{role}-col one of these names (or --no-header and a position from 1)",
         )
-    if role in ("user", "item"):
+    if role in ("user", "item", "event"):
         _missing(role, header, where)
     return None
 
@@ -361,6 +375,11 @@ def _position(role: str, text: str, fields: int, where: str) -> int:
 
 
 def _missing(role: str, header: Sequence[str], where: str) -> NoReturn:
+    if role == "event":
+        raise DataError(
+            f"{where}: no column of events found; it has {_listed(header)}",
+            "name it with --event-col",
+        )
     raise DataError(
         f"{where}: no {role} column found; it has {_listed(header)}",
         "name the columns with --user-col and --item-col, or say --no-header if the first line "
@@ -386,10 +405,11 @@ def _columns(names: tuple[str, ...], places: Mapping[str, int | None], where: st
     taken = [place for place in places.values() if place is not None]
     if len(set(taken)) < len(taken):
         raise UsageError(
-            f"{where}: one column cannot be two of user, item, rating and time",
-            "give --user-col, --item-col, --rating-col and --time-col different columns",
+            f"{where}: one column cannot be two of {', '.join(ROLES[:-1])} and {ROLES[-1]}",
+            "give --user-col, --item-col, --rating-col and the others different columns",
         )
     user, item = places["user"], places["item"]
     if user is None or item is None:
         _missing("user" if user is None else "item", names, where)
-    return Columns(names, user, item, places["rating"], places["time"])
+    others = (places[role] for role in ROLES[2:])
+    return Columns(names, user, item, *others)

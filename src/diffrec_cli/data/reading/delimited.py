@@ -33,6 +33,10 @@ def read_text_log(file: InputFile, options: ReadOptions) -> RawLog:
     types = {columns.user: ID_TYPE, columns.item: ID_TYPE}
     if columns.rating is not None:
         types[columns.rating] = pa.float32()
+    if columns.event is not None:
+        types[columns.event] = ID_TYPE
+    if columns.weight is not None:
+        types[columns.weight] = pa.float32()
     if columns.time is not None:
         time = sample.fields[columns.time].replace(layout.decimal_point, ".")
         types[columns.time] = _time_type(time, options)
@@ -51,10 +55,14 @@ def read_text_log(file: InputFile, options: ReadOptions) -> RawLog:
         times = _text_times(file, layout, taken.pop(columns.time), options)
     user, item = taken[columns.user], taken[columns.item]
     notes = _notes(layout, headers)
-    piece = RawLog(file.label, user, item, rating, times, columns, layout.named, missing, notes)
+    events = None if columns.event is None else taken[columns.event]
+    weight = None if columns.weight is None else np.asarray(taken.pop(columns.weight))
+    piece = RawLog(
+        file.label, user, item, rating, times, columns, layout.named, missing, notes, events, weight
+    )
     if not _plausible(piece):
         diagnose(file, layout)
-        raise DataError(f"{file.label}: empty ids, or ratings that are none", "correct the file")
+        raise DataError(f"{file.label}: empty ids, or numbers that are none", "correct the file")
     return piece
 
 
@@ -183,10 +191,12 @@ def _text_times(
 
 
 def _plausible(piece: RawLog) -> bool:
-    """Check ids and ratings fast; :func:`diagnose` finds the line if this fails."""
+    """Check ids and numbers fast; :func:`diagnose` finds the line if this fails."""
     if may_be_missing(piece.user) or may_be_missing(piece.item):
         return False
-    rating = piece.rating
+    rating, weight = piece.rating, piece.weight
+    if weight is not None and not bool(np.all((weight >= 0) & np.isfinite(weight))):
+        return False
     return rating is None or bool(np.isfinite(rating).all())
 
 

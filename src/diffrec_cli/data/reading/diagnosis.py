@@ -45,6 +45,8 @@ def _checks(layout: Layout, bad_time: str | None) -> list[tuple[int, Check]]:
     checks: list[tuple[int, Check]] = [(columns.user, _check_id), (columns.item, _check_id)]
     if columns.rating is not None:
         checks.append((columns.rating, _rating_check(layout.decimal_point)))
+    if columns.weight is not None:
+        checks.append((columns.weight, _weight_check(layout.decimal_point)))
     if columns.time is not None and bad_time is not None:
         checks.append((columns.time, _time_check(bad_time)))
     return checks
@@ -116,6 +118,28 @@ def _rating_check(decimal_point: str) -> Check:
         return None if complaint is None else check_rating(text)
 
     return check
+
+
+def _weight_check(decimal_point: str) -> Check:
+    def check(text: str) -> tuple[str, str] | None:
+        return check_weight(text.replace(decimal_point, "."))
+
+    return check
+
+
+def check_weight(text: str) -> tuple[str, str] | None:
+    """Return what is wrong with a count as written, and the fix, or ``None``.
+
+    Examples
+    --------
+    >>> check_weight("3")
+    >>> check_weight("-3")[0]
+    "'-3' is not a count (a finite number of 0 or more)"
+    """
+    fix = FIX if text in MISSING else "correct that line, or give another --weight-col"
+    if check_rating(text) is not None or float(text) < 0:
+        return f"{text[:60]!r} is not a count (a finite number of 0 or more)", fix
+    return None
 
 
 def _time_check(bad_time: str) -> Check:

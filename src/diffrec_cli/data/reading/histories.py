@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec_cli.config import ReadOptions
+from diffrec_cli.config.options import FOUND, NO_COLUMN, ROLES
 from diffrec_cli.data.idmap import IdMap
-from diffrec_cli.data.reading.columns import NO_COLUMN, ROLES, is_header, is_number, recognise
+from diffrec_cli.data.reading.columns import is_header, is_number, recognise
+from diffrec_cli.data.reading.events import Events
 from diffrec_cli.data.reading.input_file import InputFile, damage, open_input
 from diffrec_cli.data.reading.separators import find_separators, split_line
 from diffrec_cli.errors import DataError
@@ -40,6 +42,10 @@ class Histories:
         The distinct items, as written.
     notes
         Decisions worth telling.
+    strength
+        (n,) float32: how much each counts; ``None``: all are 1.
+    events
+        What kind of event each is; ``None``: that is not known.
     """
 
     labels: list[str]
@@ -47,6 +53,8 @@ class Histories:
     item: NDArray[np.int32]
     item_ids: IdMap
     notes: tuple[str, ...] = ()
+    strength: NDArray[np.float32] | None = None
+    events: Events | None = None
 
 
 def read_ids(path: str | Path) -> list[str]:
@@ -147,7 +155,11 @@ def read_histories(
             return Histories([], np.zeros(0, np.int64), np.zeros(0, np.int32), IdMap([]))
         options = _log_options(file, of_users, read) if text else read
         if options is not None:
-            return _from_log(file, options, min_rating)
+            found = _from_log(file, options, min_rating)
+            if not read.reads_events or options.reads_events:
+                return found
+            note = f"{file.label}: no column of kinds of events, so all rows count in full"
+            return replace(found, notes=(*found.notes, note))
         if of_users:
             raise DataError(f"{file.label}: no users", "give user,item[,time] lines")
         with file.stream() as stream:
@@ -210,6 +222,8 @@ def _from_log(file: InputFile, options: ReadOptions, min_rating: float | None) -
         item=log.item[order],
         item_ids=log.item_ids,
         notes=notes,
+        strength=None if log.strength is None else log.strength[order],
+        events=None if log.events is None else log.events.take(order),
     )
 
 
@@ -249,7 +263,21 @@ def _as_the_log(first: str, read: ReadOptions) -> ReadOptions | None:
     if lacking & {"user", "item"}:
         return None
     found: dict[str, Any] = {f"{role}_col": None for role in lacking}
-    return replace(read, sep=seps[0], **found)
+    return replace(read, sep=seps[0], **found, **_events(read, fields))
+
+
+def _events(read: ReadOptions, fields: list[str]) -> dict[str, Any]:
+    """Return how kinds and counts of events are read from a file with these columns, if at all."""
+    numbered = read.header is False
+    named = read.event_col in fields or (numbered and read.event_col not in (None, FOUND))
+    there = read.reads_events and (named or bool(recognise(fields, "event")))
+    counted = read.weight_col in fields or numbered
+    return {
+        "event_col": (read.event_col if named else FOUND) if there else None,
+        "event_kinds": read.event_kinds if there else None,
+        "event_weights": read.event_weights if there else None,
+        "weight_col": read.weight_col if counted else None,
+    }
 
 
 def _others(read: ReadOptions, fields: list[str], sep: str, *, header: bool) -> ReadOptions:
@@ -261,6 +289,7 @@ def _others(read: ReadOptions, fields: list[str], sep: str, *, header: bool) -> 
         time_format=read.time_format if timed else None,
         missing=read.missing,
         encoding=read.encoding,
+        **(_events(read, fields) if header else {}),
     )
 
 

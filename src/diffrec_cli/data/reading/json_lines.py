@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.json as pa_json
 
 from diffrec_cli.config import ReadOptions
+from diffrec_cli.config.options import ROLES
 from diffrec_cli.data.reading import columns as roles
 from diffrec_cli.data.reading.input_file import MAX_RECORD, InputFile
 from diffrec_cli.data.reading.raw_log import RawLog
@@ -39,9 +40,9 @@ def read_json_log(file: InputFile, options: ReadOptions) -> RawLog:
     first = _first_values(file)
     names = list(first)
     columns = roles.named_columns(names, options, file.label)
-    places = {role: p for role in roles.ROLES if (p := columns.position(role)) is not None}
+    places = {role: p for role in ROLES if (p := columns.position(role)) is not None}
     wanted = {names[place]: first[names[place]] for place in places.values()}
-    numbers = {names[places[role]] for role in ("rating", "time") if role in places}
+    numbers = {names[places[role]] for role in ("rating", "time", "weight") if role in places}
     table = _read(file, wanted, numbers)
     return log_of_table(table, names, columns, file, options)
 

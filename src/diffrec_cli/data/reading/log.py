@@ -8,7 +8,7 @@ lines has the number of its first. A record may have at most 2 MiB.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,7 +21,8 @@ from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.dataset import PARTS
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.reading.authors import is_authors_directory, read_authors_lists
-from diffrec_cli.data.reading.columns import in_words
+from diffrec_cli.data.reading.columns import in_words as columns_in_words
+from diffrec_cli.data.reading.events import Events, in_words, strengths
 from diffrec_cli.data.reading.formats import format_of
 from diffrec_cli.data.reading.input_file import InputFile, damage, open_input
 from diffrec_cli.data.reading.items import first_of_each_id
@@ -61,11 +62,19 @@ class Log:
         Name of the first file's item column.
     missing
         Rows that were left out for a missing value.
+    left_out
+        Rows that were left out since their kind of event, or their count, does not count.
     dated
         Whether times are dates: microseconds since 1970.
     part
         (n,) place in :data:`~diffrec_cli.data.dataset.PARTS` of the part that a row is in, if the
         files say it; ``None`` otherwise.
+    strength
+        (n,) float32, above 0: how much each row counts; ``None``: all are 1.
+    events
+        The kinds of events of the rows that are left; ``None`` if they were not read.
+    event_counts
+        Rows of each kind in the files.
     """
 
     user: NDArray[np.int32]
@@ -80,9 +89,30 @@ class Log:
     missing: int = 0
     dated: bool = False
     part: NDArray[np.int8] | None = None
+    left_out: int = 0
+    strength: NDArray[np.float32] | None = None
+    events: Events | None = None
+    event_counts: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.user)
+
+    def take(self, rows: NDArray[np.int64]) -> Log:
+        """Return some rows as a log."""
+
+        def of(values: Any) -> Any:
+            return None if values is None else values[rows]
+
+        return replace(
+            self,
+            user=self.user[rows],
+            item=self.item[rows],
+            rating=of(self.rating),
+            time=of(self.time),
+            part=of(self.part),
+            strength=of(self.strength),
+            events=None if self.events is None else self.events.take(rows),
+        )
 
 
 def read_logs(
@@ -120,7 +150,7 @@ def read_logs(
                 without.append(error)
     if not pieces:
         raise without[0]
-    log = _join(pieces)
+    log = _strong(_join(pieces), options)
     if without:
         log = replace(log, notes=(*log.notes, f"files without rows: {len(without):,}"))
     pieces.clear()
@@ -144,7 +174,7 @@ def read_split_files(files: Mapping[str, Path], options: ReadOptions) -> Log:
             pieces.append(_read(file, options))
     lengths = [len(piece.user) for piece in pieces]
     part = np.repeat(np.array([PARTS.index(part) for part in files], np.int8), lengths)
-    return replace(_join(pieces), part=part)
+    return _strong(replace(_join(pieces), part=part), options)
 
 
 def _files(paths: Sequence[str | Path]) -> list[str | Path]:
@@ -200,13 +230,32 @@ def read_item_table(
 
 
 def read_input(file: InputFile, options: ReadOptions) -> Log:
-    """Read one open file, as :func:`read_logs` does."""
-    return _join([_read(file, options)])
+    """Read one open file, as :func:`read_logs` does; it need not have each kind of event."""
+    return _strong(_join([_read(file, options)]), options, whole=False)
 
 
 def _read(file: InputFile, options: ReadOptions) -> RawLog:
     with damage(file):
         return format_of(file, options).read_log(file, options)
+
+
+def _strong(log: Log, options: ReadOptions, *, whole: bool = True) -> Log:
+    """Return the rows that count by their kinds and counts, and tell how much."""
+    strength = strengths(log.events, log.strength, options, len(log), whole=whole)
+    notes = log.notes if log.events is None else (*log.notes, in_words(log.events, strength))
+    counts = {} if log.events is None else log.events.counts()
+    log = replace(log, strength=strength, notes=notes, event_counts=counts)
+    if strength is None or strength.all():
+        return log
+    rows = np.flatnonzero(strength)
+    if not len(rows):
+        raise DataError(
+            "no row counts: all are of kinds that are left out, or have a count of 0",
+            "give other --event-kinds or --event-weights, or another --weight-col",
+        )
+    kept = log.take(rows)
+    ones = kept.strength is not None and bool(np.all(kept.strength == 1))
+    return replace(kept, left_out=len(log) - len(rows), strength=None if ones else kept.strength)
 
 
 def _join(pieces: Sequence[RawLog]) -> Log:
@@ -215,6 +264,8 @@ def _join(pieces: Sequence[RawLog]) -> Log:
     item, item_ids = _codes([piece.item for piece in pieces])
     ratings = [piece.rating for piece in pieces if piece.rating is not None]
     times = [piece.times.values for piece in pieces if piece.times is not None]
+    weights = [piece.weight for piece in pieces if piece.weight is not None]
+    chunks = [c for piece in pieces if piece.events is not None for c in piece.events.chunks]
     return Log(
         user=user,
         item=item,
@@ -231,6 +282,8 @@ def _join(pieces: Sequence[RawLog]) -> Log:
         missing=sum(piece.missing for piece in pieces),
         dated=pieces[0].times is not None and pieces[0].times.is_date,
         item_column=pieces[0].columns.names[pieces[0].columns.item],
+        strength=_concatenate(weights),
+        events=Events.of(pa.chunked_array(chunks, ID_TYPE), pieces[0].label) if chunks else None,
     )
 
 
@@ -252,7 +305,7 @@ def _once(notes: Sequence[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def _taken(piece: RawLog) -> str:
-    return in_words(piece.columns, piece.header)
+    return columns_in_words(piece.columns, piece.header)
 
 
 def _date_note(piece: RawLog) -> str:
@@ -283,7 +336,7 @@ _OVERLOOKED = {
 def _check_alike(pieces: Sequence[RawLog]) -> None:
     first = pieces[0]
     for piece in pieces[1:]:
-        for role in ("rating", "times"):
+        for role in ("rating", "times", "events", "weight"):
             has = [getattr(p, role) is not None for p in (first, piece)]
             if has[0] != has[1]:
                 with_it, without = (first, piece) if has[0] else (piece, first)

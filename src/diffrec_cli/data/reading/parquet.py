@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from diffrec_cli.config import ReadOptions
+from diffrec_cli.config.options import ROLES
 from diffrec_cli.data.reading import columns as roles
 from diffrec_cli.data.reading.input_file import InputFile
 from diffrec_cli.data.reading.raw_log import RawLog
@@ -21,7 +22,7 @@ def read_parquet_log(file: InputFile, options: ReadOptions) -> RawLog:
     """Read a log in Parquet; ids may be text or whole numbers."""
     names = pq.read_schema(file.path).names
     columns = roles.named_columns(names, options, file.label)
-    wanted = [columns.position(role) for role in roles.ROLES]
+    wanted = [columns.position(role) for role in ROLES]
     table = pq.read_table(
         file.path,
         columns=[names[p] for p in wanted if p is not None],

@@ -37,6 +37,10 @@ class RawLog:
         (n,) float32, checked, or ``None``.
     times
         (n,) timestamps, or ``None``.
+    events
+        (n,) kinds of events of :data:`ID_TYPE`, if they are read.
+    weight
+        (n,) float32 counts of 0 or more, if there is a column of them.
     columns
         Which column was taken for what.
     header
@@ -56,3 +60,5 @@ class RawLog:
     header: bool = True
     missing: int = 0
     notes: tuple[str, ...] = ()
+    events: pa.ChunkedArray | None = None
+    weight: NDArray[np.float32] | None = None

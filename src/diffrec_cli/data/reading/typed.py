@@ -71,6 +71,8 @@ def log_of_table(
         times=_times(column("time"), columns, file, options),
         columns=columns,
         missing=missing,
+        events=None if columns.event is None else _kinds(column("event")),
+        weight=_weights(column("weight"), columns, file),
     )
 
 
@@ -178,6 +180,33 @@ def _ratings(
         what = f"{column[int(bad.argmax())].as_py()!r} is not a rating (a finite number)"
         _refuse_row(bad, name, what, fix, file)
     return rating
+
+
+def _weights(
+    column: pa.ChunkedArray | None, columns: Columns, file: InputFile
+) -> NDArray[np.float32] | None:
+    if column is None or columns.weight is None:
+        return None
+    name = columns.names[columns.weight]
+    fix = "correct that row, or give another --weight-col"
+    try:
+        weight = np.asarray(column.cast(pa.float32(), safe=False))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(f"{file.label}: column {name!r}: no counts ({error})", fix) from error
+    bad = ~((weight >= 0) & np.isfinite(weight))
+    if bad.any():
+        what = (
+            f"{column[int(bad.argmax())].as_py()!r} is not a count (a finite number of 0 or more)"
+        )
+        _refuse_row(bad, name, what, fix, file)
+    return weight
+
+
+def _kinds(column: Any) -> pa.ChunkedArray:
+    """Return a column of kinds of events as texts, encoded."""
+    kind = column.type
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return column.cast(value).cast(pa.string()).dictionary_encode().cast(ID_TYPE)
 
 
 def _times(
