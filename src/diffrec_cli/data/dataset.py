@@ -5,19 +5,22 @@ On disk it is a directory::
     dataset.json          kind, schema version, name, setting, counts, drops, source, hashes
     PART_indptr.npy       of train, valid, test and, if there is any, fresh:
     PART_items.npy        compressed sparse rows of each part, oldest first if ordered
+    PART_strength.npy     where interactions are not all alike: how much each counts
+    PART_again.npy        where items may be recommended again: whether each one may
     users.parquet         id
     items.parquet         id, title and whatever else the item table had
 
 Schema version 1 had its arrays in one ``interactions.npz``, before version 3 there was ``ordered``
-instead of ``order``, and before version 4 no ``chronology``; all are still read. A trained model
-has a copy of this directory, so that it needs no stored dataset.
+instead of ``order``, before version 4 no ``chronology``, and before version 5 all interactions
+were alike; all are still read. A trained model has a copy of this directory, so that it needs no
+stored dataset.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,7 +31,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from diffrec_cli.config.options import TRAIN, TRAIN_AND_VALID
+from diffrec_cli.config.options import TRAIN, TRAIN_AND_VALID, split_names
 from diffrec_cli.data.arrow import numbers, read_parquet
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.order import FILE, NONE, ORDERS, TIMES
@@ -36,11 +39,13 @@ from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import CorruptError, DataError, UsageError
 from diffrec_cli.files import dump_json, read_record, sha256_file
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 #: The file of a dataset's record.
 RECORD = "dataset.json"
 PARTS = ("train", "valid", "test")
 FRESH = "fresh"
+#: Arrays that a part only has where its interactions are not all alike.
+_OPTIONAL = ("strength", "again")
 
 #: What a record holds besides its kind and schema version.
 _FIELDS: Mapping[str, type] = {
@@ -57,15 +62,18 @@ _FIELDS: Mapping[str, type] = {
 #: Why a row of the log is not in the dataset; every report has all of them.
 DROP_REASONS = (
     "missing_value",
+    "event_left_out",
     "outside_window",
     "rating_below_threshold",
     "duplicate",
+    "no_target_after_train",
     "user_below_minimum",
     "item_below_minimum",
     "user_unseen_in_train",
     "item_unseen_in_train",
     "low_rating_not_sampled",
     "replaced_by_low_rating",
+    "user_forgotten",
 )
 
 
@@ -123,6 +131,11 @@ class Dataset:
         return self.order != NONE
 
     @property
+    def weighed(self) -> bool:
+        """Whether interactions count by their strength, not all alike."""
+        return self.train.strength is not None
+
+    @property
     def size(self) -> dict[str, int]:
         """Numbers of users and train interactions, which presets depend on."""
         return {"users": self.n_users, "interactions": self.train.size}
@@ -157,11 +170,11 @@ class Dataset:
     @cached_property
     def known(self) -> Sequences:
         """Each user's whole history: all parts as they follow in time, and fresh."""
-        return Sequences.concatenate(*self._in_time)
+        return self.joined(*self._in_time)
 
     def known_of(self, users: NDArray[np.int64]) -> Sequences:
         """Return the whole histories of some users, without reading the others'."""
-        return Sequences.concatenate(*(part.take(users) for part in self._in_time))
+        return self.joined(*(part.take(users) for part in self._in_time))
 
     @cached_property
     def popularity(self) -> NDArray[np.int64]:
@@ -172,7 +185,51 @@ class Dataset:
     @cached_property
     def train_and_valid(self) -> Sequences:
         """History before the test part; its items are masked when testing."""
-        return Sequences.concatenate(self.train, self.valid)
+        return self.joined(self.train, self.valid)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The kinds of events that valid and test count; none: all of them."""
+        target = self.source.get("split", {}).get("target")
+        return () if target is None else split_names(target)
+
+    @property
+    def pairs_repeat(self) -> bool:
+        """Whether an item may be in several parts of a user: bought again, or viewed before."""
+        return self.keeps_repeats or bool(self.targets)
+
+    @property
+    def keeps_repeats(self) -> bool:
+        """Whether lists are measured with what users had before, as it may be bought again."""
+        return bool(self.source.get("split", {}).get("repeats") == "keep")
+
+    @property
+    def judged(self) -> Sequences:
+        """Train as models read it when they are judged on valid: what lists may have is open."""
+        if not self.keeps_repeats:
+            return self.train
+        return replace(self.train, again=np.ones(self.train.size, np.bool_))
+
+    def joined(self, *parts: Sequences) -> Sequences:
+        """Append later parts to earlier ones; each item of a user counts once, at its last."""
+        joined = Sequences.concatenate(*parts)
+        return joined.merged(adds=self.keeps_repeats) if self.pairs_repeat else joined
+
+    def before(self, split: str) -> Sequences:
+        """Return each user's history before ``valid`` or ``test``."""
+        return self.train if split == "valid" else self.train_and_valid
+
+    def to_find(self, split: str, *, include_seen: bool | None = None) -> Sequences:
+        """Return what lists are to find in ``valid`` or ``test``.
+
+        An item that lists leave out since the user had it before is none, unless they have those;
+        ``None``: they have them if the log's repeats are kept.
+        """
+        part = self.part(split)
+        include_seen = self.keeps_repeats if include_seen is None else include_seen
+        if include_seen or not self.pairs_repeat:
+            return part
+        return part.without(self.before(split).closed)
 
     def history(self, name: str) -> Sequences:
         """Return each user's ``train``, ``train+valid`` or whole history (``all``)."""
@@ -207,6 +264,21 @@ class Dataset:
         part: Sequences = getattr(self, name)
         return part
 
+    def without_users(self, users: NDArray[np.int64]) -> Dataset:
+        """Return the dataset without some users, by their indices; items stay."""
+        left = np.setdiff1d(np.arange(self.n_users), users)
+        taken = sum(self.part(name).take(users).size for name in PARTS)
+        before = self.dropped.get("user_forgotten", 0)
+        return replace(
+            self,
+            train=self.train.take(left),
+            valid=self.valid.take(left),
+            test=self.test.take(left),
+            fresh=None if self.fresh is None else self.fresh.take(left),
+            user_ids=self.user_ids.take(left),
+            dropped={**self.dropped, "user_forgotten": before + taken},
+        )
+
     def require_order(self, variant: str) -> None:
         """Raise a :class:`DataError` unless the rows stand in an order."""
         if not self.ordered:
@@ -227,6 +299,10 @@ class Dataset:
         for sequences in self.parts.values():
             digest.update(sequences.indptr.astype("<i8").tobytes())
             digest.update(sequences.items.astype("<i4").tobytes())
+            if sequences.strength is not None:
+                digest.update(b"strength" + sequences.strength.astype("<f4").tobytes())
+            if sequences.again is not None:
+                digest.update(b"again" + sequences.again.tobytes())
         _hash_strings(digest, self.user_ids.array)
         for column in self.item_table.column_names:
             digest.update(f"\0{column}\0".encode())
@@ -243,6 +319,7 @@ class Dataset:
             "items": self.n_items,
             "interactions": sum(sizes.values()),
             **sizes,
+            **({"events": self.source["events"]} if "events" in self.source else {}),
             "dropped": {reason: self.dropped.get(reason, 0) for reason in DROP_REASONS},
         }
 
@@ -251,6 +328,9 @@ class Dataset:
         for part, sequences in self.parts.items():
             _save_array(directory / f"{part}_indptr.npy", sequences.indptr)
             _save_array(directory / f"{part}_items.npy", sequences.items)
+            for name in _OPTIONAL:
+                if (values := getattr(sequences, name)) is not None:
+                    _save_array(directory / f"{part}_{name}.npy", values)
         pq.write_table(pa.table({"id": self.user_ids.array}), directory / "users.parquet")
         pq.write_table(self.item_table, directory / "items.parquet")
         (directory / RECORD).write_bytes(self.record(directory))
@@ -381,7 +461,13 @@ def _part(arrays: Mapping[str, NDArray[Any]], part: str) -> Sequences:
         raise ValueError(f"the {part} part has arrays of another type")
     if not len(indptr) or indptr[0] != 0 or np.any(np.diff(indptr) < 0):
         raise ValueError(f"the {part} part has no rows in order")
-    return Sequences(indptr, items)
+    strength, again = (arrays.get(f"{part}_{name}") for name in _OPTIONAL)
+    for values, kind in ((strength, np.float32), (again, np.bool_)):
+        if values is not None and (values.dtype != kind or values.shape != items.shape):
+            raise ValueError(f"the {part} part has arrays of another type")
+    if strength is not None and not bool(np.all((strength > 0) & np.isfinite(strength))):
+        raise ValueError(f"the {part} part has strengths that are none")
+    return Sequences(indptr, items, strength, again)
 
 
 def _text_table(path: Path) -> pa.Table:

@@ -6,7 +6,9 @@ interaction matrix and the interaction sequences at once, in 4 bytes an interact
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +28,17 @@ class Sequences:
         (users + 1,) int64: user u's items are ``items[indptr[u]:indptr[u + 1]]``.
     items
         (interactions,) int32 item indices.
+    strength
+        (interactions,) float32, above 0: how much each counts. ``None``: all are 1.
+    again
+        (interactions,) whether the item may be recommended all the same, as one that was viewed and
+        not bought. ``None``: none may.
     """
 
     indptr: NDArray[np.int64]
     items: NDArray[np.int32]
+    strength: NDArray[np.float32] | None = None
+    again: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -56,14 +65,72 @@ class Sequences:
     def take(self, users: IntArray) -> Sequences:
         """Return the rows of `users`, in that order."""
         indptr, place = _gather(self.indptr, users)
-        return Sequences(indptr, self.items[place])
+        return self._with(indptr, lambda of_each: of_each[place])
 
     def keep(self, mask: NDArray[np.bool_]) -> Sequences:
         """Return all rows with only the interactions where `mask` is true."""
-        return Sequences(_kept_before(mask)[self.indptr], self.items[mask])
+        return self._with(_kept_before(mask)[self.indptr], lambda of_each: of_each[mask])
+
+    @property
+    def closed(self) -> Sequences:
+        """The rows without what may be recommended again: items that lists leave out."""
+        return self if self.again is None else self.keep(~self.again)
+
+    def without(self, others: Sequences) -> Sequences:
+        """Return the rows without the items that the same rows of `others` have."""
+        n = int(max(self.items.max(initial=-1), others.items.max(initial=-1))) + 1
+        theirs = others.row_index * n + others.items
+        return self.keep(~np.isin(self.row_index * n + self.items, theirs))
+
+    def merged(self, *, adds: bool = False) -> Sequences:
+        """Return the rows with each item once, at its last place.
+
+        Its strength is the largest, or that of all its rows if it `adds`: log2(1 + sum(2**s - 1)).
+        It may be recommended again if it may so at each of its places.
+        """
+        n = int(self.items.max(initial=-1)) + 1
+        keys = self.row_index * n + self.items
+        order = np.argsort(keys, kind="stable")
+        last = np.append(keys[order][1:] != keys[order][:-1], len(keys) > 0)[: len(keys)]
+        if last.all():
+            return self
+        first = np.flatnonzero(np.append(True, last[:-1]))
+        kept = np.zeros(len(keys), np.bool_)
+        kept[order[last]] = True
+
+        strength, again = self.strength, self.again
+        if adds or strength is not None:
+            pair = np.empty(len(keys), np.int64)
+            pair[order] = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(keys))))
+            of_pairs = joined_strength(self.strengths, pair, len(first), adds=adds)
+            strength = of_pairs[pair[kept]]
+        if again is not None:
+            of_each = again.copy()
+            of_each[order[last]] = np.logical_and.reduceat(again[order], first)
+            again = of_each[kept]
+        return Sequences(_kept_before(kept)[self.indptr], self.items[kept], strength, again)
+
+    @property
+    def strengths(self) -> NDArray[np.float32]:
+        """(interactions,) float32: how much each counts."""
+        return np.ones(self.size, np.float32) if self.strength is None else self.strength
+
+    def _with(
+        self, indptr: NDArray[np.int64], chosen: Callable[[NDArray[Any]], NDArray[Any]]
+    ) -> Sequences:
+        """Return rows with these boundaries, of the interactions that are chosen."""
+        strength = None if self.strength is None else chosen(self.strength)
+        again = None if self.again is None else chosen(self.again)
+        return Sequences(indptr, chosen(self.items), strength, again)
 
     @staticmethod
-    def from_rows(rows: IntArray, items: IntArray, users: int) -> Sequences:
+    def from_rows(
+        rows: IntArray,
+        items: IntArray,
+        users: int,
+        strength: NDArray[np.float32] | None = None,
+        again: NDArray[np.bool_] | None = None,
+    ) -> Sequences:
         """Build from (user, item) pairs that are grouped by user, oldest first.
 
         Examples
@@ -71,9 +138,8 @@ class Sequences:
         >>> Sequences.from_rows(np.array([0, 0, 2]), np.array([7, 5, 7]), users=3).of(0).tolist()
         [7, 5]
         """
-        return Sequences(
-            _indptr(np.bincount(rows, minlength=users)), np.ascontiguousarray(items, np.int32)
-        )
+        indptr = _indptr(np.bincount(rows, minlength=users))
+        return Sequences(indptr, np.ascontiguousarray(items, np.int32), strength, again)
 
     @staticmethod
     def concatenate(*parts: Sequences) -> Sequences:
@@ -81,12 +147,50 @@ class Sequences:
         lengths = np.sum([part.lengths for part in parts], axis=0)
         indptr = _indptr(lengths)
         items = np.empty(indptr[-1], np.int32)
+        weighed = any(part.strength is not None for part in parts)
+        strength = np.ones(len(items), np.float32) if weighed else None
+        opened = any(part.again is not None for part in parts)
+        again = np.zeros(len(items), np.bool_) if opened else None
         start = indptr[:-1].copy()
         for part in parts:
-            shift = np.repeat(start - part.indptr[:-1], part.lengths)
-            items[np.arange(part.size) + shift] = part.items
+            place = np.arange(part.size) + np.repeat(start - part.indptr[:-1], part.lengths)
+            items[place] = part.items
+            if strength is not None and part.strength is not None:
+                strength[place] = part.strength
+            if again is not None and part.again is not None:
+                again[place] = part.again
             start += part.lengths
-        return Sequences(indptr, items)
+        return Sequences(indptr, items, strength, again)
+
+
+def joined_strength(
+    strength: NDArray[np.float32], pair: NDArray[np.int64], pairs: int, *, adds: bool
+) -> NDArray[np.float32]:
+    """Return the strength of pairs of a user and an item that have several rows, (pairs,).
+
+    Parameters
+    ----------
+    strength
+        (n,) that of each row.
+    pair
+        (n,) the pair of each row.
+    pairs
+        Number of pairs.
+    adds
+        Whether rows add up, as counts do: log2(1 + sum(2**s - 1)). Otherwise the largest counts.
+
+    Examples
+    --------
+    >>> rows, pair = np.ones(4, np.float32), np.array([0, 1, 0, 0])
+    >>> joined_strength(rows, pair, 2, adds=True).tolist()
+    [2.0, 1.0]
+    """
+    if adds:
+        counts = np.bincount(pair, np.exp2(strength.astype(np.float64)) - 1, pairs)
+        return np.log2(1 + counts).astype(np.float32)
+    found = np.zeros(pairs, np.float32)
+    np.maximum.at(found, pair, strength)
+    return found
 
 
 def _gather(
@@ -160,13 +264,17 @@ class Rows:
     items
         (nnz,) item indices.
     values
-        (nnz,) float32 entries of x_0: 1, or the temporal weights.
+        (nnz,) float32 entries of x_0: the strengths, times the weights by order if there are any.
+    strength, again
+        (nnz,) as in :class:`Sequences`.
     """
 
     users: NDArray[np.int64]
     indptr: NDArray[np.int64]
     items: NDArray[np.int32]
     values: NDArray[np.float32]
+    strength: NDArray[np.float32] | None = None
+    again: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -179,39 +287,65 @@ class Rows:
     def take(self, rows: IntArray) -> Rows:
         """Return these rows, in this order."""
         indptr, place = _gather(self.indptr, rows)
-        return Rows(self.users[rows], indptr, self.items[place], self.values[place])
+        return self._with(self.users[rows], indptr, lambda of_each: of_each[place])
 
     def keep(self, mask: NDArray[np.bool_]) -> Rows:
         """Return all rows with only the entries where `mask`, (nnz,), is true."""
-        return Rows(
-            self.users, _kept_before(mask)[self.indptr], self.items[mask], self.values[mask]
-        )
+        indptr = _kept_before(mask)[self.indptr]
+        return self._with(self.users, indptr, lambda of_each: of_each[mask])
+
+    def _with(
+        self,
+        users: NDArray[np.int64],
+        indptr: NDArray[np.int64],
+        chosen: Callable[[NDArray[Any]], NDArray[Any]],
+    ) -> Rows:
+        """Return rows of these users and boundaries, of the entries that are chosen."""
+        strength = None if self.strength is None else chosen(self.strength)
+        again = None if self.again is None else chosen(self.again)
+        return Rows(users, indptr, chosen(self.items), chosen(self.values), strength, again)
+
+    @property
+    def closed(self) -> Rows:
+        """The rows without what may be recommended again: items that lists leave out."""
+        return self if self.again is None else self.keep(~self.again)
+
+    @property
+    def strengths(self) -> NDArray[np.float32]:
+        """(nnz,) float32: how much each interaction counts, whatever its place in time."""
+        return np.ones(len(self.items), np.float32) if self.strength is None else self.strength
 
     def newest(self, length: int) -> Rows:
         """Return all rows with only their last `length` entries."""
         return self.keep(ages(self.indptr) < length)
 
     def above(self, others: Rows) -> Rows:
-        """Return these rows, and others after them."""
+        """Return these rows, and others after them: of all, or none, the strength is known."""
+
+        def both(mine: NDArray[Any] | None, theirs: NDArray[Any] | None) -> NDArray[Any] | None:
+            return None if mine is None or theirs is None else np.concatenate([mine, theirs])
+
         return Rows(
             np.concatenate([self.users, others.users]),
             np.concatenate([self.indptr, self.indptr[-1] + others.indptr[1:]]),
             np.concatenate([self.items, others.items]),
             np.concatenate([self.values, others.values]),
+            both(self.strength, others.strength),
+            both(self.again, others.again),
         )
 
 
 def input_rows(
     history: Sequences, temporal: TemporalConfig | None, users: NDArray[np.int64] | None = None
 ) -> Rows:
-    """Return a model's input for these histories: ones, or weights by order (Eq. 16).
+    """Return a model's input for these histories: strengths, or weights by order (Eq. 16) of them.
 
     Parameters
     ----------
     history
         Items of each user, oldest first.
     temporal
-        The weights; ``None`` is ones.
+        The weights by order; ``None`` is ones.
     users
         (users,) indices in the dataset, -1 for unseen users; ``None``: row i is user i.
     """
@@ -219,5 +353,7 @@ def input_rows(
         values = np.ones(history.size, np.float32)
     else:
         values = temporal_weights(history.indptr, temporal.w_min, temporal.w_max)
+    if history.strength is not None:
+        values = values * history.strength
     users = np.arange(len(history)) if users is None else users
-    return Rows(users, history.indptr, history.items, values)
+    return Rows(users, history.indptr, history.items, values, history.strength, history.again)

@@ -15,7 +15,8 @@ from __future__ import annotations
 import difflib
 import json
 import unicodedata
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,13 @@ def remove(name: str) -> None:
     with storage_errors(directory), locked(datasets_dir(), _LOCK_TIMEOUT):
         _settle(directory)  # else old content could get the name again
         delete_directory(directory, datasets_dir())
+
+
+@contextmanager
+def changing() -> Iterator[None]:
+    """Lock the store while names or contents change."""
+    with storage_errors(datasets_dir()), locked(datasets_dir(), _LOCK_TIMEOUT):
+        yield
 
 
 def _holds(directory: Path, dataset: Dataset) -> bool:

@@ -6,7 +6,7 @@ drift. A fifth of the events are popular items outside a user's tastes, with low
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,8 @@ _START, _WINDOW = 1_500_000_000, 2 * 365 * 86400  # July 2017, and two years, in
 
 _TASTE_RATINGS = (0.0, 0.02, 0.1, 0.5, 1.0)  # cumulative, of 1 to 5
 _OFF_RATINGS = (0.3, 0.7, 1.0, 1.0, 1.0)
+_KINDS = ["view", "cart", "purchase"]
+_TO_CART, _TO_PURCHASE = (0.1, 0.5), (0.3, 0.6)  # chances off taste, and in taste
 
 _GENRES = (
     "Drama Comedy Thriller Adventure Romance Mystery Fantasy Documentary Western Musical War Horror"
@@ -70,6 +72,14 @@ class SampleOptions:
     """Number of rows: distinct pairs of a user and an item."""
     seed: int = 1
     """Seed; equal options give equal logs."""
+    repeat_share: float = 0.0
+    """Share of further rows that repeat an item which the user had before, mostly a frequent or a
+    late one."""
+    drift: float = 1.0
+    """How far tastes move: 0 not at all, 1 to another taste in the end."""
+    events: bool = False
+    """Whether rows are views, carts and purchases: who buys has put it into the cart, and viewed
+    it. Then there are more rows than interactions, and no ratings."""
 
     def __post_init__(self) -> None:
         """Check that such a log is possible."""
@@ -83,9 +93,11 @@ class SampleOptions:
         )
         _check(self.users * self.items < 2**62, "users", self.users, "fewer")
         _check(self.seed >= 0, "seed", self.seed, "0 or more")
+        _check(0 <= self.repeat_share < 1, "repeat-share", self.repeat_share, "0 or more, below 1")
+        _check(0 <= self.drift <= 1, "drift", self.drift, "from 0 to 1")
 
 
-def _check(holds: bool, name: str, value: int, expected: str) -> None:
+def _check(holds: bool, name: str, value: float, expected: str) -> None:
     if not holds:
         raise UsageError(f"a sample with --{name} {value} cannot be made", f"it must be {expected}")
 
@@ -113,6 +125,64 @@ class _Events:
     off_taste: NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """One entry a row of the log; `value` is its rating, or its kind of event."""
+
+    user: NDArray[np.int64]
+    item: NDArray[np.int64]
+    value: NDArray[np.int64]
+    time: NDArray[np.int64]
+    off_taste: NDArray[np.bool_]
+
+    def take(self, places: NDArray[np.int64]) -> _Rows:
+        """Return some rows."""
+        return _Rows(
+            self.user[places],
+            self.item[places],
+            self.value[places],
+            self.time[places],
+            self.off_taste[places],
+        )
+
+    def above(self, others: _Rows) -> _Rows:
+        """Return these rows, and others after them."""
+        return _Rows(
+            np.concatenate([self.user, others.user]),
+            np.concatenate([self.item, others.item]),
+            np.concatenate([self.value, others.value]),
+            np.concatenate([self.time, others.time]),
+            np.concatenate([self.off_taste, others.off_taste]),
+        )
+
+
+def _with_repeats(rng: np.random.Generator, options: SampleOptions, rows: _Rows) -> _Rows:
+    """Return the rows, and others of the same pairs later, so many that they are a share of all.
+
+    Each item of a taste wears out at a pace of its own: a few are bought again and again.
+    """
+    wanted = round(len(rows.user) * options.repeat_share / (1 - options.repeat_share))
+    pace = rng.lognormal(0.0, 1.5, len(rows.user)) * ~rows.off_taste
+    again = rows.take(rng.choice(len(rows.user), wanted, p=pace / pace.sum()))
+    end = np.zeros(options.users, np.int64)
+    np.maximum.at(end, rows.user, rows.time)
+    later = again.time + rng.random(wanted) * (end[again.user] - again.time + 86_400)
+    return rows.above(replace(again, time=later.astype(np.int64) + 1))
+
+
+def _funnel(rng: np.random.Generator, rows: _Rows) -> _Rows:
+    """Return a view for each row, and of some a cart and a purchase soon after it."""
+    cart = rng.random(len(rows.user)) < np.where(rows.off_taste, *_TO_CART)
+    bought = cart & (rng.random(len(rows.user)) < np.where(rows.off_taste, *_TO_PURCHASE))
+    stages = [np.arange(len(rows.user)), np.flatnonzero(cart), np.flatnonzero(bought)]
+    found = [rows.take(stage) for stage in stages]
+    parts = [
+        replace(part, value=np.full(len(part.user), kind), time=part.time + kind * 60)
+        for kind, part in enumerate(found)
+    ]
+    return parts[0].above(parts[1]).above(parts[2])
+
+
 def sample_log(options: SampleOptions) -> tuple[pa.Table, pa.Table]:
     """Make up a log and the table of its items.
 
@@ -123,8 +193,8 @@ def sample_log(options: SampleOptions) -> tuple[pa.Table, pa.Table]:
 
     Returns
     -------
-    Table (interactions,) of user, item, rating (1 to 5) and timestamp (seconds), oldest
-    first; and table (items,) of item, title, genre and year.
+    Table of user, item, rating (1 to 5) or event, and timestamp (seconds), oldest first; and table
+    (items,) of item, title, genre and year.
     """
     rng = np.random.default_rng(options.seed)
     catalogue = _catalogue(rng, options)
@@ -132,16 +202,27 @@ def sample_log(options: SampleOptions) -> tuple[pa.Table, pa.Table]:
     places = _draw_distinct_items(rng, options, catalogue, events)
     rating = _ratings(rng, events.off_taste)
     time = _timestamps(rng, events.user)
-    order = np.argsort(time, kind="stable")
+    table = _item_table(rng, catalogue)
+    rows = _Rows(events.user, catalogue.item[places], rating, time, events.off_taste)
+    if options.repeat_share:
+        rows = _with_repeats(rng, options, rows)
+    if options.events:
+        rows = _funnel(rng, rows)
+    order = np.argsort(rows.time, kind="stable")
+    what = (
+        {"event": _take(_KINDS, rows.value[order])}
+        if options.events
+        else {"rating": rows.value[order]}
+    )
     log = pa.table(
         {
-            "user": _numbered("u", options.users).take(pa.array(events.user[order])),
-            "item": _numbered("i", options.items).take(pa.array(catalogue.item[places[order]])),
-            "rating": rating[order],
-            "timestamp": time[order],
+            "user": _numbered("u", options.users).take(pa.array(rows.user[order])),
+            "item": _numbered("i", options.items).take(pa.array(rows.item[order])),
+            **what,
+            "timestamp": rows.time[order],
         }
     )
-    return log, _item_table(rng, catalogue)
+    return log, table
 
 
 def write_sample(
@@ -200,7 +281,7 @@ def _events(rng: np.random.Generator, options: SampleOptions, catalogue: _Catalo
     # Three tastes a user: the first fades, the second takes over, the third stays.
     tastes = rng.permuted(np.tile(np.arange(catalogue.groups), (options.users, 1)), axis=1)[:, :3]
     shelf = rng.integers(_SHELVES, size=(options.users, 3))
-    moved = rng.random(n) < 1 / (1 + np.exp(-10 * (progress - 0.5)))
+    moved = rng.random(n) < options.drift / (1 + np.exp(-10 * (progress - 0.5)))
     which = np.where(rng.random(n) < _LASTING_TASTE, 2, moved.astype(np.int64))
 
     first = tastes[user, which] * _SHELVES

@@ -34,14 +34,20 @@ class Cut:
         (n,) int64 row numbers, grouped by user, oldest first.
     labels
         (n,) int8: 0 train, 1 valid, 2 test.
+    strength, again
+        (n,) as in :class:`~diffrec_cli.data.sequences.Sequences`.
     """
 
     rows: RowNumbers
     labels: Labels
+    strength: NDArray[np.float32] | None = None
+    again: NDArray[np.bool_] | None = None
 
     def keep(self, mask: NDArray[np.bool_]) -> Cut:
         """Return the rows where `mask` holds."""
-        return Cut(self.rows[mask], self.labels[mask])
+        strength = None if self.strength is None else self.strength[mask]
+        again = None if self.again is None else self.again[mask]
+        return Cut(self.rows[mask], self.labels[mask], strength, again)
 
 
 def part_sizes(

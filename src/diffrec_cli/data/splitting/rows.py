@@ -6,7 +6,6 @@ reason.
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -57,7 +56,7 @@ def one_rating_a_pair(
 
     `late` rows, (n,), are of a future that may not change the past: they count apart.
     """
-    if options.repeats == "first":  # the oldest that is liked counts, see without_duplicates
+    if options.repeats in ("first", "keep"):  # the oldest, or all; see without_duplicates
         return log
     rows = oldest_first(log, np.arange(len(log)))
     if options.repeats == "last":
@@ -72,16 +71,7 @@ def one_rating_a_pair(
     repeated[1:] = (users[1:] == users[:-1]) & (items[1:] == items[:-1])
     repeated[1:] &= future[1:] == future[:-1]
     dropped["duplicate"] += int(np.count_nonzero(repeated))
-    return rows_of(log, np.sort(rows[~repeated]))
-
-
-def rows_of(log: Log, rows: RowNumbers) -> Log:
-    """Return some rows of a log as a log."""
-    rating = None if log.rating is None else log.rating[rows]
-    time = None if log.time is None else log.time[rows]
-    part = None if log.part is None else log.part[rows]
-    user, item = log.user[rows], log.item[rows]
-    return dataclasses.replace(log, user=user, item=item, rating=rating, time=time, part=part)
+    return log.take(np.sort(rows[~repeated]))
 
 
 def oldest_first(log: Log, rows: RowNumbers) -> RowNumbers:
@@ -95,11 +85,17 @@ def oldest_first(log: Log, rows: RowNumbers) -> RowNumbers:
     return rows[stable_order(log.user[rows])]
 
 
-def without_duplicates(log: Log, rows: RowNumbers, dropped: Counter[str]) -> RowNumbers:
-    """Keep the first row of each (user, item); rows are grouped by user."""
-    order = stable_order(log.item[rows])
+def without_duplicates(
+    log: Log, rows: RowNumbers, dropped: Counter[str], apart: NDArray[np.bool_] | None = None
+) -> RowNumbers:
+    """Keep the first row of each (user, item); rows are grouped by user.
+
+    `apart`, (n,): a pair may have one row where this holds, and one where it does not.
+    """
+    item = log.item if apart is None else 2 * log.item + apart
+    order = stable_order(item[rows])
     order = order[stable_order(log.user[rows[order]])]
-    users, items = log.user[rows[order]], log.item[rows[order]]
+    users, items = log.user[rows[order]], item[rows[order]]
     repeated = (users[1:] == users[:-1]) & (items[1:] == items[:-1])
     dropped["duplicate"] += int(np.count_nonzero(repeated))
     keep = np.ones(len(rows), np.bool_)

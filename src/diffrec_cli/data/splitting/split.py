@@ -33,6 +33,7 @@ from diffrec_cli.data.splitting.parts import (
     only_seen_in_train,
     ties_at_cuts,
 )
+from diffrec_cli.data.splitting.repeats import once_a_part, periods, target_rows, with_history
 from diffrec_cli.data.splitting.rows import (
     RowNumbers,
     k_core_of_the_past,
@@ -40,7 +41,6 @@ from diffrec_cli.data.splitting.rows import (
     one_rating_a_pair,
     positive_rows,
     rating_threshold,
-    rows_of,
     without_duplicates,
 )
 from diffrec_cli.data.splitting.window import moment, within
@@ -59,10 +59,12 @@ def split_log(
 
     In this order: drop rows outside of the window; find out whether rows have an order, and shuffle
     them if not; if a pair's last or highest rating counts, drop its others; drop ratings below the
-    threshold; keep the oldest of repeated (user, item) pairs; drop users and items with too few
-    interactions, until none is left; cut each user's rows by ratio, or all at a moment; drop users
-    without train rows, and valid and test rows of items not in train; add noise (noisy setting).
-    Users and items are numbered by first appearance in the log.
+    threshold; keep the oldest of repeated (user, item) pairs, unless repeats are kept; drop users
+    and items with too few interactions, until none is left; cut each user's rows by ratio, or all
+    at a moment, and if some kinds of events are the target, by these: of the others, those before
+    are train; let each part have a pair once; drop users without train rows, and valid and test
+    rows of items not in train; add noise (noisy setting). Users and items are numbered by first
+    appearance in the log.
 
     Parameters
     ----------
@@ -100,18 +102,33 @@ def split_log(
     if order != TIMES:
         log = dataclasses.replace(log, time=None)
     log = one_rating_a_pair(log, options, dropped, _late(log, start))
+    if order == NONE and options.target is not None:
+        raise DataError(
+            f"--target needs to know what came before a purchase, and rows have no order: {reason}",
+            "name the column of times with --time-col, or say --order file if rows stand in order",
+        )
     if order == NONE:
-        log = rows_of(log, np.random.default_rng(options.seed).permutation(len(log)))
+        log = log.take(np.random.default_rng(options.seed).permutation(len(log)))
     threshold = rating_threshold(log, options)
     positive = positive_rows(log, threshold)
     dropped["missing_value"] = log.missing
+    dropped["event_left_out"] = log.left_out
     dropped["rating_below_threshold"] = len(log) - len(positive)
 
-    rows = oldest_first(log, positive)
-    rows = without_duplicates(log, rows, dropped)
-    rows = k_core_of_the_past(log, rows, options, dropped, _late(log, start))
-    cut = _cut(log, rows, options, start)
+    rows = liked = oldest_first(log, positive)
+    aim, keep, late = target_rows(log, options), options.repeats == "keep", _late(log, start)
+    if not keep:
+        rows = without_duplicates(log, rows, dropped, aim)
+    rows = k_core_of_the_past(log, rows, options, dropped, late)
+    cut = _cut(log, rows if aim is None else rows[aim[rows]], options, start)
     ties = ties_at_cuts(log, cut)
+    if keep or aim is not None or log.strength is not None:
+        by_time, leads = options.split_by == "time", aim is not None
+        times = periods(log, cut, liked, late, by_time=by_time, leads=leads)
+        if aim is not None:
+            mine = np.isin(liked, rows)
+            cut = with_history(cut, rows, times[mine], dropped, len(log))
+        cut = once_a_part(log, cut, liked, times, aim, keep, dropped)
     cut = only_seen_in_train(log, cut, dropped)
     _check_not_empty(log, cut, options)
     if options.setting == "noisy" and options.noise == "natural":
@@ -121,6 +138,8 @@ def split_log(
     told: dict[str, Any] = {"order": reason} if reason else {}
     if ties:
         told["ties"] = ties
+    if log.events is not None:
+        told["events"] = dict(log.event_counts)
     dataset = dataclasses.replace(
         _dataset(log, cut, name, options.setting, order, item_table),
         dropped=dict(dropped),
@@ -193,6 +212,11 @@ def _check_needs(log: Log, options: SplitOptions) -> None:
         raise DataError(
             "--min-rating needs ratings and the log has no rating column",
             "name the column with --rating-col, or leave that option out",
+        )
+    if options.setting == "noisy" and log.strength is not None:
+        raise DataError(
+            "--setting noisy takes interactions that are all alike, and these have strengths",
+            "leave out --event-weights and --weight-col, or --setting noisy",
         )
     natural = options.setting == "noisy" and options.noise == "natural"
     if natural and log.rating is None:
@@ -327,7 +351,13 @@ def _dataset(
     users, user_codes = _renumber(log.user[cut.rows], len(log.user_ids))
     items, item_codes = _renumber(log.item[cut.rows], len(log.item_ids))
     train, valid, test = (
-        Sequences.from_rows(users[mask], items[mask], len(user_codes))
+        Sequences.from_rows(
+            users[mask],
+            items[mask],
+            len(user_codes),
+            None if cut.strength is None else cut.strength[mask],
+            None if cut.again is None else cut.again[mask],
+        )
         for mask in (cut.labels == label for label in (TRAIN, VALID, TEST))
     )
     return Dataset(

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from diffrec_cli.config import SplitOptions
 from diffrec_cli.data.reading.log import Log
 from diffrec_cli.data.reading.times import ticks_per_second
-from diffrec_cli.data.splitting.rows import rows_of
 from diffrec_cli.errors import DataError, UsageError
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)([hdw])")
@@ -40,7 +39,7 @@ def within(log: Log, options: SplitOptions, dropped: Counter[str]) -> Log:
             f"no row is in the window: the log's times run {reach(log)}",
             "give another --since or --until",
         )
-    return rows_of(log, np.flatnonzero(inside))
+    return log.take(np.flatnonzero(inside))
 
 
 def moment(log: Log, text: str, option: str) -> float:
