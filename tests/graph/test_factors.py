@@ -20,7 +20,7 @@ def least(histories, F, alpha_0, lambda_):
 @pytest.mark.parametrize("rank", [3, 40], ids=["fewer than interactions", "more"])
 def test_a_users_factors_have_the_least_error(dense, x, rank):
     V = np.random.default_rng(0).normal(size=(x.shape[1], rank)).astype(np.float32)
-    found = user_factors(x.indptr, x.indices, V, inverse(V, 0.02, 0.7))
+    found = user_factors(x.indptr, x.indices, x.data, V, inverse(V, 0.02, 0.7))
     np.testing.assert_allclose(found, least(dense, V, 0.02, 0.7), rtol=1e-3, atol=1e-4)
 
 
@@ -50,5 +50,5 @@ def test_fits_depend_on_the_seed_alone(x):
 
 def test_without_interactions_factors_are_0(x):
     V, P = masked_factors(x[:0], 4, sweeps=1, **SETTINGS)
-    nothing = user_factors(np.array([0, 0]), np.zeros(0, np.int32), V, P)
+    nothing = user_factors(np.array([0, 0]), np.zeros(0, np.int32), np.zeros(0, "f4"), V, P)
     assert nothing.tolist() == [[0.0] * 4]

@@ -48,6 +48,7 @@ class MFConfig(Comparator):
 register(
     Model(
         MFConfig,
+        weighs=False,
         build=Code(".models.comparators.mf:MF.of"),
         scorer=Code(".models.comparators.factors_inference:bpr_factors"),
         space=_EMBEDDING,
@@ -77,6 +78,7 @@ class LightGCNConfig(Comparator):
 register(
     Model(
         LightGCNConfig,
+        weighs=False,
         build=Code(".models.comparators.lightgcn:LightGCN.of"),
         scorer=Code(".models.comparators.factors_inference:bpr_factors"),
         space={**_EMBEDDING, "layers": (1, 2, 3)},
@@ -110,6 +112,7 @@ class CDAEConfig(Comparator):
 register(
     Model(
         CDAEConfig,
+        of_users=("users",),
         build=Code(".models.comparators.autoencoders:CDAE.of"),
         scorer=_AUTOENCODER_SCORER,
         space={**_AUTOENCODER, "activation": ("sigmoid", "relu", "tanh")},
@@ -245,6 +248,7 @@ class ACVAEConfig(Comparator):
 register(
     Model(
         ACVAEConfig,
+        weighs=False,
         build=Code(".models.comparators.acvae:ACVAE.of"),
         scorer=Code(".models.comparators.acvae_inference:ACVAEScorer"),
         space={**_LR, **_DROPOUT, "beta": (0.1, 0.3, 0.5), "contrast": (0.0, 0.1, 0.3)},
@@ -284,6 +288,7 @@ class SASRecConfig(Comparator):
 register(
     Model(
         SASRecConfig,
+        weighs=False,
         build=Code(".models.comparators.sasrec:SASRec.of"),
         scorer=Code(".models.comparators.sasrec_inference:SASRecScorer"),
         space={

@@ -13,6 +13,7 @@ from diffrec_cli.config.graphs import (
     FACTORS,
     FILTER,
     LOW_PASS,
+    REPEAT,
     RIDGE,
     SHARPENING,
     TRANSITIONS,
@@ -27,7 +28,7 @@ class GraphConfig(GraphSum, Comparator):
 
     model: ClassVar[str] = "graph"
     weighted: ClassVar[bool] = False
-    known: ClassVar[tuple[str, ...]] = (FILTER, SHARPENING, RIDGE, LOW_PASS, FACTORS)
+    known: ClassVar[tuple[str, ...]] = (FILTER, SHARPENING, RIDGE, LOW_PASS, FACTORS, REPEAT)
 
     parts: tuple[str, ...] = (FILTER, SHARPENING, RIDGE)
 
@@ -58,11 +59,21 @@ _SCORER = Code(".models.graph_sum:GraphScorer")
 _SELECT = Code(".models.graph_selection:select_graph")
 _FIT = Code(".models.graph_sum:fit_graph")
 _MEMORY = Code(".models.graph_selection:graph_memory")
+_TRAIN = ("train.",)  # of the filter: the interactions themselves
 register(
-    Model(GraphConfig, fit=_FIT, select=_SELECT, scorer=_SCORER, memory=_MEMORY),
-    Model(GraphTConfig, fit=_FIT, select=_SELECT, scorer=_SCORER, memory=_MEMORY, reads_order=True),
+    Model(GraphConfig, fit=_FIT, select=_SELECT, scorer=_SCORER, memory=_MEMORY, of_users=_TRAIN),
+    Model(
+        GraphTConfig,
+        fit=_FIT,
+        select=_SELECT,
+        scorer=_SCORER,
+        memory=_MEMORY,
+        of_users=_TRAIN,
+        reads_order=True,
+    ),
     Model(
         MarkovConfig,
+        weighs=False,
         fit=Code(".models.baselines.markov:fit_markov"),
         scorer=Code(".models.baselines.markov:MarkovScorer"),
         reads_order=True,

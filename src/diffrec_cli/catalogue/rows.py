@@ -79,6 +79,10 @@ class Model:
         Whether there is a variant of it with item graphs in the output.
     reads_order
         Whether it reads the order of a history.
+    of_users
+        Names of its arrays with a row a user, and beginnings of the names of such CSR matrices.
+    weighs
+        Whether it reads how much each interaction counts.
     short
         Another name for it.
     """
@@ -96,6 +100,8 @@ class Model:
     sized: Code | None = None
     takes_graph: bool = False
     reads_order: bool = False
+    of_users: tuple[str, ...] = ()
+    weighs: bool = True
     short: str | None = None
 
     def __post_init__(self) -> None:

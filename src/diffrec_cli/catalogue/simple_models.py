@@ -47,6 +47,22 @@ register(
 
 
 @dataclass(frozen=True)
+class RepeatConfig(Comparator):
+    """A user's own items by how often and how lately they had them, and then popular ones."""
+
+    model: ClassVar[str] = "repeat"
+
+
+register(
+    Model(
+        RepeatConfig,
+        fit=Code(".models.baselines.repeat:fit_repeat"),
+        scorer=Code(".models.baselines.repeat:RepeatScorer"),
+    )
+)
+
+
+@dataclass(frozen=True)
 class ItemKNNConfig(Comparator):
     """Items like those of the history, by cosine (Sarwar et al., WWW 2001)."""
 
@@ -84,6 +100,7 @@ class UserKNNConfig(Comparator):
 register(
     Model(
         UserKNNConfig,
+        of_users=("",),
         fit=Code(".models.baselines.userknn:fit_userknn"),
         scorer=Code(".models.baselines.userknn:UserKNNScorer"),
         tries=_MORE_NEIGHBOURS,

@@ -20,7 +20,7 @@ from diffrec_cli.config.checks import (
     check,
 )
 
-LEARNED, FILTER, SHARPENING, RIDGE, LOW_PASS, FACTORS, TRANSITIONS = (
+LEARNED, FILTER, SHARPENING, RIDGE, LOW_PASS, FACTORS, TRANSITIONS, REPEAT = (
     "learned",
     "filter",
     "sharpening",
@@ -28,6 +28,7 @@ LEARNED, FILTER, SHARPENING, RIDGE, LOW_PASS, FACTORS, TRANSITIONS = (
     "low_pass",
     "factors",
     "transitions",
+    "repeat",
 )
 #: End of the name of a trained model with item graphs in its output.
 WITH_GRAPH = "graph"
@@ -39,14 +40,18 @@ Found = Annotated[float | None, FINITE]
 class GraphSum(Settings):
     """A sum of item graphs in the output of a trained model."""
 
-    known: ClassVar[tuple[str, ...]] = (LEARNED, FILTER, SHARPENING, RIDGE, LOW_PASS, FACTORS)
+    known: ClassVar[tuple[str, ...]] = (
+        *(LEARNED, FILTER, SHARPENING, RIDGE, LOW_PASS, FACTORS),
+        REPEAT,
+    )
     """Parts that there may be."""
 
     parts: tuple[str, ...] = (LEARNED, FILTER, SHARPENING, RIDGE, FACTORS)
     """Which parts are summed: learned (the trained model), filter (two sparse products), sharpening
     (the filter of the filter's scores, mostly taken away), ridge (each item from its neighbours),
     low_pass (leading singular vectors), factors (a diffusion that restores masked interactions,
-    fitted in closed steps), transitions (what follows what)."""
+    fitted in closed steps), transitions (what follows what), repeat (the history itself, for
+    lists of what was bought before; a log of kept repeats has it without being asked)."""
     weights: tuple[float, ...] | None = None
     """Weight of each part, in units of its deviation over items."""
     p: Found = None

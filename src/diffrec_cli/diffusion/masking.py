@@ -91,8 +91,8 @@ class Masking:
     def kernels(self, kept: Rows, present: NDArray[np.bool_] | None = None) -> list[Rows]:
         """Return what a denoiser reads of histories, one for each kernel: rows that sum to 1.
 
-        Kernel k weighs an interaction by 2^(-age / half-life k), its age counted in interactions
-        back from the newest. Without half-lives there is one kernel, and all weigh the same.
+        Kernel k weighs an interaction by its strength times 2^(-age / half-life k), its age counted
+        in interactions back from the newest. Without half-lives there is one kernel.
 
         Parameters
         ----------
@@ -125,10 +125,13 @@ def _slices(
     """Return parts of rows: part i is of row `of_row[i]`, from entry `start[i]` of all."""
     place = np.repeat(start, length) + _counted(length)
     indptr = np.concatenate([[0], np.cumsum(length)])
-    return Rows(rows.users[of_row], indptr, rows.items[place], rows.values[place])
+    strength = None if rows.strength is None else rows.strength[place]
+    return Rows(rows.users[of_row], indptr, rows.items[place], rows.values[place], strength)
 
 
 def _normalized(rows: Rows, weights: NDArray[np.float64]) -> Rows:
-    """Return the rows with these weights, (nnz,), divided by their sum in each row."""
+    """Return the rows with strengths times these weights, (nnz,), by their sum in each row."""
+    if rows.strength is not None:
+        weights = weights * rows.strength
     sums = np.bincount(rows.row_index, weights, len(rows))
     return replace(rows, values=(weights / sums[rows.row_index]).astype(np.float32))

@@ -59,10 +59,11 @@ def evaluate(
     temporal: TemporalConfig | None = None,
     precision: str = "fp32",
     grouped: bool = False,
+    include_seen: bool | None = None,
     users: NDArray[np.int64] | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
-    """Rank all items that are new to each user, and compare with their items in `split`.
+    """Rank the items that are new to each user, and compare with their items in `split`.
 
     Parameters
     ----------
@@ -80,6 +81,9 @@ def evaluate(
         As in :func:`~diffrec_cli.ranking.batches.rank`.
     grouped
         Whether to measure by groups of users and of items too.
+    include_seen
+        Whether lists have all items, and those of the history are found too; ``None``: if the log's
+        repeats are kept.
     users
         (U,) users to evaluate, ascending, each with interactions in the split; ``None``: all.
     on_progress
@@ -90,7 +94,8 @@ def evaluate(
     DataError
         No user has interactions in this split.
     """
-    truth = dataset.part(split)
+    include_seen = dataset.keeps_repeats if include_seen is None else include_seen
+    truth = dataset.to_find(split, include_seen=include_seen)
     if users is None:
         users = np.flatnonzero(truth.lengths > 0)
     if len(users) == 0:
@@ -98,7 +103,7 @@ def evaluate(
             f"dataset {dataset.name!r}: no user has {split} interactions",
             "prepare it with other --ratios, or from a log with more interactions a user",
         )
-    seen = dataset.train if split == "valid" else dataset.train_and_valid
+    seen = None if include_seen else dataset.before(split).closed.take(users)
     known = input_history(dataset, split, history)
     names = [name for name in metrics if name in PER_USER]
     values: dict[str, list[NDArray[np.float64]]] = {}
@@ -112,7 +117,7 @@ def evaluate(
         known.take(users),
         longest,
         users=users,
-        seen=seen.take(users),
+        seen=seen,
         temporal=temporal,
         precision=precision,
     )

@@ -44,11 +44,11 @@ def masked_factors(
     Parameters
     ----------
     x
-        (users, items) CSR matrix of ones, the training histories.
+        (users, items) CSR matrix of the training histories: float32 strengths, which are weights.
     rank
         Number of factors.
     alpha_0
-        Weight of each item as a missing interaction; interactions have weight 1.
+        Weight of each item as a missing interaction.
     lambda_
         Weight of the penalty, of users and items.
     mask
@@ -66,24 +66,27 @@ def masked_factors(
     for _ in range(sweeps):
         masked = random.random(x.nnz) < mask
         kept = _entries(x, ~masked)
-        H = user_factors(kept.indptr, kept.indices, V, inverse(V, alpha_0, lambda_))
-        weights = np.where(masked, np.float32(1.0), np.float32(kept_weight))
+        P = inverse(V, alpha_0, lambda_)
+        H = user_factors(kept.indptr, kept.indices, kept.data, V, P)
+        weights = x.data * np.where(masked, np.float32(1.0), np.float32(kept_weight))
         weights = _transposed(x, weights)
         V = _solved(by_item.indptr, by_item.indices, weights, H, inverse(H, alpha_0, lambda_))
     return V, inverse(V, alpha_0, lambda_)
 
 
-def user_factors(indptr: NDArray[Any], items: NDArray[Any], V: Array, P: Array) -> Array:
+def user_factors(
+    indptr: NDArray[Any], items: NDArray[Any], strengths: Array, V: Array, P: Array
+) -> Array:
     """Return the h of histories, (B, rank); 0 for an empty one.
 
     Parameters
     ----------
-    indptr, items
-        Row boundaries, and the items of each history.
+    indptr, items, strengths
+        Row boundaries, and the items of each history and their weights.
     V, P
         As :func:`masked_factors` returns them.
     """
-    return _solved(indptr, items, np.ones(len(items), np.float32), V, P)
+    return _solved(indptr, items, strengths, V, P)
 
 
 def inverse(F: Array, alpha_0: float, lambda_: float) -> Array:

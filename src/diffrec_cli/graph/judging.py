@@ -39,9 +39,15 @@ def quality(hits: NDArray[np.bool_], relevant: NDArray[np.int64]) -> float:
     >>> quality(np.array([[True] + [False] * 19]), np.array([1]))
     1.0
     """
+    return float(qualities(hits, relevant).mean())
+
+
+def qualities(hits: NDArray[np.bool_], relevant: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mean of Recall@20 and NDCG@20 of each user, (users,); see :func:`quality`."""
     recall = hits.sum(axis=1) / relevant
     ndcg = (hits * _DISCOUNT[: hits.shape[1]]).sum(axis=1) / _IDEAL[np.minimum(relevant, K) - 1]
-    return float((recall + ndcg).mean() / 2)
+    found: NDArray[np.float64] = (recall + ndcg) / 2
+    return found
 
 
 def places(

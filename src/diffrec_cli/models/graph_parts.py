@@ -158,6 +158,8 @@ class GraphParts:
                 found[g.SHARPENING] = self.filter.smoothed(found[g.FILTER])
         if g.RIDGE in self.sparse:
             found[g.RIDGE] = (histories @ self.sparse[g.RIDGE]).toarray()
+        if g.REPEAT in self.settings.parts:
+            found[g.REPEAT] = histories.toarray()
         if g.LOW_PASS in self.settings.parts:
             found[g.LOW_PASS] = (histories @ self.A) @ self.B.T
         if g.FACTORS in self.settings.parts:
@@ -171,7 +173,7 @@ class GraphParts:
         """Return the mean scores of all fits."""
         total = np.zeros((len(rows), self.n_items), np.float32)
         for V, P in zip(self.V, self.P, strict=True):
-            total += user_factors(rows.indptr, rows.items, V, P) @ V.T
+            total += user_factors(rows.indptr, rows.items, rows.strengths, V, P) @ V.T
         total /= len(self.V)
         return total
 
@@ -190,16 +192,19 @@ def histories_of(settings: GraphSum, rows: Rows, n_items: int) -> Any:
     """Return histories as the parts without direction read them, (B, items) CSR."""
     histories = matrix_of(rows, n_items)
     if isinstance(settings, OrderedGraphSum):
-        histories.data = faded(rows.indptr, settings.half_life or HALF_LIFE)
+        histories.data *= faded(rows.indptr, settings.half_life or HALF_LIFE)
     return histories
 
 
 def matrix_of(rows: Rows, n_items: int) -> Any:
-    """Return which items are in each row, (B, items) CSR; weights of the rows mean nothing."""
+    """Return the strength of each item in each row, (B, items) CSR; weights by order do not count.
+
+    It has arrays of its own.
+    """
     from scipy.sparse import csr_matrix
 
-    ones = np.ones(len(rows.items), np.float32)
-    return csr_matrix((ones, rows.items, rows.indptr), (len(rows), n_items))
+    strengths = np.array(rows.strengths)
+    return csr_matrix((strengths, rows.items, rows.indptr), (len(rows), n_items))
 
 
 def filters(settings: GraphSum) -> bool:

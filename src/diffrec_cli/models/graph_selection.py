@@ -83,7 +83,7 @@ def select_graph(
     late
         When to stop searching, with the best so far. What is found is then by some users alone.
     """
-    seen, held_out = matrix_of(train, n_items), matrix_of(valid, n_items)
+    seen, held_out = matrix_of(train.closed, n_items), matrix_of(valid, n_items)
     settings, arrays = _on_valid(settings, train, valid, n_items, seed, late)
     if settings.weights is not None and _half_life_known(settings):
         return settings, {**arrays, "scales": part_scales(settings, arrays, train, learned)}
@@ -137,9 +137,10 @@ def _on_valid(
 
 
 def _digest(rows: Rows) -> bytes:
-    """Return a hash of the items of each row, in order."""
+    """Return a hash of the items of each row, in order, and their strengths."""
     digest = hashlib.sha256(np.ascontiguousarray(rows.indptr).tobytes())
     digest.update(np.ascontiguousarray(rows.items).tobytes())
+    digest.update(b"" if rows.strength is None else rows.strength.tobytes())
     return digest.digest()
 
 

@@ -28,6 +28,7 @@ _WEIGHTS = {
     g.LOW_PASS: 0.2,
     g.FACTORS: 1.0,
     g.TRANSITIONS: 0.5,
+    g.REPEAT: 0.5,
 }
 
 

@@ -58,6 +58,8 @@ def build_scorer(config: FitConfig, weights: Mapping[str, Any], backend: Backend
     backend
         Where to compute.
     """
+    if f"{NEW}indptr" in weights:
+        return _with_new_items(config, weights, backend)
     if config.graph is not None:
         return _sum_scorer(config, weights, backend)
     if config.comparator is None and config.latent is not None:
@@ -67,8 +69,22 @@ def build_scorer(config: FitConfig, weights: Mapping[str, Any], backend: Backend
     return scorer
 
 
-#: Begin of the names of the arrays that item graphs add to a trained model's.
-GRAPH = "graph."
+#: Begin of the names of the arrays that item graphs add to a trained model's, and new items.
+GRAPH, NEW = "graph.", "new."
+
+
+def trained_alone(scorer: Scorer) -> Scorer:
+    """Return the scorer of the items that the model was trained with."""
+    trained: Scorer = getattr(scorer, "trained", scorer)
+    return trained
+
+
+def _with_new_items(config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> Scorer:
+    """Return the scorer of a model and of items that came after it was trained."""
+    from diffrec_cli.models.new_items import NewItemScorer
+
+    trained = {name: array for name, array in weights.items() if not name.startswith(NEW)}
+    return NewItemScorer(build_scorer(config, trained, backend), weights)
 
 
 def _sum_scorer(config: FitConfig, weights: Mapping[str, Any], backend: Backend) -> GraphScorer:

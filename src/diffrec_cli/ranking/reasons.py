@@ -15,7 +15,7 @@ _BATCH = 256  # histories that are read at a time
 
 def gains(
     scorer: Scorer,
-    history: NDArray[np.int32],
+    history: Sequences,
     items: NDArray[np.int64],
     *,
     temporal: TemporalConfig | None = None,
@@ -31,7 +31,7 @@ def gains(
     scorer
         The model.
     history
-        (n,) the user's items, oldest first.
+        One row: the user's n items, oldest first.
     items
         (k,) items whose scores are explained.
     temporal
@@ -43,9 +43,8 @@ def gains(
     -------
     (n, k); negative where an item of the history lowers a score.
     """
-    n = len(history)
-    whole = Sequences(np.array([0, n]), history)
-    score = _scores(scorer, whole, items, temporal, user)  # (1, k)
+    n = history.size
+    score = _scores(scorer, history, items, temporal, user)  # (1, k)
     batch = min(_BATCH, batch_size(scorer.n_items))
     parts = [
         score - _scores(scorer, without(history, places), items, temporal, user)
@@ -54,19 +53,18 @@ def gains(
     return np.concatenate([np.empty((0, len(items)), np.float32), *parts])
 
 
-def without(history: NDArray[np.int32], places: NDArray[np.int64]) -> Sequences:
-    """Return one row for each place: the history, (n,), without the item there.
+def without(history: Sequences, places: NDArray[np.int64]) -> Sequences:
+    """Return one row for each place: the only row of the history without the item there.
 
     Examples
     --------
-    >>> rows = without(np.array([7, 8, 9], np.int32), np.array([0, 1, 2]))
+    >>> history = Sequences(np.array([0, 3]), np.array([7, 8, 9], np.int32))
+    >>> rows = without(history, np.array([0, 1, 2]))
     >>> [rows.of(row).tolist() for row in range(3)]
     [[8, 9], [7, 9], [7, 8]]
     """
-    n = len(history)
-    kept = np.arange(n) != places[:, None]  # (places, n)
-    items = np.broadcast_to(history, kept.shape)[kept]
-    return Sequences(np.arange(len(places) + 1) * (n - 1), items)
+    kept = np.arange(history.size) != places[:, None]  # (places, n)
+    return history.take(np.zeros(len(places), np.int64)).keep(kept.ravel())
 
 
 def _scores(

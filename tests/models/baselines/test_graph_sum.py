@@ -28,7 +28,7 @@ def of_factors(x):
     """Return the mean scores of two fits."""
     settings = {"alpha_0": 0.003, "lambda_": 1.0, "mask": 0.4, "kept_weight": 0.5, "sweeps": 2}
     fits = [masked_factors(x, 3, seed=[1, fit], **settings) for fit in range(2)]
-    return np.mean([user_factors(x.indptr, x.indices, V, P) @ V.T for V, P in fits], axis=0)
+    return np.mean([user_factors(x.indptr, x.indices, x.data, V, P) @ V.T for V, P in fits], axis=0)
 
 
 def test_each_part_alone_is_that_part(train):

@@ -41,7 +41,7 @@ def select_closed_form(
     config
         Its settings.
     train, valid
-        Every user's interactions, all of weight 1, oldest first; `valid` may be empty.
+        Every user's interactions, without weights by order, oldest first; `valid` may be empty.
     n_items
         |I|.
 
@@ -91,7 +91,7 @@ def judged(scorer: Scorer, train: Rows, valid: Rows) -> float:
     train, valid
         Every user's interactions: those that are read and may not be in a list, and those to find.
     """
-    seen, held_out = _matrix(train, scorer.n_items), _matrix(valid, scorer.n_items)
+    seen, held_out = _matrix(train.closed, scorer.n_items), _matrix(valid, scorer.n_items)
     users = np.flatnonzero(np.diff(held_out.indptr))
     users = users[:: max(1, len(users) // _USERS)]
     hits: list[NDArray[np.bool_]] = []

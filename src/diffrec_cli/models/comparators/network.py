@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -76,4 +77,4 @@ def normalized(rows: Rows) -> Rows:
     squares = np.bincount(rows.row_index, rows.values**2, len(rows))
     lengths = np.sqrt(np.maximum(squares, 1e-24))
     values = (rows.values / lengths[rows.row_index]).astype(np.float32)
-    return Rows(rows.users, rows.indptr, rows.items, values)
+    return replace(rows, values=values)
