@@ -22,6 +22,7 @@ from diffrec_cli.cli import (
     eval,
     export,
     fit,
+    forget,
     models,
     prepare,
     quickstart,
@@ -36,6 +37,8 @@ from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._options import REFITS
 from diffrec_cli.cli._output import screen
 from diffrec_cli.errors import DiffrecError
+from diffrec_cli.paths import home
+from diffrec_cli.transactions import finish_interrupted
 
 INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
 
@@ -65,6 +68,7 @@ app.command("recommend", epilog=recommend.EXAMPLES)(recommend.recommend)
 app.command("similar", epilog=similar.EXAMPLES)(similar.similar)
 app.command("report", epilog=report.EXAMPLES)(report.report)
 app.command("update", epilog=update.EXAMPLES)(update.update)
+app.command("forget", epilog=forget.EXAMPLES)(forget.forget)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(models.app, name="models")
@@ -108,6 +112,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         if asked := os.environ.get(shells.ASKED):
             return shells.answer(app, asked)
+        finish_interrupted(home())
         code = app(rest, prog_name="diffrec", standalone_mode=False)
         sys.stdout.flush()
         screen.close()

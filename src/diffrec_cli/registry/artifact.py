@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import mmap
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from diffrec_cli.catalogue import read_config
 from diffrec_cli.config import FitConfig
 from diffrec_cli.errors import ConfigError, CorruptError
-from diffrec_cli.files import read_record, sha256_file, system_error
+from diffrec_cli.files import dump_json, read_record, sha256_file, system_error
 from diffrec_cli.registry.record import KIND, SCHEMA_VERSION, FileEntry, ModelRecord, finite
 
 if TYPE_CHECKING:
@@ -113,6 +114,32 @@ def write_files(
         path.relative_to(directory).as_posix(): FileEntry(sha256_file(path), path.stat().st_size)
         for path in paths
     }
+
+
+def rewrite(
+    artifact: Artifact,
+    directory: Path,
+    dataset: Dataset,
+    weights: Mapping[str, NDArray[Any]] | None,
+) -> None:
+    """Write a model with another dataset into an empty directory, record and all.
+
+    Parameters
+    ----------
+    artifact
+        The model, whose files stay as they are.
+    directory
+        Where to write.
+    dataset
+        In place of its own.
+    weights
+        In place of its own; ``None``: the same.
+    """
+    arrays = artifact.weights() if weights is None else weights
+    files = write_files(directory, arrays, dataset, artifact.epoch_log())
+    summary = {**dataset.summary(), "content_hash": dataset.content_hash}
+    record = dataclasses.replace(artifact.record, dataset=summary, files=files)
+    (directory / RECORD).write_bytes(dump_json(record.to_dict()))
 
 
 def _mapped(path: Path) -> dict[str, NDArray[Any]]:

@@ -178,6 +178,11 @@ def resolve(reference: str | None = None) -> Artifact:
     return _open(key)
 
 
+def artifacts() -> list[Artifact]:
+    """Return every version of every model; raise :class:`CorruptError` if one is damaged."""
+    return [_open(key) for key in all_keys()]
+
+
 def list_models() -> list[ListedModel]:
     """Return all versions of all models; a damaged one has an error instead of a record."""
     default = _default()
@@ -195,7 +200,7 @@ def covered_by(reference: str) -> list[str]:
 
 def remove(reference: str, *, timeout: float = LOCK_TIMEOUT) -> list[str]:
     """Delete the versions of :func:`covered_by`, damaged or not, and return their references."""
-    with _changing(timeout):
+    with changing(timeout):
         removed = covered_by(reference)
         keys = [locate(reference) for reference in removed]
         if _pointer() in keys:
@@ -219,7 +224,7 @@ def rename(old_name: str, new_name: str, *, timeout: float = LOCK_TIMEOUT) -> No
     """
     check_model_name(old_name)
     check_model_name(new_name)
-    with _changing(timeout):
+    with changing(timeout):
         require_versions(old_name)
         if versions_of(new_name):
             raise UsageError(
@@ -237,7 +242,7 @@ def rename(old_name: str, new_name: str, *, timeout: float = LOCK_TIMEOUT) -> No
 
 def set_default(reference: str, *, timeout: float = LOCK_TIMEOUT) -> Artifact:
     """Make a model the default, and return it."""
-    with _changing(timeout):
+    with changing(timeout):
         artifact = resolve(reference)
         _point((artifact.record.name, artifact.record.version))
     return artifact
@@ -347,7 +352,7 @@ def _install(
 ) -> Artifact:
     """Rename a complete directory of :func:`_staging` to the next version."""
     sync_tree(directory)  # before the lock, since this takes long
-    with _changing(timeout):
+    with changing(timeout):
         latest = latest_version(record.name)
         if after is not None and latest != after:
             raise LockedError(
@@ -369,7 +374,7 @@ def _install(
 
 
 @contextmanager
-def _changing(timeout: float) -> Iterator[None]:
+def changing(timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
     """Lock the registry while names, versions or the default change."""
     with storage_errors(models_dir()), locked(models_dir(), timeout):
         yield

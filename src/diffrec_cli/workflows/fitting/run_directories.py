@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Collection
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from diffrec_cli.workflows.fitting.plan import Job
 from diffrec_cli.workflows.progress import Listener, Note
 
 _STALE_SECONDS = 3600.0
+_ABOUT = "run.json"
 
 
 def open_run(job: Job, resume: bool, listener: Listener, stack: ExitStack) -> Path:
@@ -58,7 +60,8 @@ def open_run(job: Job, resume: bool, listener: Listener, stack: ExitStack) -> Pa
         run = root / f"{job.fingerprint}-{secrets.token_hex(3)}"
         run.mkdir()
         stack.enter_context(FileLock(run / "lock", timeout=0))
-        write_atomically(run / "run.json", dump_json({"name": job.name, **job.config.to_dict()}))
+        said = {"name": job.name, "data": job.dataset.content_hash, **job.config.to_dict()}
+        write_atomically(run / _ABOUT, dump_json(said))
         return run
 
 
@@ -92,6 +95,27 @@ def _resumed(job: Job, interrupted: list[Path], stack: ExitStack) -> Path:
             "wait for it, or leave out --resume to begin anew",
         )
     raise nothing_to_resume(job)
+
+
+def runs_on(hashes: Collection[str]) -> list[Path]:
+    """Return the runs on data of these hashes, and those that do not say what they are on."""
+    found = []
+    for run in sorted(runs_dir().glob("*-*")):
+        try:
+            data = json.loads((run / _ABOUT).read_bytes()).get("data")
+        except (OSError, ValueError, AttributeError):
+            data = None
+        if data is None or data in hashes:
+            found.append(run)
+    return found
+
+
+def require_free(run: Path) -> None:
+    """Raise a :class:`LockedError` if a fit is at work in a directory."""
+    if (run / "lock").exists() and not _is_free(run):
+        raise LockedError(
+            f"{run}: a fit of these data is running", "wait until it is done, or stop it"
+        )
 
 
 def nothing_to_resume(job: Job) -> NotFoundError:
