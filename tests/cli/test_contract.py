@@ -24,15 +24,18 @@ def test_prepare(cli: Cli, sample) -> None:
     assert document["interactions"] == document["train"] + document["valid"] + document["test"]
     assert list(document["dropped"]) == [
         "missing_value",
+        "event_left_out",
         "outside_window",
         "rating_below_threshold",
         "duplicate",
+        "no_target_after_train",
         "user_below_minimum",
         "item_below_minimum",
         "user_unseen_in_train",
         "item_unseen_in_train",
         "low_rating_not_sampled",
         "replaced_by_low_rating",
+        "user_forgotten",
     ]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from diffrec_cli import workflows
+from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
 from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.ranking.reasons import gains
@@ -75,10 +76,11 @@ def test_a_history_of_one_item_or_of_none(fit: Fit, backend) -> None:
     artifact = registry.resolve(fit("t"))
     config = artifact.config()
     scorer = build_scorer(config, artifact.weights(), backend)
-    one = gains(scorer, np.array([3], np.int32), np.array([5, 7]), temporal=config.temporal)
+    histories = Sequences.from_rows(np.array([0]), np.array([3]), users=2)
+    one, none = (
+        gains(scorer, histories.take(np.array([row])), np.array([5, 7]), temporal=config.temporal)
+        for row in range(2)
+    )
     assert one.shape == (1, 2)
     assert np.isfinite(one).all()
-    assert gains(scorer, np.empty(0, np.int32), np.array([5]), temporal=config.temporal).shape == (
-        0,
-        1,
-    )
+    assert none.shape == (0, 2)

@@ -126,6 +126,43 @@ TimeColOption = Annotated[
         "--time-col", help="Column of timestamps; none: they are not read.", rich_help_panel=READING
     ),
 ]
+EventColOption = Annotated[
+    str | None,
+    typer.Option(
+        "--event-col",
+        metavar="NAME|auto",
+        help="Column of kinds of events; auto: event, event_type, behavior or type. It is read if"
+        " one of these options is given.",
+        rich_help_panel=READING,
+    ),
+]
+EventKindsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--event-kinds",
+        metavar="KIND,KIND...",
+        help="Kinds of events to keep: purchase,cart.",
+        rich_help_panel=READING,
+    ),
+]
+EventWeightsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--event-weights",
+        metavar="KIND=W,...",
+        help="How much kinds count: view=.2,cart=.5 (others 1; 0 leaves one out).",
+        rich_help_panel=READING,
+    ),
+]
+WeightColOption = Annotated[
+    str | None,
+    typer.Option(
+        "--weight-col",
+        metavar="NAME",
+        help="Column of counts, such as plays; a row has the strength log2(1 + count).",
+        rich_help_panel=READING,
+    ),
+]
 SepOption = Annotated[
     str | None,
     typer.Option("--sep", help="Field separator, such as '::' or '\\t'.", rich_help_panel=READING),
@@ -190,6 +227,15 @@ ItemIdColOption = Annotated[
     str | None,
     typer.Option(
         "--item-id-col", help="Column of ids in the table of items.", rich_help_panel=READING
+    ),
+]
+
+ItemFeaturesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--item-features",
+        metavar="NAME,NAME...",
+        help=r"Columns of the items by which new ones are like known ones. \[default: all]",
     ),
 ]
 
@@ -274,11 +320,21 @@ RepeatsOption = Annotated[
     str | None,
     typer.Option(
         "--repeats",
-        metavar="first|last|max",
-        help="Which of a user's ratings of an item counts: the oldest liked one, the last, or the"
-        r" highest. \[default: first]",
+        metavar="first|last|max|keep",
+        help="Which of a user's rows of an item counts: the oldest liked one, the last, or the"
+        r" highest; keep: valid and test have what is bought again. \[default: first]",
         rich_help_panel=SPLITTING,
-        autocompletion=completion.one_of("first", "last", "max"),
+        autocompletion=completion.one_of("first", "last", "max", "keep"),
+    ),
+]
+TargetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        metavar="KIND,KIND...",
+        help="Kinds of events that valid and test count, such as purchase; others are history, and"
+        " lists may have their items.",
+        rich_help_panel=SPLITTING,
     ),
 ]
 SplitByOption = Annotated[
@@ -394,6 +450,7 @@ def recommend_options(context: typer.Context) -> dict[str, Any]:
     from diffrec_cli.workflows.serving.options import RecommendOptions
 
     named = {RENAMED.get(name, name): value for name, value in context.params.items()}
+    named["item_features"] = names(named.get("item_features"))
     options = _fields_of(RecommendOptions, named)
     source = context.get_parameter_source("strength")
     if source is not None and source.name != "COMMANDLINE" and not _moves(options):

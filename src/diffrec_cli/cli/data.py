@@ -86,6 +86,7 @@ def rm(name: o.DatasetArgument, yes: o.YesOption = False) -> None:
         "diffrec data sample log.csv",
         "diffrec data sample big.csv --users 9000 --items 4000 --interactions 400000",
         "diffrec data sample log.csv --seed 2 --overwrite",
+        "diffrec data sample shop.csv --events --repeat-share 0.3",
     ),
 )
 def sample(
@@ -95,6 +96,15 @@ def sample(
     interactions: Annotated[
         int, typer.Option("--interactions", help="Number of ratings.")
     ] = 40_000,
+    repeat_share: Annotated[
+        float, typer.Option("--repeat-share", help="Share of rows that repeat a pair, of all rows.")
+    ] = 0.0,
+    drift: Annotated[
+        float, typer.Option("--drift", help="How far tastes move: from 0 to 1.")
+    ] = 1.0,
+    events: Annotated[
+        bool, typer.Option("--events", help="Views, carts and purchases instead of ratings.")
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", envvar="DIFFREC_SEED", help="Seed.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files.")] = False,
 ) -> None:
@@ -105,10 +115,19 @@ def sample(
     from diffrec_cli import workflows
 
     log, table = workflows.sample(
-        out, users=users, items=items, interactions=interactions, seed=seed, overwrite=overwrite
+        out,
+        users=users,
+        items=items,
+        interactions=interactions,
+        repeat_share=repeat_share,
+        drift=drift,
+        events=events,
+        seed=seed,
+        overwrite=overwrite,
     )
     print(log)
-    screen.say(f"{interactions:,} ratings in {log}, item table in {table}")
+    pairs = "interactions" if events or repeat_share else "ratings"
+    screen.say(f"{interactions:,} {pairs} in {log}, item table in {table}")
 
 
 @app.command(

@@ -82,6 +82,15 @@ def evaluate(
     intervals: Annotated[
         bool, typer.Option("--intervals", help="Also a 95% interval of each mean.")
     ] = False,
+    include_seen: Annotated[
+        bool | None,
+        typer.Option(
+            "--include-seen/--exclude-seen",
+            help=r"Whether lists have what users had before. \[default: if the log's repeats were"
+            " kept]",
+            show_default=False,
+        ),
+    ] = None,
     device: o.DeviceOption = "auto",
     precision: o.PrecisionOption = "auto",
     form: o.PageFormatOption = None,
@@ -110,6 +119,7 @@ def evaluate(
         per_user=per_user,
         groups=groups,
         intervals=intervals,
+        include_seen=include_seen,
         device=device,
         precision=precision,
         listener=screen,

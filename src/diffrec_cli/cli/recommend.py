@@ -96,6 +96,15 @@ def recommend(
         int | None,
         typer.Option("-k", help=r"Length of a list. \[default: 20]", rich_help_panel=WHAT),
     ] = None,
+    new_items: Annotated[
+        Path | None,
+        typer.Option(
+            "--new-items",
+            help="Table of items: those that the model was not trained with get a place, too.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    item_features: o.ItemFeaturesOption = None,
     include_seen: Annotated[
         bool,
         typer.Option(
@@ -179,6 +188,10 @@ def recommend(
     item_col: o.ItemColOption = None,
     rating_col: o.RatingColOption = None,
     time_col: o.TimeColOption = None,
+    event_col: o.EventColOption = None,
+    event_kinds: o.EventKindsOption = None,
+    event_weights: o.EventWeightsOption = None,
+    weight_col: o.WeightColOption = None,
     sep: o.SepOption = None,
     header: o.HeaderOption = None,
     skip_lines: o.SkipLinesOption = 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from diffrec_cli.cli._output import chosen, filled, make_table, report
 EXAMPLES = examples(
     "diffrec update shop today.csv",
     "model=$(diffrec update shop today.csv)",
+    "diffrec update shop --items items.csv --item-features genres,brand",
     "psql -c 'copy likes to stdout csv header' | diffrec update shop -",
 )
 
@@ -21,12 +23,21 @@ def update(
     context: typer.Context,
     model: o.ModelArgument,
     events: Annotated[
-        str, typer.Argument(metavar="EVENTS|-", help="New interactions: user,item[,time].")
-    ],
+        str | None, typer.Argument(metavar="EVENTS|-", help="New interactions: user,item[,time].")
+    ] = None,
+    items: Annotated[
+        Path | None,
+        typer.Option("--items", help="Table of items with new ones, which find a place by it."),
+    ] = None,
+    item_features: o.ItemFeaturesOption = None,
     user_col: o.UserColOption = None,
     item_col: o.ItemColOption = None,
     rating_col: o.RatingColOption = None,
     time_col: o.TimeColOption = None,
+    event_col: o.EventColOption = None,
+    event_kinds: o.EventKindsOption = None,
+    event_weights: o.EventWeightsOption = None,
+    weight_col: o.WeightColOption = None,
     sep: o.SepOption = None,
     header: o.HeaderOption = None,
     missing: o.MissingOption = "error",
@@ -34,7 +45,7 @@ def update(
     time_format: o.TimeFormatOption = None,
     form: o.FormatOption = None,
 ) -> None:
-    """Add new interactions to a model's histories, as its next version.
+    """Add new interactions to a model's histories, or new items, as its next version.
 
     Nothing is trained: lists change because histories do. Events that have the
     columns of the model's log are read as it was. Prints the reference.
@@ -43,7 +54,14 @@ def update(
     from diffrec_cli.cli._output import screen
 
     read = o.read_options(context.params)
-    updated = workflows.update(model, events, read=read, listener=screen)
+    updated = workflows.update(
+        model,
+        events,
+        items=items,
+        item_features=o.names(item_features),
+        read=read,
+        listener=screen,
+    )
     screen.close()
     result = updated.to_dict()
     form_chosen = chosen(form, piped="reference")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from diffrec_cli.workflows.evaluate_models import evaluate as evaluate
     from diffrec_cli.workflows.export_to_file import export_lists as export_lists
     from diffrec_cli.workflows.fit_model import fit as fit
+    from diffrec_cli.workflows.forget_user import forget as forget
     from diffrec_cli.workflows.manage_datasets import list_datasets as list_datasets
     from diffrec_cli.workflows.manage_datasets import remove_dataset as remove_dataset
     from diffrec_cli.workflows.manage_datasets import sample as sample
@@ -59,6 +60,7 @@ _HOMES = {
     "export_vectors": "write_vectors",
     "fit": "fit_model",
     "import_model": "manage_models",
+    "forget": "forget_user",
     "list_datasets": "manage_datasets",
     "list_models": "manage_models",
     "prepare": "prepare_data",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from diffrec_cli.catalogue import closed_forms, preset
+from diffrec_cli.catalogue import closed_forms
 from diffrec_cli.config import FitConfig
 from diffrec_cli.config.options import ALL, IN_WORDS, TRAIN, TRAIN_AND_VALID
 from diffrec_cli.data.dataset import Dataset
@@ -34,6 +34,7 @@ from diffrec_cli.training.devices import (
     ranking_precision,
 )
 from diffrec_cli.workflows.fitting.closed_form import fit_on_train
+from diffrec_cli.workflows.fitting.settings import default_settings
 from diffrec_cli.workflows.progress import Listener, Note, Step, silent
 from diffrec_cli.workflows.serving.loading import load_scorer
 
@@ -167,6 +168,7 @@ def evaluate(
     per_user: Path | None = None,
     groups: bool = False,
     intervals: bool = False,
+    include_seen: bool | None = None,
     device: str = "auto",
     precision: str = "auto",
     listener: Listener = silent,
@@ -196,6 +198,9 @@ def evaluate(
         Also measure thirds of users by activity, and of interactions by item popularity.
     intervals
         Also compute a 95% interval of each mean.
+    include_seen
+        Whether lists have items of the history too, and are to find them again; ``None``: if the
+        log's repeats were kept.
     device
         Where to compute.
     precision
@@ -222,11 +227,13 @@ def evaluate(
     trained_on = artifacts[0].record.training.trained_on
     histories = _histories_of(artifacts, split, history, listener)
     options = {"ks": ks, "metrics": metrics, "grouped": groups, "precision": precision}
+    options["include_seen"] = include_seen
     with memory_errors(device, ranking_fix(device)):
         scored = [_loaded(artifact, backend) for artifact in artifacts]
         first = scored[0].dataset
         scored += [_fitted(name, first, trained_on, backend, listener) for name in baselines]
         _tell_what_flatters(scored, split, listener)
+        _tell_of_repeats(first, split, include_seen, listener)
         results = [
             _measured(one, split, known, options, intervals, listener)
             for known in histories
@@ -260,7 +267,7 @@ def _fitted(
     name: str, dataset: Dataset, trained_on: str, backend: Backend, listener: Listener
 ) -> _Scored:
     """Fit a simple model, in the end on the same part as the models."""
-    config, weights = fit_on_train(preset("auto", name, **dataset.size), dataset, listener)
+    config, weights = fit_on_train(default_settings(dataset, name), dataset, listener)
     if trained_on != TRAIN:
         known = input_rows(dataset.history(trained_on), None)
         weights = fit_closed_form(config, known, dataset.n_items)
@@ -273,6 +280,23 @@ def _tell_what_flatters(scored: Sequence[_Scored], split: str, listener: Listene
         if split == "valid" and selects_on_valid(one.config):
             flatter = "its weights were found on valid, so its figures there flatter"
             listener(Note(f"{one.name}: {flatter}"))
+
+
+def _tell_of_repeats(
+    dataset: Dataset, split: str, include_seen: bool | None, listener: Listener
+) -> None:
+    """Tell whether lists have what users had before, and how much of the part that is."""
+    part = dataset.part(split).size
+    again = part - dataset.to_find(split, include_seen=False).size
+    if dataset.keeps_repeats if include_seen is None else include_seen:
+        listener(Note(f"lists have all items; {again:,} of {part:,} to find were had before"))
+    elif again:
+        listener(
+            Note(
+                f"lists leave out what users had before: {again:,} of {part:,} interactions of it"
+                " do not count (--include-seen)"
+            )
+        )
 
 
 def _measured(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from diffrec_cli.catalogue import AUTO, Candidate, Variant, as_file_name
+from diffrec_cli.catalogue import AUTO, MODELS, Candidate, Variant, as_file_name
 from diffrec_cli.catalogue import own_preset as find_preset
 from diffrec_cli.config import ReadOptions, SplitOptions
 from diffrec_cli.config.options import ALL, TRAIN, TRAIN_AND_VALID
@@ -261,6 +261,9 @@ def _as_told(
     """Fit the one model that was asked for."""
     decided = plan(job)
     listener(Plan(plan_line(decided), decided))
+    model = Variant.parse(job.config.variant).model
+    if job.dataset.weighed and model is not None and not MODELS[model].weighs:
+        listener(Note(f"{model} takes all interactions alike: it cannot read their strengths"))
     run = open_run(job, resume, listener, stack)
     outcome = train_model(job, run=run, resume=resume, max_seconds=max_seconds, listener=listener)
     return Chosen(job, run, outcome, {})

@@ -29,7 +29,7 @@ def remove_dataset(name: str, *, confirm: Callable[[], None]) -> None:
     store.remove(name)
 
 
-def sample(out: str | Path, *, overwrite: bool = False, **sizes: int) -> tuple[Path, Path]:
+def sample(out: str | Path, *, overwrite: bool = False, **sizes: Any) -> tuple[Path, Path]:
     """Write a made-up log and its item table; return their paths.
 
     Parameters

@@ -222,6 +222,7 @@ def _from_logs(
             "--parts is for a directory of lists, and this is a log",
             "leave it out: the log is split here, test last",
         )
+    read = read.for_target(split.target)
     log = read_logs([str(path) for path in inputs], read, stdin=sys.stdin.buffer)
     return _split(log, inputs, name, read, split, items, listener)
 
@@ -247,6 +248,7 @@ def _from_split_files(
         )
     own = "" if "valid" in files else "; valid is an eighth of each user's train rows"
     listener(Note(f"{_directory_of(files)} is split already: {said}{own}"))
+    read = read.for_target(split.target)
     log = read_split_files(files, read)
     dataset = _split(log, [_directory_of(files)], name, read, split, items, listener)
     return _in_time(dataset, split, listener)

@@ -19,6 +19,7 @@ from diffrec_cli.training.devices import ranking_precision
 from diffrec_cli.workflows.progress import Listener, Note, Step, silent
 from diffrec_cli.workflows.serving.item_filters import holding, item_filters
 from diffrec_cli.workflows.serving.list_maker import ListMaker
+from diffrec_cli.workflows.serving.new_items import with_new_items
 from diffrec_cli.workflows.serving.options import RecommendOptions
 from diffrec_cli.workflows.serving.user_histories import (
     Request,
@@ -109,16 +110,25 @@ def recommend_by(
     ranking_precision(options.precision)
     artifact = registry.resolve(model)
     reference, dataset = artifact.record.reference, artifact.dataset()
+    more = None
+    if options.new_items is not None:
+        dataset, more = with_new_items(
+            artifact, dataset, options.new_items, options.item_features, listener
+        )
     _check_fit(options, dataset, reference)
     if options.length > dataset.n_items:  # no one said how long
         options = replace(options, k=dataset.n_items)
+    if options.include_seen:
+        listener(Note("lists may have what users had before (--include-seen)"))
+    elif dataset.keeps_repeats:
+        listener(Note("lists leave out what users had before; --include-seen has it too"))
     total, requests = _requests(options, dataset, listener)
     liked = known_index(dataset, options.like if options.names_users else (), "--like", reference)
     disliked = known_index(dataset, options.dislike, "--dislike", reference)
     towards = np.union1d(liked, holding(dataset, options.like_where, "--like-where"))
     away = np.union1d(disliked, holding(dataset, options.dislike_where, "--dislike-where"))
     limits = item_filters(dataset, options, disliked, listener)
-    maker = ListMaker(artifact, dataset, options, limits, towards, away, total)
+    maker = ListMaker(artifact, dataset, options, limits, towards, away, total, more)
     settled = _settled(requests, reference, options.on_unknown, listener)
     return Recommendations(reference, total, _primed(settled), maker.serve, listener)
 

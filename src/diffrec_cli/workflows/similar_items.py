@@ -11,16 +11,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from diffrec_cli.data.arrow import numbers, strings
+from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.data.tables import write_stream
 from diffrec_cli.errors import UsageError
 from diffrec_cli.models.backend import NumpyBackend
-from diffrec_cli.models.scorer import Scorer
+from diffrec_cli.models.scorer import Scorer, trained_alone
 from diffrec_cli.ranking.item_vectors import ItemVectors, has_vectors
 from diffrec_cli.ranking.top_k import Mask, from_scores
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.workflows.serving.loading import load_scorer
-from diffrec_cli.workflows.serving.user_histories import known_index
+from diffrec_cli.workflows.serving.user_histories import known_index, some
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,13 @@ def similar(
     dataset.require_titles(titles, artifact.record.reference)
     asked = known_index(dataset, items, "ITEM", artifact.record.reference)
     backend = NumpyBackend()
-    scorer = load_scorer(artifact, config, dataset, backend)
+    scorer = trained_alone(load_scorer(artifact, config, dataset, backend))
+    if (asked >= scorer.n_items).any():
+        raise UsageError(
+            f"{artifact.record.reference}: {_ids(dataset, asked[asked >= scorer.n_items])} came"
+            " after it was trained, and what is similar to them is not known",
+            "fit a model with them, or ask for other items",
+        )
     likeness = _likeness(scorer, asked, config.newest_weight)  # (n, |I|)
     if (likeness == likeness[:, :1]).all():
         raise UsageError(
@@ -89,7 +96,7 @@ def similar(
             "use a model that reads histories, such as base, l, t, lt or itemknn",
         )
     itself = Mask(np.arange(len(asked)), asked, np.empty(0, np.int64))
-    found, scores = from_scores(likeness, itself, min(k, dataset.n_items), backend)
+    found, scores = from_scores(likeness, itself, min(k, scorer.n_items), backend)
     row, place = np.nonzero(found >= 0)
     columns: dict[str, Any] = {
         "item": dataset.item_ids.array.take(numbers(asked[row])),
@@ -100,6 +107,10 @@ def similar(
     if titles:
         columns["title"] = strings(dataset.titles(found[row, place]))
     return Similar(artifact.record.reference, pa.table(columns))
+
+
+def _ids(dataset: Dataset, items: NDArray[np.int64]) -> str:
+    return some(dataset.item_ids.at(items))
 
 
 def _likeness(scorer: Scorer, items: NDArray[np.int64], weight: float) -> NDArray[np.float32]:

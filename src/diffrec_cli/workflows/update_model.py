@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.sequences import Sequences
-from diffrec_cli.errors import DataError
+from diffrec_cli.errors import DataError, UsageError
+from diffrec_cli.models.scorer import NEW
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.workflows.progress import Listener, silent
+from diffrec_cli.workflows.serving.new_items import with_new_items
 from diffrec_cli.workflows.serving.user_histories import Events, read_events
 
 
@@ -29,8 +31,8 @@ class Updated:
         Reference of the new version.
     before
         Reference of the version it was made from.
-    events, users, new_users
-        Numbers of added interactions, of their users, and of new users among them.
+    events, users, new_users, new_items
+        Numbers of added interactions, of their users, of new users among them, and of items.
     path
         Directory of the new version.
     """
@@ -40,6 +42,7 @@ class Updated:
     events: int
     users: int
     new_users: int
+    new_items: int
     path: Path
 
     def to_dict(self) -> dict[str, Any]:
@@ -50,21 +53,25 @@ class Updated:
             "events": self.events,
             "users": self.users,
             "new_users": self.new_users,
+            "new_items": self.new_items,
             "path": str(self.path),
         }
 
 
 def update(
     model: str | None,
-    events: str | Path,
+    events: str | Path | None = None,
     *,
+    items: str | Path | None = None,
+    item_features: Sequence[str] = (),
     read: ReadOptions | None = None,
     listener: Listener = silent,
 ) -> Updated:
-    """Add new interactions to a model's histories, as its next version.
+    """Add new items, or interactions to the histories, to a model, as its next version.
 
     Weights and evaluation data stay the same; lists change because histories do. New users are
-    added; unknown items are named and left out. The new version is the default if the old one was.
+    added; items that are unknown then are named and left out. The new version is the default if the
+    old one was.
 
     Parameters
     ----------
@@ -72,6 +79,10 @@ def update(
         Reference; ``None`` is the default model.
     events
         A log ``user,item[,time]``; ``-`` is stdin.
+    items
+        A table of items with new ones, see :func:`~.serving.new_items.with_new_items`.
+    item_features
+        Columns by which these are like known items; none: all.
     read
         How to read it; ``None``: as the model's log was read, if it has its columns.
     listener
@@ -86,20 +97,32 @@ def update(
     LockedError
         Another process has stored a version meanwhile.
     """
+    if events is None and items is None:
+        raise UsageError("nothing to add", "give a log of events, or --items FILE, or both")
+    if item_features and items is None:
+        raise UsageError("--item-features goes with --items", "leave it out")
     artifact = registry.resolve(model)
     latest = registry.latest_version(artifact.record.name)
-    record, dataset = artifact.record, artifact.dataset()
-    happened = read_events(dataset, events, listener, read)
+    record, dataset, weights = artifact.record, artifact.dataset(), artifact.weights()
+    known_items = dataset.n_items
+    if items is not None:
+        dataset, more = with_new_items(artifact, dataset, items, item_features, listener)
+        weights = {name: array for name, array in weights.items() if not name.startswith(NEW)}
+        weights |= more
+    happened = Events.none(dataset.n_users)
+    if events is not None:
+        happened = read_events(dataset, events, listener, read)
     added = happened.of_known.size + happened.of_newcomers.size
-    if added == 0:
+    if added == 0 and items is None:
         raise DataError(
             f"{events}: nothing that {record.reference} does not know", "give newer events"
         )
-    grown = _grown(dataset, happened, {"file": str(events), "events": added})
+    if added:
+        dataset = _grown(dataset, happened, {"file": str(events), "events": added})
     published = registry.publish(
         replace(record, packages={}, files={}),
-        artifact.weights(),
-        grown,
+        weights,
+        dataset,
         artifact.epoch_log(),
         make_default=registry.is_default(artifact),
         after=latest,
@@ -107,7 +130,13 @@ def update(
     known = int(np.count_nonzero(happened.of_known.lengths))
     new = len(happened.newcomers)
     return Updated(
-        published.record.reference, record.reference, added, known + new, new, published.path
+        model=published.record.reference,
+        before=record.reference,
+        events=added,
+        users=known + new,
+        new_users=new,
+        new_items=dataset.n_items - known_items,
+        path=published.path,
     )
 
 
@@ -135,9 +164,10 @@ def _grown(dataset: Dataset, happened: Events, line: Mapping[str, Any]) -> Datas
 def _with_empty_rows(sequences: Sequences, rows: int) -> Sequences:
     """Append rows without items."""
     more = np.full(rows, sequences.size)
-    return Sequences(np.concatenate([sequences.indptr, more]), sequences.items)
+    return replace(sequences, indptr=np.concatenate([sequences.indptr, more]))
 
 
 def _after(sequences: Sequences, rows: int) -> Sequences:
     """Put rows without items in front."""
-    return Sequences(np.concatenate([np.zeros(rows, np.int64), sequences.indptr]), sequences.items)
+    none = np.zeros(rows, np.int64)
+    return replace(sequences, indptr=np.concatenate([none, sequences.indptr]))

@@ -15,10 +15,10 @@ from diffrec_cli.errors import UsageError
 from diffrec_cli.files import dump_json, publish_directory, put_in_place, storage_errors, sync_tree
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.output import Output
-from diffrec_cli.models.scorer import LinearScorer
+from diffrec_cli.models.scorer import LinearScorer, trained_alone
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.training.devices import choose_device, memory_errors, ranking_fix
-from diffrec_cli.workflows.progress import Listener, Step, silent
+from diffrec_cli.workflows.progress import Listener, Note, Step, silent
 from diffrec_cli.workflows.serving.loading import load_scorer
 from diffrec_cli.workflows.serving.user_histories import CHUNK, UserHistories
 
@@ -90,7 +90,10 @@ def export_vectors(
     dataset, config = artifact.dataset(), artifact.config()
     device = choose_device(device)
     with storage_errors(out), memory_errors(device, ranking_fix(device)):
-        scorer = load_scorer(artifact, config, dataset, TorchBackend(device))
+        scorer = trained_alone(load_scorer(artifact, config, dataset, TorchBackend(device)))
+        new = dataset.n_items - scorer.n_items
+        if new:
+            listener(Note(f"{new:,} items came after the fit and have no vectors: left out"))
         if not isinstance(scorer, LinearScorer) or scorer.output is None:
             raise UsageError(
                 f"{artifact.record.reference}: scores of {config.variant} are no inner products",
@@ -101,7 +104,7 @@ def export_vectors(
             if users:
                 _write_users(directory, scorer, dataset, config, size, listener)
             written = Vectors(
-                artifact.record.reference, out, dataset.n_items, dataset.n_users * users, size
+                artifact.record.reference, out, scorer.n_items, dataset.n_users * users, size
             )
             head = {"schema_version": 1, "metric": "inner product"}
             (directory / "vectors.json").write_bytes(dump_json({**head, **written.to_dict()}))
@@ -120,7 +123,8 @@ def _write_items(directory: Path, output: Output, dataset: Dataset) -> int:
         vectors[items[:, None], part] = output.backend.host(block.layer.V)
         vectors[items, -1] = output.backend.host(block.layer.b)
     np.save(directory / "items.npy", vectors)
-    np.save(directory / "item_ids.npy", np.array(dataset.item_ids.array.to_pylist(), np.str_))
+    ids = dataset.item_ids.array.to_pylist()[: output.n_items]
+    np.save(directory / "item_ids.npy", np.array(ids, np.str_))
     return width + 1
 
 
@@ -135,13 +139,16 @@ def _write_users(
     """Write the hidden vector of each user's whole history, some users at a time."""
     from numpy.lib.format import open_memmap
 
+    items = 0 if scorer.output is None else scorer.output.n_items
     shape = (dataset.n_users, size)
     vectors = open_memmap(directory / "users.npy", "w+", np.float32, shape)
     users_of_model = UserHistories(dataset)
     for start in range(0, dataset.n_users, CHUNK):
         stop = min(start + CHUNK, dataset.n_users)
         request = users_of_model.at(np.arange(start, stop))
-        rows = input_rows(request.histories, config.temporal, request.users)
+        histories = request.histories
+        histories = histories.keep(histories.items < items)
+        rows = input_rows(histories, config.temporal, request.users)
         vectors[start:stop, :-1] = scorer.backend.host(scorer.hidden(rows))
         vectors[start:stop, -1] = 1.0
         listener(Step("vectors", stop, dataset.n_users))

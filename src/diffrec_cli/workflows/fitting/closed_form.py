@@ -31,7 +31,7 @@ def fit_on_train(
     needed = fitting_memory(fitting, n_items, lengths) / 1e9
     of_memory = f" in at most {needed:.1f} GB" if needed else ""
     listener(Note(f"fitting {config.variant}{of_memory}"))
-    train, valid = input_rows(dataset.train, None), input_rows(dataset.valid, None)
+    train, valid = input_rows(dataset.judged, None), input_rows(dataset.to_find("valid"), None)
     found, arrays = select_closed_form(fitting, train, valid, n_items)
     if found != fitting:
         listener(Note(f"found on valid: {changes(fitting, found)}"))

@@ -50,10 +50,10 @@ def with_graphs(
     settings = _settings(config)
     listener(Note("adding item graphs to the scores"))
     learned = _learned(config, arrays, device)
-    train, n_items = input_rows(dataset.train, config.temporal), dataset.n_items
+    train, n_items = input_rows(dataset.judged, config.temporal), dataset.n_items
     if not dataset.valid.size:
         return config, _joined(arrays, fit_graph(settings, train, n_items, learned, config.seed))
-    valid = input_rows(dataset.valid, None)
+    valid = input_rows(dataset.to_find("valid"), None)
     seed = config.seed
     found, of_graph = select_graph(settings, train, valid, n_items, learned, seed, late)
     if late():

@@ -8,6 +8,7 @@ from typing import Any
 from diffrec_cli.catalogue import AUTO, Candidate, candidates, reads_order
 from diffrec_cli.catalogue import own_preset as find_preset
 from diffrec_cli.config import FitConfig
+from diffrec_cli.config.graphs import REPEAT
 from diffrec_cli.data.dataset import Dataset
 
 
@@ -19,14 +20,28 @@ def settings_of(
         found = candidates(ordered=dataset.ordered, users=dataset.n_users)
         found = found if dataset.valid.size else found[:1]
         return [(one, _of_candidate(one, given, dataset)) for one in found]
-    config = find_preset(preset, variant, **dataset.size).with_values(given)
+    config = default_settings(dataset, variant, preset).with_values(given)
     if reads_order(config):
         dataset.require_order(variant)
     return [(Candidate(variant), config)]
 
 
+def default_settings(
+    dataset: Dataset, variant: str, preset: str = "auto", values: Mapping[str, Any] | None = None
+) -> FitConfig:
+    """Return a preset's settings for a log, with these values.
+
+    Where repeats are kept, item graphs have the history itself as a part.
+    """
+    config = find_preset(preset, variant, **dataset.size).with_values(values or {})
+    parts = config.values().get("parts")
+    if not dataset.keeps_repeats or parts is None or REPEAT in parts:
+        return config
+    return config.with_values({"parts": (*parts, REPEAT)})
+
+
 def _of_candidate(found: Candidate, given: Mapping[str, Any], dataset: Dataset) -> FitConfig:
     """Return a candidate's settings; simple models take of the given ones what they have."""
-    config = find_preset("auto", found.variant, **dataset.size).with_values(found.values)
+    config = default_settings(dataset, found.variant, values=found.values)
     known = config.keys() if found.simple else given
     return config.with_values({key: value for key, value in given.items() if key in known})

@@ -296,18 +296,19 @@ def _refit(job: Job, model: Trainable, epochs: int, listener: Listener) -> Train
 
 def _validation(job: Job, listener: Listener) -> Callable[[Trainable], dict[str, float]] | None:
     """Return a function that measures a model on the valid part; None if that is empty."""
-    if job.dataset.valid.size == 0:
+    to_find = job.dataset.to_find("valid")
+    if to_find.size == 0:
         return None
     users = _valid_sample(job)
     if users is not None:
-        of = np.count_nonzero(job.dataset.valid.lengths)
+        of = np.count_nonzero(to_find.lengths)
         listener(Note(f"validating on a fixed sample of {len(users):,} of {of:,} users"))
     return lambda model: _measured(job, model, users)
 
 
 def _valid_sample(job: Job) -> NDArray[np.int64] | None:
     """Return the users of a validation, the same for all seeds and models; None: all of them."""
-    users = np.flatnonzero(job.dataset.valid.lengths > 0)
+    users = np.flatnonzero(job.dataset.to_find("valid").lengths > 0)
     size = job.config.training.valid_users
     if size is None or size >= len(users):
         return None

@@ -38,7 +38,7 @@ class ItemFilters:
 
     def masked(self, request: Request, include_seen: bool) -> Sequences | None:
         """Return the items that each user of a request may not get, B rows."""
-        seen = None if include_seen else request.histories
+        seen = None if include_seen else request.histories.closed
         if not len(self.users):
             return seen
         rows = self.users.indices(request.labels.to_pylist())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from diffrec_cli.data.sequences import Rows
 from diffrec_cli.errors import CorruptError, UsageError
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
 from diffrec_cli.models.baselines.popularity import PopularityScorer
-from diffrec_cli.models.scorer import Scorer
+from diffrec_cli.models.scorer import Scorer, trained_alone
 from diffrec_cli.ranking.batches import Ranked, rank
 from diffrec_cli.ranking.guidance import guided
 from diffrec_cli.ranking.item_vectors import ItemVectors, has_vectors
@@ -49,6 +49,8 @@ class ListMaker:
         Items to move lists towards and away from.
     total
         Number of users asked for, if known.
+    more
+        Arrays that the model has besides those that are stored.
     """
 
     def __init__(
@@ -60,11 +62,12 @@ class ListMaker:
         liked: NDArray[np.int64],
         disliked: NDArray[np.int64],
         total: int | None,
+        more: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
         self.artifact, self.dataset, self.config = artifact, dataset, artifact.config()
         self.options, self.limits = options, limits
         self.liked, self.disliked = liked, disliked
-        self.total = total
+        self.total, self.more = total, more
         self.served = 0
         self._engine: _Engine | None = None
 
@@ -93,12 +96,13 @@ class ListMaker:
             )
 
     def _ranked(self, request: Request, engine: _Engine) -> Iterator[Ranked]:
-        """Rank for these users; unknown users get popular items."""
+        """Rank for these users; who has no item that the model reads gets popular ones."""
         options, scorer = self.options, engine.scorer
-        if request.unknown.any():
+        read = request.histories.keep(request.histories.items < engine.trained)
+        if not read.lengths.all():
             counts = {"counts": self.dataset.popularity}
             popularity = PopularityScorer(self.config, counts, NumpyBackend())
-            scorer = _PopularForUnknown(scorer, popularity)
+            scorer = _PopularForUnknown(scorer, popularity, engine.trained)
         vectors = engine.vectors if options.diversity > 0 else None
         batches = rank(
             scorer,
@@ -124,7 +128,7 @@ class ListMaker:
         return [
             explained(
                 scorer,
-                request.histories.of(row),
+                request.histories.take(np.array([row])),
                 lists.items[row][lists.items[row] >= 0],
                 temporal=self.config.temporal,
                 user=int(request.users[row]),
@@ -142,10 +146,16 @@ class ListMaker:
     def _start(self, few: bool) -> _Engine:
         device = _NUMPY if few else _choose_device(self.options.device)
         backend = NumpyBackend() if few else TorchBackend(device)
-        scorer = load_scorer(self.artifact, self.config, self.dataset, backend)
+        scorer = load_scorer(self.artifact, self.config, self.dataset, backend, self.more)
+        trained = trained_alone(scorer).n_items
         weight = self.config.newest_weight
         vectors = None
         if self.options.diversity > 0:
+            if has_vectors(trained_alone(scorer)) and not has_vectors(scorer):
+                raise UsageError(
+                    "--diversity: items that came after the model was trained have no vectors",
+                    "leave it out, or use the version before `update --items`",
+                )
             if not has_vectors(scorer):
                 raise UsageError(
                     f"--diversity: {self.config.variant} has no vectors by which items are alike",
@@ -153,12 +163,16 @@ class ListMaker:
                 )
             vectors = ItemVectors(scorer, weight)
         if len(self.liked) or len(self.disliked):
+            liked, disliked = (of[of < trained] for of in (self.liked, self.disliked))
+            if not len(liked) and not len(disliked):
+                raise UsageError(
+                    "--like, --dislike: items that came after the model was trained move no list",
+                    "give items that it was trained with",
+                )
             strength = self.options.strength
             usual = self.dataset.known.size / max(1, self.dataset.n_users)  # interactions
-            scorer = guided(
-                scorer, self.liked, self.disliked, weight=weight, most=usual, strength=strength
-            )
-        return _Engine(device, scorer, vectors)
+            scorer = guided(scorer, liked, disliked, weight=weight, most=usual, strength=strength)
+        return _Engine(device, scorer, vectors, trained)
 
 
 @dataclass(frozen=True)
@@ -168,6 +182,7 @@ class _Engine:
     device: str  # torch's name, or _NUMPY
     scorer: Scorer  # with guidance by likes and dislikes
     vectors: ItemVectors | None  # for diversity
+    trained: int  # items that the model was trained with: the first ones
 
 
 def _choose_device(asked: str) -> str:
@@ -184,15 +199,15 @@ def _memory_errors(device: str) -> AbstractContextManager[None]:
 
 
 class _PopularForUnknown:
-    """A scorer that scores by popularity for empty histories."""
+    """A scorer that scores by popularity for histories without an item of the first so many."""
 
-    def __init__(self, scorer: Scorer, popularity: Scorer) -> None:
-        self.scorer, self.popularity = scorer, popularity
+    def __init__(self, scorer: Scorer, popularity: Scorer, trained: int) -> None:
+        self.scorer, self.popularity, self.trained = scorer, popularity, trained
         self.n_items, self.backend = scorer.n_items, scorer.backend
 
     def scores(self, rows: Rows) -> Any:
         scores = self.scorer.scores(rows)
-        empty = np.flatnonzero(np.diff(rows.indptr) == 0)
+        empty = np.flatnonzero(np.diff(rows.keep(rows.items < self.trained).indptr) == 0)
         if len(empty):
             popular = self.popularity.scores(rows)[empty]
             scores[self.backend.asarray(empty)] = self.backend.asarray(popular)

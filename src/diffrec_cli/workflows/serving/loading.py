@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import CorruptError
@@ -11,16 +14,20 @@ from diffrec_cli.registry.artifact import Artifact
 
 
 def load_scorer(
-    artifact: Artifact, config: FitConfig, dataset: Dataset, backend: Backend
+    artifact: Artifact,
+    config: FitConfig,
+    dataset: Dataset,
+    backend: Backend,
+    more: Mapping[str, Any] | None = None,
 ) -> Scorer:
-    """Return the scorer of a stored model.
+    """Return the scorer of a stored model, with `more` arrays, by name, than are stored.
 
     Raises
     ------
     CorruptError
         The weights are damaged, or of another kind of model.
     """
-    weights = artifact.weights()
+    weights = {**artifact.weights(), **(more or {})}
     try:
         scorer = build_scorer(config, weights, backend)
     except (KeyError, ValueError, IndexError, RuntimeError, TypeError) as error:

@@ -13,7 +13,7 @@ from diffrec_cli.errors import UsageError
 
 ON_UNKNOWN = ("error", "skip", "popular")
 #: Fields that may name a file to read.
-FILES = ("users_file", "history", "events", "allow", "block", "block_for")
+FILES = ("users_file", "history", "events", "new_items", "allow", "block", "block_for")
 
 
 #: Length of a list where no one says it.
@@ -47,6 +47,10 @@ class RecommendOptions:
     """How strongly to move lists, see :func:`~diffrec_cli.ranking.guidance.guided`."""
     events: str | Path | None = None
     """A file ``user,item[,time]`` of interactions since the fit, appended to the histories."""
+    new_items: str | Path | None = None
+    """A table of items that came after the model was trained: lists may have them."""
+    item_features: Sequence[str] = ()
+    """Columns of the table of items by which new items are like known ones; none: all."""
     read: ReadOptions | None = None
     """How to read `history` or `events`; ``None``: as the model's log was, if they have its
     columns."""
@@ -99,6 +103,8 @@ class RecommendOptions:
                 f"--strength {self.strength:g}: nothing moves the lists",
                 "give users --like, --dislike, --like-where or --dislike-where, or leave it out",
             )
+        if self.item_features and self.new_items is None:
+            raise UsageError("--item-features goes with --new-items", "leave it out")
         if not 0 <= self.diversity <= 1:
             raise UsageError(f"--diversity {self.diversity:g}: not 0 to 1", "for example 0.3")
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from diffrec_cli.config import TemporalConfig
 from diffrec_cli.data.arrow import numbers, strings
 from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.sequences import Sequences as Histories
 from diffrec_cli.models.scorer import Scorer
 from diffrec_cli.ranking.batches import Ranked
 from diffrec_cli.ranking.reasons import gains
@@ -26,7 +27,7 @@ Reasons = list[tuple[int, float]]
 
 def explained(
     scorer: Scorer,
-    history: NDArray[np.int32],
+    history: Histories,
     items: NDArray[np.int64],
     *,
     temporal: TemporalConfig | None,
@@ -39,7 +40,7 @@ def explained(
     raised = gains(scorer, history, items, temporal=temporal, user=user)  # (n, k)
     best = np.argsort(-raised, axis=0, kind="stable")[:_REASONS]  # (<= 3, k)
     return [
-        [(int(history[place]), float(raised[place, column])) for place in best[:, column]
+        [(int(history.items[place]), float(raised[place, column])) for place in best[:, column]
          if raised[place, column] > 0]
         for column in range(len(items))
     ]  # fmt: skip

@@ -23,7 +23,7 @@ from diffrec_cli.data.reading.histories import (
     read_histories,
     stream_ids,
 )
-from diffrec_cli.data.sequences import Sequences
+from diffrec_cli.data.sequences import Sequences, joined_strength
 from diffrec_cli.errors import DataError, NotFoundError, UsageError
 from diffrec_cli.workflows.progress import Listener, Note
 
@@ -97,6 +97,32 @@ class Events:
         )
 
 
+@dataclass(frozen=True)
+class Entries:
+    """Interactions of users in a file, by user, oldest first.
+
+    Parameters
+    ----------
+    user, item
+        (n,) place of the user in the file, and index of the item.
+    strength, again
+        (n,) as in :class:`~diffrec_cli.data.sequences.Sequences`.
+    """
+
+    user: NDArray[np.int64]
+    item: NDArray[np.int64]
+    strength: NDArray[np.float32] | None
+    again: NDArray[np.bool_] | None
+
+    def by_user(self, places: NDArray[np.int64], rows: int, mine: NDArray[np.bool_]) -> Sequences:
+        """Return some of the entries as so many rows; `places` has that of each user."""
+        users, chosen = places[self.user], np.flatnonzero(mine)
+        order = chosen[np.argsort(users[chosen], kind="stable")]
+        strength = None if self.strength is None else self.strength[order]
+        again = None if self.again is None else self.again[order]
+        return Sequences.from_rows(users[order], self.item[order], rows, strength, again)
+
+
 class UserHistories:
     """The users of a model's dataset, with their whole histories.
 
@@ -114,11 +140,10 @@ class UserHistories:
 
     def at(self, users: NDArray[np.int64]) -> Request:
         """Return users by their indices in the dataset."""
-        histories = Sequences.concatenate(
-            self.dataset.known_of(users), self.events.of_known.take(users)
-        )
+        events = self.events.of_known.take(users)
+        histories = self.dataset.joined(self.dataset.known_of(users), events)
         # A user added by `update` has no trained vector, and new events make a vector out of date.
-        fresh = self.events.of_known.take(users).lengths
+        fresh = events.lengths
         if self.dataset.fresh is not None:
             fresh = fresh + self.dataset.fresh.take(users).lengths
         learned_from = (self.dataset.train.take(users).lengths > 0) & (fresh == 0)
@@ -199,25 +224,27 @@ def read_events(
     """
     read = options_of(dataset).with_changes(read)
     given = read_histories(path, min_rating=liked_from(dataset), of_users=True, read=read)
-    users, items = known_items(dataset, given, f"{path}: ", listener)
-    if not len(users):
+    entries = known_items(dataset, given, f"{path}: ", listener)
+    if not len(entries.user):
         listener(Note(f"{path}: no events of items that are known"))
     indices = dataset.user_ids.indices(given.labels)
     known = indices >= 0
-    old = known[users]
-    of_known = _by_user(indices[users[old]], items[old], dataset.n_users)
+    old = known[entries.user]
+    of_known = entries.by_user(indices, dataset.n_users, old)
     fresh = ~_contained(of_known, dataset)
+    if dataset.pairs_repeat:  # bought again, or at last
+        fresh[:] = True
     if not fresh.all():
         repeated = int((~fresh).sum())
         listener(Note(f"{path}: {repeated:,} events are known already"))
     # A new user without a known item is unknown.
-    new = ~known & (np.bincount(users, minlength=len(known)) > 0)
+    new = ~known & (np.bincount(entries.user, minlength=len(known)) > 0)
     places = np.cumsum(new) - 1  # of each label among the newcomers
     newcomers = [label for label, is_new in zip(given.labels, new, strict=True) if is_new]
     return Events(
         of_known.keep(fresh),
         IdMap(newcomers),
-        _by_user(places[users[~old]], items[~old], len(newcomers) + 1),
+        entries.by_user(places, len(newcomers) + 1, ~old),
     )
 
 
@@ -243,14 +270,15 @@ def unseen_users(
             f"{history}: every rating is below {liked_from(dataset):g}, the lowest that counts",
             "give what is liked, or leave the ratings out",
         )
-    users, items = known_items(dataset, given, "", listener)
-    if not len(users):
+    entries = known_items(dataset, given, "", listener)
+    if not len(entries.user):
         names = some(given.item_ids.array.to_pylist())
         raise NotFoundError(
             f"unknown item {names}: no item of the history is known to the model",
             "item ids are as written in the log",
         )
-    histories = Sequences.from_rows(users, items, len(given.labels))
+    everyone, every = np.arange(len(given.labels)), np.ones(len(entries.user), np.bool_)
+    histories = entries.by_user(everyone, len(given.labels), every)
     nobody = np.full(len(given.labels), -1)
     return Request(strings(given.labels), nobody, histories, histories.lengths == 0)
 
@@ -267,12 +295,11 @@ def liked_from(dataset: Dataset) -> float | None:
     return None if rating is None else float(rating)
 
 
-def known_items(
-    dataset: Dataset, given: Histories, where: str, listener: Listener
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the user and the item of each entry, by user; name unknown items in a note.
+def known_items(dataset: Dataset, given: Histories, where: str, listener: Listener) -> Entries:
+    """Return what is known of each entry, by user; name unknown items in a note.
 
-    A user's repeated item counts once, at its first place. `where` begins the notes.
+    A user's repeated item counts once, at its first place: with the largest of its strengths, or
+    with that of all its rows if the dataset's repeats were kept. `where` begins the notes.
     """
     for note in given.notes:
         listener(Note(note))
@@ -286,9 +313,19 @@ def known_items(
         what = "events are of unknown items" if where else "items of the history are unknown"
         listener(Note(f"{where}{int(unknown.sum()):,} {what}: {names}"))
     keys = given.user[~unknown] * dataset.n_items + indices[~unknown]
-    first = np.sort(np.unique(keys, return_index=True)[1])
-    users, items = np.divmod(keys[first], dataset.n_items)
-    return users, items
+    pairs, first, pair = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    users, items = np.divmod(pairs[order], dataset.n_items)
+    strength, adds = given.strength, dataset.keeps_repeats
+    if strength is not None or (adds and len(pairs) < len(keys)):
+        ones = np.ones(len(unknown), np.float32) if strength is None else strength
+        strength = joined_strength(ones[~unknown], pair, len(pairs), adds=adds)[order]
+    again = None
+    targets = dataset.targets
+    if targets and given.events is not None:
+        kinds = np.array(given.events.kinds)[given.events.kind[~unknown]]
+        again = (np.bincount(pair[np.isin(kinds, targets)], minlength=len(pairs)) == 0)[order]
+    return Entries(users, items, strength, again)
 
 
 def known_index(dataset: Dataset, ids: Sequence[str], option: str, model: str) -> NDArray[np.int64]:
@@ -338,12 +375,6 @@ def parse_shard(text: str) -> tuple[int, int]:
     if slash and number.isdecimal() and shards.isdecimal() and 1 <= int(number) <= int(shards):
         return int(number), int(shards)
     raise UsageError(f"--shard {text}: not I/N with I from 1 to N", "for example --shard 1/4")
-
-
-def _by_user(users: NDArray[np.int64], items: NDArray[np.int64], rows: int) -> Sequences:
-    """Return entries as rows; each user's entries keep their order."""
-    order = np.argsort(users, kind="stable")
-    return Sequences.from_rows(users[order], items[order], rows)
 
 
 def _contained(events: Sequences, dataset: Dataset) -> NDArray[np.bool_]:
