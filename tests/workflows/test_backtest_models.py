@@ -136,6 +136,14 @@ def test_auto_chooses_at_each_moment_from_the_past(log: Path, monkeypatch) -> No
     assert any("auto, which took t+masking+graph: recall@20" in text for text in told)
 
 
+def test_few_users_are_told(log: Path) -> None:
+    notes: list[Event] = []
+    done = backtest(log, "popularity", listener=notes.append)
+    users = sum(period.users for period in done.periods)
+    told = [note.text for note in notes if isinstance(note, Note)]
+    assert any(text.startswith(f"{users} users are measured in all") for text in told)
+
+
 def test_without_a_valid_part_auto_has_no_choice(log: Path) -> None:
     split = SplitOptions(ratios=(8, 0, 2))
     done = backtest(log, "auto", cuts=1, split=split)

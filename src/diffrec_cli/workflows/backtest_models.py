@@ -34,6 +34,8 @@ if TYPE_CHECKING:  # Arrow is loaded when a log is read
 
 MODELS = (AUTO, "graph-t", "ease-t")
 CUTS, HORIZON, CHOOSE_SECONDS = 5, "7d", 60.0
+#: With fewer users in all periods together, differences are mostly chance.
+_FEW_USERS = 500
 #: At which moments auto chooses, and settings are found on valid.
 SEARCHES = (FIRST, EACH) = ("first", "each")
 #: Errors for which a model is left out; others end the backtest.
@@ -388,6 +390,13 @@ class _Backtest:
                 "give a longer --horizon, or fewer --cuts",
             )
         users = [period.users for period in measured]
+        if sum(users) < _FEW_USERS:
+            self.listener(
+                Note(
+                    f"{sum(users):,} users are measured in all: differences are mostly chance"
+                    " (a longer --horizon, or --until where the log thins out, has more)"
+                )
+            )
         means = {
             model: {
                 metric: float(
