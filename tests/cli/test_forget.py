@@ -34,3 +34,9 @@ def test_it_says_what_it_found_and_what_is_left_to_do(cli: Cli) -> None:
 
 def test_an_unknown_user_has_an_exit_code(cli: Cli) -> None:
     assert cli("forget", "--user", "nobody", "--yes").code == 4
+
+
+def test_a_table_for_people_has_names_not_lists(cli: Cli) -> None:
+    shown = cli("forget", "--user", "u0003", "--dry-run", "--format", "table").out
+    assert "shop@1" in shown
+    assert "[" not in shown

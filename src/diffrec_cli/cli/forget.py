@@ -42,5 +42,13 @@ def forget(
         chosen(form, piped="json"),
         payload=found,
         rows=[flat(found)],
-        table=lambda: filled(make_table("field", "value"), flat(found).items()),
+        table=lambda: filled(make_table("field", "value"), _lines(found)),
     )
+
+
+def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what was found, a line a field."""
+    return [
+        (field.replace("_", " "), ", ".join(value) if isinstance(value, list) else str(value))
+        for field, value in found.items()
+    ]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.graph.judging import K, hide, is_in, qualities, top
 from diffrec_cli.models.backend import Backend, NumpyBackend
-from diffrec_cli.models.baselines.sparse import loaded, stored
+from diffrec_cli.models.baselines.sparse import loaded, matrix, stored
 from diffrec_cli.models.scorer import NEW, Scorer
 
 Arrays = dict[str, NDArray[Any]]
@@ -257,7 +257,7 @@ class _Judge:
             np.array(host(scorer.scores(read.take(block))), np.float32)[:, ~new]
             for block in self.blocks
         ]
-        self.seen, self.held_out = (_matrix(rows, len(new)) for rows in (train.closed, valid))
+        self.seen, self.held_out = (matrix(rows, len(new)) for rows in (train.closed, valid))
         self._map: tuple[Any, list[NDArray[np.float32]]] = ((), [])
 
     def quality(self, place: Place | None, *, among: bool = False) -> NDArray[np.float64]:
@@ -284,10 +284,3 @@ class _Judge:
             left, right = _map(self.features[~self.new], self.features[self.new], *key)
             self._map = key, [_mapped(known, left, right) for known in self.known]
         return self._map[1]
-
-
-def _matrix(rows: Rows, n_items: int) -> Any:
-    from scipy.sparse import csr_matrix
-
-    ones = np.ones(len(rows.items), np.float32)
-    return csr_matrix((ones, rows.items, rows.indptr), (len(rows), n_items))

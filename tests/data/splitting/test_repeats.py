@@ -266,7 +266,7 @@ def test_events_and_counts_are_read_from_typed_files(tmp_path: Path, form: str) 
     same = read(tmp_path, SHOP, event_weights="view=.2", weight_col="plays")
     assert dict(log.event_counts) == dict(same.event_counts)
     assert np.array_equal(log.strength, same.strength)
-    with pytest.raises(DataError, match=r"'shade': no counts|is not a count"):
+    with pytest.raises(DataError, match=r"'shade': not weights|is not a count"):
         read_logs([path], ReadOptions(weight_col="shade"))
 
 

@@ -169,17 +169,8 @@ def _ratings(
 ) -> NDArray[np.float32] | None:
     if column is None or columns.rating is None:
         return None
-    name = columns.names[columns.rating]
-    fix = "correct that row, or give another --rating-col"
-    try:
-        rating = np.asarray(column.cast(pa.float32(), safe=False))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise DataError(f"{file.label}: column {name!r}: not ratings ({error})", fix) from error
-    bad = ~np.isfinite(rating)
-    if bad.any():
-        what = f"{column[int(bad.argmax())].as_py()!r} is not a rating (a finite number)"
-        _refuse_row(bad, name, what, fix, file)
-    return rating
+    name, what = columns.names[columns.rating], "a rating (a finite number)"
+    return _numbers(column, name, "rating", what, -np.inf, file)
 
 
 def _weights(
@@ -187,19 +178,24 @@ def _weights(
 ) -> NDArray[np.float32] | None:
     if column is None or columns.weight is None:
         return None
-    name = columns.names[columns.weight]
-    fix = "correct that row, or give another --weight-col"
+    name, what = columns.names[columns.weight], "a count (a finite number of 0 or more)"
+    return _numbers(column, name, "weight", what, 0.0, file)
+
+
+def _numbers(
+    column: pa.ChunkedArray, name: str, role: str, what: str, least: float, file: InputFile
+) -> NDArray[np.float32]:
+    """Return a column of finite numbers, none below `least`; others are not `what`."""
+    fix = f"correct that row, or give another --{role}-col"
     try:
-        weight = np.asarray(column.cast(pa.float32(), safe=False))
+        numbers = np.asarray(column.cast(pa.float32(), safe=False))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise DataError(f"{file.label}: column {name!r}: no counts ({error})", fix) from error
-    bad = ~((weight >= 0) & np.isfinite(weight))
+        raise DataError(f"{file.label}: column {name!r}: not {role}s ({error})", fix) from error
+    bad = ~((numbers >= least) & np.isfinite(numbers))
     if bad.any():
-        what = (
-            f"{column[int(bad.argmax())].as_py()!r} is not a count (a finite number of 0 or more)"
-        )
-        _refuse_row(bad, name, what, fix, file)
-    return weight
+        value = column[int(bad.argmax())].as_py()
+        _refuse_row(bad, name, f"{value!r} is not {what}", fix, file)
+    return numbers
 
 
 def _kinds(column: Any) -> pa.ChunkedArray:

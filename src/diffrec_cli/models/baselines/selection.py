@@ -14,6 +14,7 @@ from diffrec_cli.data.sequences import Rows
 from diffrec_cli.graph.judging import K, hide, is_in, quality, top
 from diffrec_cli.models.backend import NumpyBackend
 from diffrec_cli.models.baselines import fit_closed_form
+from diffrec_cli.models.baselines.sparse import matrix
 from diffrec_cli.models.scorer import Scorer, build_scorer
 
 Arrays = dict[str, NDArray[Any]]
@@ -91,7 +92,7 @@ def judged(scorer: Scorer, train: Rows, valid: Rows) -> float:
     train, valid
         Every user's interactions: those that are read and may not be in a list, and those to find.
     """
-    seen, held_out = _matrix(train.closed, scorer.n_items), _matrix(valid, scorer.n_items)
+    seen, held_out = matrix(train.closed, scorer.n_items), matrix(valid, scorer.n_items)
     users = np.flatnonzero(np.diff(held_out.indptr))
     users = users[:: max(1, len(users) // _USERS)]
     hits: list[NDArray[np.bool_]] = []
@@ -101,10 +102,3 @@ def judged(scorer: Scorer, train: Rows, valid: Rows) -> float:
         hide(scores, seen[block])
         hits.append(is_in(held_out, block, top(scores, K)))
     return quality(np.concatenate(hits), np.diff(held_out.indptr)[users])
-
-
-def _matrix(rows: Rows, n_items: int) -> Any:
-    from scipy.sparse import csr_matrix
-
-    ones = np.ones(len(rows.items), np.float32)
-    return csr_matrix((ones, rows.items, rows.indptr), (len(rows), n_items))
