@@ -4,6 +4,11 @@ import numpy as np
 import torch
 
 from diffrec_cli.diffusion.importance import StepSampler
+from diffrec_cli.diffusion.randomness import Draws, Numbers
+
+
+def numbers(n: int) -> Numbers:
+    return Draws(1).at("step", np.arange(n), 1)
 
 
 def test_sampling_is_uniform_until_every_step_has_ten_losses() -> None:
@@ -18,7 +23,7 @@ def test_scale_keeps_the_expectation_of_the_loss() -> None:
     sampler = StepSampler(2, by_importance=True)
     t = torch.tensor([1] * 10 + [2] * 10)
     sampler.tell(t, torch.tensor([1.0] * 10 + [3.0] * 10))
-    drawn, scale = sampler.draw(200_000, torch.Generator().manual_seed(1))
+    drawn, scale = sampler.draw(numbers(200_000))
     loss = torch.where(drawn == 1, 1.0, 3.0)
     assert abs(float((loss * scale).mean()) - 2.0) < 0.02  # the uniform mean of 1 and 3
 
@@ -26,7 +31,7 @@ def test_scale_keeps_the_expectation_of_the_loss() -> None:
 def test_uniform_sampling_ignores_losses() -> None:
     sampler = StepSampler(4, by_importance=False)
     sampler.tell(torch.tensor([1, 2, 3, 4] * 10), torch.tensor([1.0, 2.0, 3.0, 4.0] * 10))
-    _, scale = sampler.draw(50, torch.Generator().manual_seed(1))
+    _, scale = sampler.draw(numbers(50))
     np.testing.assert_allclose(scale, 1.0)
 
 

@@ -4,6 +4,7 @@ import pytest
 from diffrec_cli.catalogue.masking import MaskingConfig
 from diffrec_cli.data.sequences import Sequences, input_rows
 from diffrec_cli.diffusion.masking import Masking
+from diffrec_cli.diffusion.randomness import Draws
 
 
 def rows_of(*histories: list[int]):
@@ -17,7 +18,9 @@ def lists(rows) -> list[list[int]]:
 
 
 def drawn(config: MaskingConfig, *histories: list[int], seed: int = 0):
-    return Masking(config).draw(rows_of(*histories), np.random.default_rng(seed))
+    cuts = [len(history) - 1 for history in histories if len(history) > 1]
+    mean_cuts = sum(cuts) / len(cuts) if cuts else 1.0
+    return Masking(config, mean_cuts).draw(rows_of(*histories), Draws(seed))
 
 
 class TestInTime:

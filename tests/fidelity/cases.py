@@ -12,8 +12,9 @@ import torch
 
 from diffrec_cli.config import DenoiserConfig, DiffusionConfig, FitConfig, LatentConfig
 from diffrec_cli.data.sequences import Rows
+from diffrec_cli.diffusion.randomness import Draws, Numbers
 from diffrec_cli.models.build import build_model
-from diffrec_cli.models.trainable import Draws, Trainable
+from diffrec_cli.models.trainable import Trainable
 from tests import oracle
 
 STEPS = [1, 2, 5, 40, 100]
@@ -218,54 +219,40 @@ def random_weights(rng: np.random.Generator, shapes: dict[str, tuple[int, ...]])
 
 
 class Replay:
-    """Draws what the package draws from the same seed, in the order of Algorithm 1.
-
-    For L-DiffRec first the dropout of the history and the noise of z_0; then the steps, the
-    noise of x_t, and the dropout of the denoiser.
-    """
+    """The numbers that the package draws from the same seed, under the names of their purposes."""
 
     def __init__(self, case: Case, seed: int, dtype: torch.dtype = torch.float64) -> None:
         self.case, self.dtype = case, dtype
-        self.device = torch.Generator().manual_seed(seed)
-        self.host = np.random.default_rng(seed)
+        self.draws, self.users = self.package(seed), case.rows.users
 
     @staticmethod
     def package(seed: int) -> Draws:
         """What the package is given to draw from."""
-        return Draws(torch.Generator().manual_seed(seed), np.random.default_rng(seed))
+        return Draws(seed)
 
     def history(self) -> np.ndarray:
         """Drop interactions of the batch and rescale the rest, (B, |I|)."""
         rate, rows = self.case.config.latent.encoder_dropout, self.case.rows
         if rate == 0:
             return self.case.x
-        kept = self.host.random(len(rows.items), np.float32) >= rate
+        kept = self.draws.pairs("history", rows.users[rows.row_index], rows.items) >= rate
         values = np.where(kept, rows.values / (1 - rate), 0.0)
         return dense(Rows(rows.users, rows.indptr, rows.items, values), self.case.n_items)
 
-    def normal(self) -> np.ndarray:
+    def normal(self, what: str) -> np.ndarray:
         """Standard normal noise, (B, D)."""
-        return self._empty().normal_(generator=self.device).double().numpy()
+        return self._of_batch(what).normal().double().numpy()
 
     def draw(self, p: np.ndarray | None = None) -> oracle.Draw:
         """Lines 4 and 5 of Algorithm 1, with the distribution p of t or the uniform one."""
         T, rate = self.case.config.diffusion.T, self.case.config.denoiser.dropout
         p = np.full(T, 1 / T) if p is None else p
-        chances = torch.from_numpy(p).to(self.dtype)
-        n = len(self.case.rows)
-        t = 1 + torch.multinomial(chances, n, replacement=True, generator=self.device).numpy()
-        eps, mask = self.normal(), np.ones((n, self.case.width))
+        u = self.draws.at("step", self.users, 1).uniform().double().numpy()[:, 0]
+        t = np.array([min(T, 1 + np.count_nonzero(np.cumsum(p) <= one)) for one in u])
+        eps, mask = self.normal("noise"), np.ones((len(t), self.case.width))
         if rate > 0:
-            mask = self._kept(rate) / (1 - rate)
+            mask = self._of_batch("dropout").kept(rate).double().numpy() / (1 - rate)
         return oracle.Draw(t, p, eps, mask)
 
-    def _kept(self, rate: float) -> np.ndarray:
-        """Four decisions of each 64-bit draw: its quarters, as signed numbers, from a threshold."""
-        shape = (len(self.case.rows), self.case.width)
-        words = torch.empty(-(-shape[0] * shape[1] // 4), dtype=torch.int64)
-        words.random_(-(2**63), None, generator=self.device)
-        quarters = words.numpy().view(np.int16)[: shape[0] * shape[1]].reshape(shape)
-        return (quarters >= round(rate * 2**16) - 2**15).astype(np.float64)
-
-    def _empty(self) -> torch.Tensor:
-        return torch.empty(len(self.case.rows), self.case.width, dtype=self.dtype)
+    def _of_batch(self, what: str) -> Numbers:
+        return self.draws.at(what, self.users, self.case.width)

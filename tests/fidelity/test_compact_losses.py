@@ -16,6 +16,7 @@ from torch import Tensor
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.diffusion import corruption
+from diffrec_cli.diffusion.randomness import Draws, Numbers
 from diffrec_cli.errors import ConfigError
 from diffrec_cli.models import denoiser
 from diffrec_cli.models.backend import TorchBackend
@@ -50,14 +51,14 @@ def same_noise(monkeypatch: pytest.MonkeyPatch) -> None:
         generator = torch.Generator().manual_seed(9)
         return torch.randn(n, width, dtype=torch.float64, generator=generator)
 
-    def dense(x: Tensor, generator: torch.Generator) -> Tensor:
-        return noise(*x.shape)
+    def dense(numbers: Numbers, dtype: torch.dtype) -> Tensor:
+        return noise(len(numbers.offset), numbers.size)
 
-    def product(W: Tensor, n: int, generator: torch.Generator, rows: Tensor | None) -> Tensor:
+    def product(W: Tensor, numbers: Numbers, rows: Tensor | None) -> Tensor:
         assert rows is not None
-        return noise(n, len(W))[:, rows] @ W[rows]
+        return noise(len(numbers.offset), len(W))[:, rows] @ W[rows]
 
-    monkeypatch.setattr("diffrec_cli.diffusion.randomness.normal_like", dense)
+    monkeypatch.setattr("diffrec_cli.diffusion.randomness.Numbers.normal", dense)
     monkeypatch.setattr("diffrec_cli.diffusion.randomness.normal_product", product)
 
 
@@ -88,23 +89,27 @@ def test_with_one_mask_for_a_batch_both_forms_are_the_same_too(
     case = random_case(T=T, dropout=0.4, prediction="x0", normalize_input=False)
     mask = torch.from_numpy(np.random.default_rng(1).random(case.n_items) >= 0.4)
 
-    def dense(x: Tensor, rate: float, generator: torch.Generator) -> Tensor:
+    def dense(x: Tensor, rate: float, numbers: Numbers) -> Tensor:
         return x * mask / (1 - rate)
 
-    def sparse(rows: Rows, rate: float, generator: np.random.Generator) -> Rows:
+    def pairs(draws: Draws, what: str, users: np.ndarray, places: np.ndarray) -> np.ndarray:
+        assert what == "items"
+        return mask.numpy()[places].astype(np.float32)
+
+    def sparse(rows: Rows, rate: float, draws: Draws) -> Rows:
         kept = rows.keep(mask.numpy()[rows.items])
         return replace(kept, values=kept.values / (1 - rate))
 
     monkeypatch.setattr(denoiser, "dropout", dense)
     monkeypatch.setattr(denoiser, "sparse_dropout", sparse)
-    monkeypatch.setattr(denoiser, "kept", lambda shape, rate, generator: mask)
+    monkeypatch.setattr(Draws, "pairs", pairs)
     same(case)
 
 
 def test_dropout_is_drawn_for_each_interaction() -> None:
-    """Two users with one history differ in what is left of it."""
+    """Users with one history differ in what is left of it."""
     case = random_case(dropout=0.5, prediction="x0", normalize_input=False, s=0.0, T=1)
-    rows = case.rows.take(np.array([0] * 50))
+    rows = replace(case.rows.take(np.array([0] * 50)), users=np.arange(50))
     seen: list[Tensor] = []
     model = replace(case, config=case.config.with_values({"loss_form": "compact"})).model()
     corrupt = corruption.Corruption.corrupt

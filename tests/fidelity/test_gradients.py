@@ -24,7 +24,7 @@ def of_oracle(case: Case, epoch: int = EPOCH) -> tuple[Callable[[], float], Call
 
         return lambda: run().loss, lambda: named(run().back(1.0, 0.0)[0], {})
     latent = case.latent(epoch=epoch)
-    x, eps_z = replay.history(), replay.normal()
+    x, eps_z = replay.history(), replay.normal("code")
     draw = replay.draw() if latent.stage != "vae" else None
 
     def latent_run() -> oracle.LatentLoss:

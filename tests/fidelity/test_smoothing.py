@@ -9,11 +9,11 @@ import torch
 from diffrec_cli.catalogue.corruptions import SmoothingConfig
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows, Sequences
+from diffrec_cli.diffusion.randomness import Draws
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
 from diffrec_cli.models.build import build_model, stored_weights
 from diffrec_cli.models.item_spectrum import item_spectrum
 from diffrec_cli.models.scorer import build_scorer
-from diffrec_cli.models.trainable import Draws
 
 USERS, ITEMS = 25, 14
 rng = np.random.default_rng(2)
@@ -135,8 +135,8 @@ def test_the_loss_is_the_squared_error_and_less_of_what_was_shown(name, form, mo
     steps = rng.integers(1, config.T + 1, len(rows))
 
     class Drawn:
-        def draw(self, n, generator):
-            return torch.from_numpy(steps), torch.ones(n)
+        def draw(self, numbers):
+            return torch.from_numpy(steps), torch.ones(len(numbers.offset))
 
         def tell(self, t, losses):
             assert losses.shape == (len(rows),)
@@ -159,7 +159,7 @@ def test_the_loss_is_the_squared_error_and_less_of_what_was_shown(name, form, mo
         (weight[i] * (predict(config, weights, z[[i]], c[[i]], A, steps[i]) - x[[i]]) ** 2).mean()
         for i in range(len(x))
     ]
-    draws = Draws(torch.Generator().manual_seed(1), np.random.default_rng(1))
+    draws = Draws(1)
     loss = model.loss(rows, TorchBackend("cpu"), draws)
     assert loss.item() == pytest.approx(np.mean(errors), rel=1e-4)
 
@@ -170,7 +170,7 @@ def test_the_loss_is_the_squared_error_and_less_of_what_was_shown(name, form, mo
 def test_every_weight_is_learned_and_nothing_else(name, learned) -> None:
     _, model, _ = trained(CONFIGS[name])
     rows, _ = some_rows(weighted=False)
-    draws = Draws(torch.Generator().manual_seed(1), np.random.default_rng(1))
+    draws = Draws(1)
     model.loss(rows, TorchBackend("cpu"), draws).backward()
     grads = {n.removeprefix("denoiser."): p.grad for n, p in model.named_parameters()}
     assert {n for n, grad in grads.items() if grad is not None and grad.any()} == learned

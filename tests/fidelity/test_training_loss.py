@@ -46,7 +46,7 @@ class Oracle:
             result = oracle.diffuse(case.w, case.x, draw, d, case.normalize)
         else:
             latent = case.latent(self.batches, epoch)
-            x, eps_z = replay.history(), replay.normal()
+            x, eps_z = replay.history(), replay.normal("code")
             draw = replay.draw(p) if latent.stage != "vae" else None
             result = oracle.latent_loss(
                 case.w, case.v, x, case.target(x), eps_z, draw, d, case.normalize, latent

@@ -16,10 +16,10 @@ from diffrec_cli.catalogue.comparators import (
 )
 from diffrec_cli.config import DiffusionConfig, FitConfig
 from diffrec_cli.data.sequences import Rows, Sequences
+from diffrec_cli.diffusion.randomness import Draws, Numbers
 from diffrec_cli.models import likelihood
 from diffrec_cli.models.backend import Backend, NumpyBackend, TorchBackend
 from diffrec_cli.models.build import stored_weights
-from diffrec_cli.models.comparators import acvae
 from diffrec_cli.models.comparators.acvae import ACVAE
 from diffrec_cli.models.comparators.acvae_inference import ACVAEScorer, padded
 from diffrec_cli.models.comparators.autoencoders import CDAE, MultiDAE, MultiDAEPlus, MultiVAE
@@ -30,7 +30,7 @@ from diffrec_cli.models.comparators.lightgcn import LightGCN
 from diffrec_cli.models.comparators.mf import MF
 from diffrec_cli.models.comparators.network import normalized
 from diffrec_cli.models.scorer import Scorer, build_scorer
-from diffrec_cli.models.trainable import Draws, Trainable
+from diffrec_cli.models.trainable import Trainable
 
 ITEMS, USERS = 11, 4
 BACKEND = TorchBackend("cpu")
@@ -56,7 +56,7 @@ def generator(seed: int = 1) -> torch.Generator:
 
 
 def draws() -> Draws:
-    return Draws(generator(2), np.random.default_rng(3))
+    return Draws(2)
 
 
 def loss_of(model, rows: Rows) -> float:
@@ -229,7 +229,7 @@ class TestFactors:
         assert loss_of(model, rows) == pytest.approx(expected)
 
     def test_random_items_are_none_of_the_history(self) -> None:
-        users, own, n_items = 50, 8, 80
+        users, own, n_items = 100, 8, 80
         row, item = np.repeat(np.arange(users), own), np.tile(np.arange(own, dtype=np.int32), users)
         rows = Rows(np.arange(users), own * np.arange(users + 1), item, np.ones(len(item), "f4"))
         user, positive, negative = draw_pairs(rows, n_items, BACKEND, draws())
@@ -241,8 +241,12 @@ class TestFactors:
         train = Sequences.from_rows(np.repeat(np.arange(40), 5), np.tile(np.arange(5), 40), 40)
         model = LightGCN(LightGCNConfig(dim=3, layers=1, dropout=0.5), train, 5, generator())
         whole = model.graph.whole.to_dense()
+
+        def edges(seed: int) -> Numbers:
+            return Draws(seed).at("edges", np.zeros(1, np.int64), train.size)
+
         drawn = torch.stack(
-            [model.graph.thinned(0.5, generator(seed)).to_dense() for seed in range(300)]
+            [model.graph.thinned(0.5, edges(seed)).to_dense() for seed in range(300)]
         )
         assert (drawn[0] == 0).sum() > (whole == 0).sum()
         torch.testing.assert_close(drawn, drawn.transpose(1, 2))  # both ways at once
@@ -287,19 +291,16 @@ class TestSequences:
         assert lengths.tolist() == [2, 0, 2, 2]
 
     @pytest.mark.parametrize("backend", [NumpyBackend(), BACKEND], ids=["numpy", "torch"])
-    def test_inference_computes_what_training_does_without_noise(
-        self, rows: Rows, backend, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_inference_computes_what_training_does_without_noise(self, rows: Rows, backend) -> None:
         config = ACVAEConfig(dim=4, length=3, dropout=0.0)
         model = ACVAE(config, ITEMS, generator())
         with torch.no_grad():
             model.kernel.uniform_(generator=generator(9))
-        monkeypatch.setattr(acvae, "normal_like", lambda x, g: torch.zeros_like(x))
         items, lengths = padded(rows.newest(3))
         with torch.no_grad():
-            _, read = model._states(torch.from_numpy(items), draws())
+            _, read = model._states(model.E[torch.from_numpy(items)])
             last = read[np.arange(USERS), np.maximum(lengths - 1, 0)]
-            expected = model._code(last, draws()).numpy()
+            expected = model._code(last, torch.zeros(USERS, 4)).numpy()
         with torch.no_grad():
             found = ACVAEScorer(
                 FitConfig(comparator=config), stored_weights(model.scoring_weights()), backend
@@ -310,7 +311,7 @@ class TestSequences:
     def test_the_critic_learns_alone_and_the_model_hears_it(self, rows: Rows) -> None:
         model = ACVAE(ACVAEConfig(dim=4), ITEMS, generator())
         state, z = (torch.randn(6, 4, generator=generator(s), requires_grad=True) for s in (1, 2))
-        estimate, lesson = model._criticism(state, z, draws())
+        estimate, lesson = model._criticism(state, z, torch.randn(6, 4, generator=generator(3)))
         critic = list(model.critic)
         assert torch.autograd.grad(estimate, critic, allow_unused=True) == (None, None)
         assert torch.autograd.grad(lesson, [state, z], allow_unused=True) == (None, None)

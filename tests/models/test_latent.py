@@ -6,11 +6,11 @@ import torch
 
 from diffrec_cli.config import DenoiserConfig, DiffusionConfig, FitConfig, LatentConfig
 from diffrec_cli.data.sequences import Rows
+from diffrec_cli.diffusion.randomness import Draws
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.build import build_model
 from diffrec_cli.models.latent import sparse_dropout
 from diffrec_cli.models.likelihood import annealed
-from diffrec_cli.models.trainable import Draws
 from diffrec_cli.models.vae import Groups
 
 OF_ITEM = np.array([0, 2, 1, 0, 0, 1, 2, 0, 0, 1, 0])
@@ -58,7 +58,7 @@ def test_after_the_warmup_only_the_denoiser_learns() -> None:
     def gradients(epoch: int) -> set[str]:
         model.start_epoch(epoch)
         model.zero_grad()
-        draws = Draws(torch.Generator().manual_seed(1), np.random.default_rng(1))
+        draws = Draws(1)
         model.loss(ROWS, TorchBackend("cpu"), draws).backward()
         return {n.split(".")[0] for n, p in model.named_parameters() if p.grad is not None}
 
@@ -73,7 +73,7 @@ def test_sparse_dropout_drops_whole_interactions_and_rescales() -> None:
     rows = Rows(
         np.arange(2), np.array([0, n // 2, n]), np.arange(n, dtype=np.int32), np.ones(n, np.float32)
     )
-    dropped = sparse_dropout(rows, 0.25, np.random.default_rng(1))
+    dropped = sparse_dropout(rows, 0.25, Draws(1))
     assert len(dropped.items) == pytest.approx(0.75 * n, rel=0.02)
     assert set(dropped.values.tolist()) == {np.float32(1 / 0.75)}
     assert dropped.indptr[-1] == len(dropped.items)

@@ -7,10 +7,10 @@ import torch
 from diffrec_cli.catalogue.masking import MaskingConfig
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows, Sequences, input_rows
+from diffrec_cli.diffusion.randomness import Draws
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
 from diffrec_cli.models.masking import MaskingDiffRec
 from diffrec_cli.models.masking_inference import MaskingScorer
-from diffrec_cli.models.trainable import Draws
 
 ITEMS = 9
 HISTORIES = [[1, 4, 7, 2, 0], [3], [8, 5]]
@@ -62,7 +62,7 @@ def test_with_a_temperature_scores_are_cosines() -> None:
 def test_the_loss_is_the_cross_entropy_of_what_follows_each_cut(horizon: float) -> None:
     config = MaskingConfig(half_lives=(2.0,), dim=4, dropout=0.0, states=9, horizon=horizon)
     model = model_of(config)
-    draws = Draws(torch.Generator(), np.random.default_rng(0))
+    draws = Draws(0)
     found = model.loss(rows(), TorchBackend("cpu"), draws)
     E, V, b = (w.detach().numpy() for w in (model.E[0], model.V, model.b))
     losses = []
@@ -81,7 +81,7 @@ def test_the_loss_is_the_cross_entropy_of_what_follows_each_cut(horizon: float) 
 
 def test_a_batch_without_two_items_a_user_has_no_loss() -> None:
     config = MaskingConfig(dim=4)
-    draws = Draws(torch.Generator(), np.random.default_rng(0))
+    draws = Draws(0)
     loss = model_of(config).loss(rows().take(np.array([1])), TorchBackend("cpu"), draws)
     assert loss.item() == 0
 
@@ -89,6 +89,6 @@ def test_a_batch_without_two_items_a_user_has_no_loss() -> None:
 def test_dropout_of_all_that_is_kept_leaves_finite_gradients() -> None:
     config = MaskingConfig(half_lives=(), dim=4, dropout=0.99, temperature=0.1)
     model = model_of(config)
-    draws = Draws(torch.Generator(), np.random.default_rng(0))
+    draws = Draws(0)
     model.loss(rows(), TorchBackend("cpu"), draws).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor, device, dtype
+    from torch import Tensor, device, dtype
+
+    from diffrec_cli.diffusion.randomness import Numbers
 
 Array = Any  # np.ndarray or torch.Tensor: only operators are used
 Table = NDArray[np.float64]
@@ -53,13 +55,11 @@ class Corruption:
         self.forward, self.back, self.weights = forward, back, weights
         self._tables: dict[tuple[str, device, dtype], Tensor] = {}
 
-    def mixed_in(self, x_0: Tensor, generator: Generator) -> Tensor:
-        """Return the y, (B, D), of dense histories in training."""
+    def mixed_in(self, x_0: Tensor, numbers: Numbers) -> Tensor:
+        """Return the y, (B, D), of dense histories in training, from as many random numbers."""
         raise NotImplementedError
 
-    def mixed_in_product(
-        self, W: Tensor, n: int, generator: Generator, rows: Tensor | None = None
-    ) -> Tensor:
+    def mixed_in_product(self, W: Tensor, numbers: Numbers, rows: Tensor | None = None) -> Tensor:
         """Return y W, (n, H), for n histories in training, without making their y, (n, D).
 
         Only where `has_product`.
@@ -68,10 +68,8 @@ class Corruption:
         ----------
         W
             (D, H).
-        n
-            Number of histories.
-        generator
-            Source of randomness, on the device of W.
+        numbers
+            (n, H), on the device of W.
         rows
             The rows of W to use, the others being 0; ``None``: all.
         """

@@ -11,7 +11,9 @@ from diffrec_cli.diffusion.corruption import Corruption, Table
 from diffrec_cli.diffusion.schedule import linear_schedule
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor
+    from torch import Tensor
+
+    from diffrec_cli.diffusion.randomness import Numbers
 
 
 class Gaussian(Corruption):
@@ -57,19 +59,15 @@ class Gaussian(Corruption):
         # x_0 = (x_t - noise eps) / signal, put into mu = c_1 x_0 + c_2 x_t.
         return np.stack([-c_1 * noise / signal, c_1 / signal + c_2], axis=1)
 
-    def mixed_in(self, x_0: Tensor, generator: Generator) -> Tensor:
+    def mixed_in(self, x_0: Tensor, numbers: Numbers) -> Tensor:
         """Draw eps, (B, D)."""
-        from diffrec_cli.diffusion.randomness import normal_like
+        return numbers.normal(x_0.dtype)
 
-        return normal_like(x_0, generator)
-
-    def mixed_in_product(
-        self, W: Tensor, n: int, generator: Generator, rows: Tensor | None = None
-    ) -> Tensor:
+    def mixed_in_product(self, W: Tensor, numbers: Numbers, rows: Tensor | None = None) -> Tensor:
         """Draw eps W, (n, H)."""
         from diffrec_cli.diffusion.randomness import normal_product
 
-        return normal_product(W, n, generator, rows)
+        return normal_product(W, numbers, rows)
 
     def target(self, x_0: Tensor, y: Tensor) -> Tensor:
         """Return what the denoiser should predict, (B, D): x_0 or eps."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from diffrec_cli.diffusion.randomness import Numbers
+
 HISTORY = 10  # losses kept for each step ("collecting ten L_t values")
 UNIFORM_SHARE = 0.001  # mixed in, so that every step is still drawn
 
@@ -44,8 +46,8 @@ class StepSampler(nn.Module):
         ready = (self.seen[1:] >= HISTORY).all() & (size.sum() > 0) & size.sum().isfinite()
         return torch.where(ready, p, uniform)
 
-    def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw n steps.
+    def draw(self, numbers: Numbers) -> tuple[Tensor, Tensor]:
+        """Draw n steps from (n, 1) random numbers.
 
         Returns
         -------
@@ -55,7 +57,9 @@ class StepSampler(nn.Module):
             (n,) factor 1 / (p_t T) that keeps the expectation of the loss.
         """
         p = self.probabilities()
-        t = torch.multinomial(p, n, replacement=True, generator=generator)  # 0..T-1
+        edges = p.cumsum(0)
+        u = numbers.uniform()[:, 0].to(p.dtype) * edges[-1]
+        t = torch.searchsorted(edges, u, right=True).clamp_(max=self.T - 1)  # 0..T-1
         return t + 1, 1.0 / (p[t] * self.T)
 
     @torch.no_grad()

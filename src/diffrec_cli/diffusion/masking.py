@@ -8,6 +8,7 @@ state keeps all interactions before a cut. This module needs no torch.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,16 @@ from numpy.typing import NDArray
 from diffrec_cli.catalogue.masking import MaskingConfig
 from diffrec_cli.data.sequences import Rows, ages
 
+if TYPE_CHECKING:
+    from diffrec_cli.diffusion.randomness import Draws
+
 #: Weights of a kernel below 2^-6 of the newest count as 0.
 _HALVINGS = 6
 #: Largest number of masked interactions of an ordered state that training restores, in half-lives.
 _HORIZONS = 4
 #: Largest number of states of a history, in multiples of the mean: each holds all that it keeps.
 _MOST_STATES = 64
+_KEY_BITS = 24  # of a state's number within its user
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +38,13 @@ class States:
         What each state keeps, oldest first.
     masked
         What is to be restored, with weights that sum to 1 in each row.
+    keys
+        (B,) int64, one for each state of a user, to draw numbers for it.
     """
 
     kept: Rows
     masked: Rows
+    keys: NDArray[np.int64]
 
 
 class Masking:
@@ -46,12 +54,22 @@ class Masking:
     ----------
     config
         Its settings.
+    mean_cuts
+        The mean number of cuts of all histories that have one; only drawing reads it.
     """
 
-    def __init__(self, config: MaskingConfig) -> None:
-        self.config = config
+    def __init__(self, config: MaskingConfig, mean_cuts: float = 1.0) -> None:
+        self.config, self.mean_cuts = config, mean_cuts
 
-    def draw(self, rows: Rows, generator: np.random.Generator) -> States:
+    def count(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the number of states of histories of these lengths, (B,)."""
+        states, cuts = self.config.states, np.maximum(lengths - 1, 0)
+        if not self.config.half_lives:
+            return np.where(cuts > 0, states, 0)
+        wanted = np.maximum(np.rint(states / self.mean_cuts * cuts), 1)
+        return np.minimum(wanted, np.minimum(cuts, _MOST_STATES * states)).astype(np.int64)
+
+    def draw(self, rows: Rows, draws: Draws) -> States:
         """Draw states of histories with two interactions or more.
 
         With order a state is a cut. Long histories have more of them, in proportion to the cuts
@@ -59,34 +77,39 @@ class Masking:
         of which one ``horizon`` further ahead weighs half. Without order a random share of the
         history is masked, and all of that is restored.
         """
-        long = rows.take(np.flatnonzero(np.diff(rows.indptr) >= 2))
-        return self._cut(long, generator) if self.config.half_lives else self._drop(long, generator)
+        lengths = np.diff(rows.indptr)
+        number = self.count(lengths)
+        of_state, place = np.repeat(np.arange(len(rows)), number), _counted(number)
+        keys = rows.users[of_state] << _KEY_BITS | place
+        if not self.config.half_lives:
+            return self._drop(rows.take(of_state), keys, draws)
+        width = ((lengths - 1) / np.maximum(number, 1))[of_state]
+        cut = ((place + draws.pairs("cut", keys, np.zeros_like(place))) * width).astype(np.int64)
+        return self._cut(rows, of_state, 1 + np.minimum(cut, lengths[of_state] - 2), keys)
 
-    def _cut(self, rows: Rows, generator: np.random.Generator) -> States:
-        last = np.diff(rows.indptr) - 1  # the number of cuts of each history
-        wanted = self.config.states / last.mean() * last if len(last) else last
-        most = np.minimum(last, _MOST_STATES * self.config.states)
-        number = np.clip(np.rint(wanted), 1, most).astype(np.int64)
-        of_state = np.repeat(np.arange(len(rows)), number)
-        width = (last / np.maximum(number, 1))[of_state]
-        drawn = (_counted(number) + generator.random(len(of_state))) * width
-        cut = np.minimum(1 + drawn.astype(np.int64), last[of_state])
+    def _cut(
+        self,
+        rows: Rows,
+        of_state: NDArray[np.int64],
+        cut: NDArray[np.int64],
+        keys: NDArray[np.int64],
+    ) -> States:
         start, stop = rows.indptr[of_state], rows.indptr[of_state + 1]
         ahead = np.minimum(stop - start - cut, round(1 + _HORIZONS * self.config.horizon))
         masked = _slices(rows, of_state, start + cut, ahead)
         weights = np.exp2(-_counted(ahead) / max(self.config.horizon, 1e-9))
-        return States(_slices(rows, of_state, start, cut), _normalized(masked, weights))
+        return States(_slices(rows, of_state, start, cut), _normalized(masked, weights), keys)
 
-    def _drop(self, rows: Rows, generator: np.random.Generator) -> States:
-        rows = rows.take(np.repeat(np.arange(len(rows)), self.config.states))
+    def _drop(self, rows: Rows, keys: NDArray[np.int64], draws: Draws) -> States:
         lengths = np.diff(rows.indptr)
-        share = generator.random(len(rows))
+        share = draws.pairs("share", keys, np.zeros_like(keys))
         number = np.clip(np.ceil(share * lengths), 1, lengths - 1).astype(np.int64)
-        shuffled = np.lexsort((generator.random(len(rows.items)), rows.row_index))
+        order = draws.pairs("order", keys[rows.row_index], rows.items)
+        shuffled = np.lexsort((order, rows.row_index))
         hidden = np.zeros(len(rows.items), bool)
         hidden[shuffled] = _counted(lengths) < number[rows.row_index]
         masked = rows.keep(hidden)
-        return States(rows.keep(~hidden), _normalized(masked, np.ones(len(masked.items))))
+        return States(rows.keep(~hidden), _normalized(masked, np.ones(len(masked.items))), keys)
 
     def kernels(self, kept: Rows, present: NDArray[np.bool_] | None = None) -> list[Rows]:
         """Return what a denoiser reads of histories, one for each kernel: rows that sum to 1.

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from diffrec_cli.config import DenoiserConfig, FitConfig
 from diffrec_cli.data.sequences import Rows, Sequences
 from diffrec_cli.diffusion.corruption import Corruption
-from diffrec_cli.diffusion.randomness import dropout, kept, sparse_dropout
+from diffrec_cli.diffusion.randomness import Draws, Numbers, dropout, sparse_dropout
 from diffrec_cli.errors import ConfigError
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.diffrec_inference import corruption_of
 from diffrec_cli.models.linear_output import compact_bytes, is_compact, own_products, squared_errors
-from diffrec_cli.models.trainable import SCORE_ARRAYS, Draws
+from diffrec_cli.models.trainable import SCORE_ARRAYS
 
 _WIDE = 4  # items for each number of the first layer, from which losses can be compact
 
@@ -125,11 +125,11 @@ class Denoiser(nn.Module):
         if self.compact:
             return self._compact_losses(corruption, rows, t, backend, draws)
         x_0 = backend.dense(rows, self.width)  # (B, D)
-        y = corruption.mixed_in(x_0, draws.device)
+        y = corruption.mixed_in(x_0, draws.at("noise", rows.users, self.width))
         x_t = corruption.corrupt(x_0, t, y)
         target = corruption.target(x_0, y)
         del x_0, y  # each is as wide as the catalogue
-        prediction = self(x_t, t, draws.device)
+        prediction = self(x_t, t, draws.at("dropout", rows.users, self.width))
         del x_t
         return corruption.losses(prediction, target, t)
 
@@ -142,9 +142,11 @@ class Denoiser(nn.Module):
         is drawn for each interaction, and for the noise of each item once a batch: a user's x_t has
         the distribution that it has above, but that an interaction and its noise are dropped apart.
         """
-        x = backend.sparse_product(sparse_dropout(rows, self.rate, draws.host), self.W_in)
-        noisy = kept(self.b_out.shape, self.rate, draws.device).nonzero()[:, 0]
-        y = corruption.mixed_in_product(self.W_in, len(rows), draws.device, noisy)
+        x = backend.sparse_product(sparse_dropout(rows, self.rate, draws), self.W_in)
+        items = np.arange(self.width)
+        noisy = np.flatnonzero(draws.pairs("items", np.zeros_like(items), items) >= self.rate)
+        xi = draws.at("noise", rows.users, self.W_in.shape[1])
+        y = corruption.mixed_in_product(self.W_in, xi, backend.asarray(noisy))
         a = corruption.corrupt(x, t, y / (1.0 - self.rate))  # (B, H)
         h = self._last_hidden(a, t)
         VV, bV = own_products(self.V, self.b_out)
@@ -162,7 +164,7 @@ class Denoiser(nn.Module):
         """Return the live arrays that :class:`CollapsedDenoiser` reads."""
         return {f"denoiser.{name}": tensor for name, tensor in self.state_dict().items()}
 
-    def forward(self, x_t: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
+    def forward(self, x_t: Tensor, t: Tensor, numbers: Numbers) -> Tensor:
         """Predict, with dropout.
 
         Parameters
@@ -171,8 +173,8 @@ class Denoiser(nn.Module):
             (B, D).
         t
             (B,) steps, 1 to T.
-        generator
-            Source of the dropout, on the device of x_t.
+        numbers
+            (B, D), for the dropout.
 
         Returns
         -------
@@ -180,7 +182,7 @@ class Denoiser(nn.Module):
         """
         if self.normalize_input:
             x_t = nn.functional.normalize(x_t)
-        h = self._last_hidden(dropout(x_t, self.rate, generator) @ self.W_in, t)
+        h = self._last_hidden(dropout(x_t, self.rate, numbers) @ self.W_in, t)
         return nn.functional.linear(h, self.V, self.b_out)
 
     def _last_hidden(self, a: Tensor, t: Tensor) -> Tensor:

@@ -12,9 +12,10 @@ from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows, Sequences
 from diffrec_cli.diffusion.corruption import Corruption
 from diffrec_cli.diffusion.importance import StepSampler
+from diffrec_cli.diffusion.randomness import Draws
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.diffrec_inference import corruption_of
-from diffrec_cli.models.trainable import Draws, Trainable
+from diffrec_cli.models.trainable import Trainable
 
 
 class ItemDenoiser(Protocol):
@@ -65,7 +66,7 @@ class DiffRec(Trainable):
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the mean loss of a batch of users: Algorithm 1, lines 3 to 7."""
-        t, scale = self.sampler.draw(len(rows), draws.device)
+        t, scale = self.sampler.draw(draws.at("step", rows.users, 1))
         losses = self.denoiser.losses(self.corruption, rows, t, backend, draws)  # (B,)
         self.sampler.tell(t, losses)
         mean: Tensor = (losses * scale).mean()

@@ -21,7 +21,7 @@ from diffrec_cli.catalogue.corruptions import SmoothingConfig
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows, Sequences
 from diffrec_cli.diffusion.corruption import Corruption
-from diffrec_cli.diffusion.randomness import sparse_dropout
+from diffrec_cli.diffusion.randomness import Draws, sparse_dropout
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.denoiser import xavier
 from diffrec_cli.models.graph_denoiser_inference import lengths
@@ -34,7 +34,7 @@ from diffrec_cli.models.linear_output import (
     scores_at,
     squared_errors,
 )
-from diffrec_cli.models.trainable import SCORE_ARRAYS, Draws
+from diffrec_cli.models.trainable import SCORE_ARRAYS
 
 #: Columns of the weights of a step.
 W_Z, W_C, W_SMOOTH = range(3)
@@ -128,7 +128,7 @@ class GraphDenoiser(nn.Module):
         """
         Q, values = self.basis
         w = (self.mix * self.reads)[t]  # (B, 3)
-        c = sparse_dropout(rows, self.config.dropout, draws.host)
+        c = sparse_dropout(rows, self.config.dropout, draws)
         read = rows.above(c)
         xE, cE = backend.sparse_product(read, self.E).split(len(rows))  # E^T x and E^T c, (B, d)
         xQ, cQ = backend.sparse_product(read, Q).split(len(rows))  # (B, r)

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from diffrec_cli.config import FitConfig, LatentConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.diffusion.importance import StepSampler
-from diffrec_cli.diffusion.randomness import sparse_dropout
+from diffrec_cli.diffusion.randomness import Draws, sparse_dropout
 from diffrec_cli.models import linear_output
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.denoiser import Denoiser, xavier
 from diffrec_cli.models.diffrec_inference import corruption_of
 from diffrec_cli.models.likelihood import annealed, divergence, multinomial, sample, wide
-from diffrec_cli.models.trainable import Draws, Trainable
+from diffrec_cli.models.trainable import Trainable
 from diffrec_cli.models.vae import PREFIX, Groups, GroupVAE
 
 
@@ -62,14 +62,15 @@ class LatentDiffRec(Trainable):
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the negative of Eq. 15 and the latent diffusion loss, one weighted by lambda."""
-        history, rows = rows, sparse_dropout(rows, self.config.encoder_dropout, draws.host)
+        history, rows = rows, sparse_dropout(rows, self.config.encoder_dropout, draws)
         target = rows if self.config.target == "input" else history
         vae = self._on(backend)
         if self.config.warmup == "vae":
             return self._stage_loss(vae, rows, target, draws)
         mean, log_variance = self._encode(vae, rows)
-        z_0 = sample(mean, log_variance, draws.device)
-        z_hat, diffusion = self._diffuse(z_0, draws.device)
+        code = draws.at("code", rows.users, self.config.z_dim)
+        z_0 = sample(mean, log_variance, code)
+        z_hat, diffusion = self._diffuse(z_0, rows.users, draws)
         # The decoder reads the prediction at the sampled step, as in the released code.
         of_vae = self._vae_loss(vae, z_hat, mean, log_variance, target)
         if self.config.lambda_on == "vae":
@@ -78,13 +79,14 @@ class LatentDiffRec(Trainable):
 
     def _stage_loss(self, vae: GroupVAE, rows: Rows, target: Rows, draws: Draws) -> Tensor:
         """Return the loss of the VAEs in the warm-up, then that of the diffusion alone."""
+        code = draws.at("code", rows.users, self.config.z_dim)
         if not self.selectable:
             mean, log_variance = self._encode(vae, rows)
-            z_0 = sample(mean, log_variance, draws.device)
+            z_0 = sample(mean, log_variance, code)
             return self._vae_loss(vae, z_0, mean, log_variance, target)
         with torch.no_grad():
-            z_0 = sample(*self._encode(vae, rows), draws.device)
-        _, diffusion = self._diffuse(z_0, draws.device)
+            z_0 = sample(*self._encode(vae, rows), code)
+        _, diffusion = self._diffuse(z_0, rows.users, draws)
         return diffusion
 
     def _encode(self, vae: GroupVAE, rows: Rows) -> tuple[Tensor, Tensor]:
@@ -94,12 +96,15 @@ class LatentDiffRec(Trainable):
             log_variance = torch.tanh(log_variance)
         return wide(mean), wide(log_variance)
 
-    def _diffuse(self, z_0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _diffuse(
+        self, z_0: Tensor, users: NDArray[np.int64], draws: Draws
+    ) -> tuple[Tensor, Tensor]:
         """Return the predicted z_0, (B, z), and the mean diffusion loss: Algorithm 1 on z_0."""
-        t, scale = self.sampler.draw(len(z_0), generator)
-        y = self.corruption.mixed_in(z_0, generator)
+        z = self.config.z_dim
+        t, scale = self.sampler.draw(draws.at("step", users, 1))
+        y = self.corruption.mixed_in(z_0, draws.at("noise", users, z))
         z_t = self.corruption.corrupt(z_0, t, y)
-        prediction = self.denoiser(z_t, t, generator)
+        prediction = self.denoiser(z_t, t, draws.at("dropout", users, z))
         losses = self.corruption.losses(prediction, self.corruption.target(z_0, y), t)
         self.sampler.tell(t, losses)
         return self.corruption.predicted_x0(prediction, z_t, t), (losses * scale).mean()

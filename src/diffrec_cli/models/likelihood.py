@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from diffrec_cli.data.sequences import Rows
-from diffrec_cli.diffusion.randomness import normal_like
+from diffrec_cli.diffusion.randomness import Numbers
 from diffrec_cli.models.backend import Backend
 
 
@@ -54,9 +54,9 @@ def entries(scores: Tensor, rows: Rows, backend: Backend) -> Tensor:
     return wide(scores.view(-1)[_places(scores, rows, backend)])
 
 
-def sample(mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Tensor:
+def sample(mean: Tensor, log_variance: Tensor, numbers: Numbers) -> Tensor:
     """Draw a code, mean + sigma eps, (B, z)."""
-    return mean + (0.5 * log_variance).exp() * normal_like(mean, generator)
+    return mean + (0.5 * log_variance).exp() * numbers.normal(mean.dtype)
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -10,11 +12,12 @@ from diffrec_cli.catalogue.masking import MaskingConfig
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows, Sequences
 from diffrec_cli.diffusion.masking import Masking
+from diffrec_cli.diffusion.randomness import Draws
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.denoiser import xavier
 from diffrec_cli.models.masking_inference import hidden
 from diffrec_cli.models.softmax_output import rows_at_a_time, softmax_loss
-from diffrec_cli.models.trainable import Draws, Trainable
+from diffrec_cli.models.trainable import Trainable
 
 
 class MaskingDiffRec(Trainable):
@@ -28,14 +31,22 @@ class MaskingDiffRec(Trainable):
         Its settings, and |I|.
     generator
         Source of the initial weights, on the CPU.
+    mean_cuts
+        See :class:`~diffrec_cli.diffusion.masking.Masking`.
     """
 
     compact = True
 
-    def __init__(self, config: MaskingConfig, n_items: int, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        config: MaskingConfig,
+        n_items: int,
+        generator: torch.Generator,
+        mean_cuts: float = 1.0,
+    ) -> None:
         super().__init__()
         self.config, self.n_items = config, n_items
-        self.masking = Masking(config)
+        self.masking = Masking(config, mean_cuts)
         d, kernels = config.dim, max(1, len(config.half_lives))
         if config.temperature is None:
             self.E = nn.ParameterList(
@@ -51,24 +62,33 @@ class MaskingDiffRec(Trainable):
         cls, config: FitConfig, train: Sequences | None, n_items: int, generator: torch.Generator
     ) -> MaskingDiffRec:
         """Return the model of these settings."""
-        return cls(config.settings(MaskingConfig), n_items, generator)
+        if train is None:
+            raise ValueError("masking needs the interactions")
+        cuts = train.lengths[train.lengths > 1] - 1
+        mean_cuts = float(cuts.mean()) if len(cuts) else 1.0
+        return cls(config.settings(MaskingConfig), n_items, generator, mean_cuts)
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the mean loss of states of a batch of histories."""
-        states = self.masking.draw(rows, draws.host)
+        states = self.masking.draw(rows, draws)
         if len(states.kept) == 0:  # no user of the batch has two items
             return self.b.sum() * 0.0
-        present = draws.host.random(len(states.kept.items)) >= self.config.dropout
+        kept = states.kept
+        present = draws.pairs("history", states.keys[kept.row_index], kept.items)
         weights = self._weights()
-        read = self.masking.kernels(states.kept, present)
+        read = self.masking.kernels(kept, present >= self.config.dropout)
         h = hidden(self.config, weights, read, backend)
-        return softmax_loss(h, weights["V"], self.b, states.masked, states.kept, backend)
+        return softmax_loss(h, weights["V"], self.b, states.masked, kept, backend)
 
     def _weights(self) -> dict[str, Tensor]:
         """Return what :func:`~.masking_inference.hidden` reads."""
         if self.config.temperature is None:
             return {"V": self.V, **{f"E.{k}": E for k, E in enumerate(self.E)}}
         return {"V": normalize(self.V, dim=1), "mix": self.mix}
+
+    def samples(self, lengths: NDArray[np.int64]) -> int:
+        """Return the number of states of histories of these lengths."""
+        return int(self.masking.count(lengths).sum())
 
     def batch_bytes(self, users: int) -> int:
         """Return about how much memory a batch takes beside the weights and their gradients."""

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows, Sequences
+from diffrec_cli.diffusion.randomness import Draws
 from diffrec_cli.models.backend import TorchBackend
 
 #: Arrays of scores of all items that a batch has at a time where it has any: scores, errors, ...
 SCORE_ARRAYS = 4
 _TRAINING_ONLY = ("sampler.", "updates")
-
-
-@dataclass(frozen=True, slots=True)
-class Draws:
-    """The random generators of an epoch, both seeded by (seed, epoch).
-
-    Parameters
-    ----------
-    device
-        For noise, dropout and steps, on the device.
-    host
-        For sparse rows, which are built on the host.
-    """
-
-    device: torch.Generator
-    host: np.random.Generator
 
 
 class Trainable(nn.Module):
@@ -51,6 +36,10 @@ class Trainable(nn.Module):
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the loss of a batch of users, a scalar on the backend's device."""
         raise NotImplementedError
+
+    def samples(self, lengths: NDArray[np.int64]) -> int:
+        """Return over how many samples the loss of histories of these lengths is a mean."""
+        return len(lengths)
 
     def batch_bytes(self, users: int) -> int:
         """Return about how much memory a batch takes beside the weights and their gradients.

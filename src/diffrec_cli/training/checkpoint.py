@@ -2,7 +2,7 @@
 
 A run is a directory in ``runs/``: ``run.json`` (what is being fitted), ``epochs.jsonl`` (the epoch
 log), ``best.safetensors`` and ``checkpoint.safetensors`` (tensors, and JSON in the header).
-Randomness depends on (seed, epoch) alone, so no state of generators is stored.
+Randomness depends on (seed, epoch, update) alone, so no state of generators is stored.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The training loop of all models: batches of users, AdamW, validation, patience, checkpoints.
 
-All randomness comes from (seed, epoch), so a resumed fit gives the result of an undisturbed one.
+All randomness comes from (seed, epoch, update), so a resumed fit gives the result of an undisturbed
+one.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from torch import Tensor
 
 from diffrec_cli.config import TrainingConfig
 from diffrec_cli.data.sequences import Rows
+from diffrec_cli.diffusion.randomness import Draws
 from diffrec_cli.errors import TrainingError
 from diffrec_cli.files import write_atomically
 from diffrec_cli.models.backend import TorchBackend
-from diffrec_cli.models.trainable import Draws, Trainable
+from diffrec_cli.models.trainable import Trainable
 from diffrec_cli.training.averaging import WeightAverage
 from diffrec_cli.training.best import Best, BestEpoch
 from diffrec_cli.training.checkpoint import append_line, load_checkpoint, save_checkpoint
@@ -247,8 +249,7 @@ def _epoch(
     on_batch: Callable[[int, int], None],
 ) -> Epoch:
     """Train on the users of one epoch."""
-    draws = _draws(config.seed, epoch, backend.device)
-    users = _users(rows, config, epoch, draws)
+    users = _users(rows, config, epoch)
     model.train()
     model.start_epoch(epoch)
     started = time.perf_counter()
@@ -256,6 +257,7 @@ def _epoch(
     updates = math.ceil(len(users) / config.batch_size)
     for i in range(updates):
         batch = users[i * config.batch_size : (i + 1) * config.batch_size]
+        draws = Draws(config.seed, epoch, i, backend.device)
         with _autocast(backend.device, precision):
             loss = model.loss(rows.take(batch), backend, draws)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so
@@ -273,7 +275,7 @@ def _epoch(
     return Epoch(epoch, mean, {}, seconds, len(users) / seconds)
 
 
-def _users(rows: Rows, config: TrainingConfig, epoch: int, draws: Draws) -> NDArray[np.int64]:
+def _users(rows: Rows, config: TrainingConfig, epoch: int) -> NDArray[np.int64]:
     """Return the users of an epoch in the order of training: those with interactions.
 
     They are all of them in a random order, or the epoch's part of endless passes over them. A part
@@ -281,8 +283,7 @@ def _users(rows: Rows, config: TrainingConfig, epoch: int, draws: Draws) -> NDAr
     """
     users = np.flatnonzero(np.diff(rows.indptr) > 0)
     if config.epoch_updates is None or len(users) == 0:
-        draws.host.shuffle(users)
-        return users
+        return np.random.default_rng([config.seed, epoch]).permutation(users)
     size = config.epoch_updates * config.batch_size
     start, stop = (epoch - 1) * size, epoch * size
     first, last = start // len(users), (stop - 1) // len(users)
@@ -321,14 +322,6 @@ def _judge(
         best_epoch=state.stopping.best_epoch,
         best_value=state.stopping.best,
     )
-
-
-def _draws(seed: int, epoch: int, device: torch.device) -> Draws:
-    """Return an epoch's generators; resuming needs no stored state of them."""
-    sequence = np.random.SeedSequence([seed, epoch])
-    number = int(sequence.generate_state(1, np.uint64)[0] >> 1)
-    generator = torch.Generator(device).manual_seed(number)
-    return Draws(generator, np.random.default_rng(sequence.spawn(1)[0]))
 
 
 def _autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:

@@ -15,12 +15,12 @@ from torch.nn.functional import cross_entropy, linear, pad, softplus
 
 from diffrec_cli.catalogue.comparators import ACVAEConfig
 from diffrec_cli.data.sequences import Rows
-from diffrec_cli.diffusion.randomness import dropout, normal_like
+from diffrec_cli.diffusion.randomness import Draws, dropout
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.comparators.acvae_inference import WINDOW, padded
 from diffrec_cli.models.denoiser import xavier
 from diffrec_cli.models.likelihood import wide
-from diffrec_cli.models.trainable import Draws, Trainable
+from diffrec_cli.models.trainable import Trainable
 
 
 class ACVAE(Trainable):
@@ -62,18 +62,21 @@ class ACVAE(Trainable):
             return self.b_out.sum() * 0.0
         at = backend.asarray(row), backend.asarray(place)
         sequence = backend.asarray(items)
-        state, read = self._states(sequence[:, :-1], draws)
+        x = self.E[sequence[:, :-1]]  # (B, L, d)
+        kept = draws.at("dropout", rows.users, x[0].numel())
+        state, read = self._states(dropout(x, self.config.dropout, kept))
         state, read = state[at], read[at]  # (n, d), (n, 2 d)
-        z = self._code(read, draws)
+        places = rows.users[row] << 32 | place
+        z = self._code(read, draws.at("code", places, self.config.dim).normal(read.dtype))
         scores = wide(linear(z, self.V, self.b_out))  # (n, |I|)
         error = cross_entropy(scores, sequence[:, 1:][at])
-        divergence, lesson = self._criticism(state, z, draws)
+        prior = draws.at("prior", places, self.config.dim).normal(z.dtype)
+        divergence, lesson = self._criticism(state, z, prior)
         tie = self._contrast(state, z, at[0], len(rows))
         return error + self.config.beta * divergence + lesson + self.config.contrast * tie
 
-    def _states(self, items: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    def _states(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the state at every place, (B, L, d), and with the convolution, (B, L, 2 d)."""
-        x = dropout(self.E[items], self.config.dropout, draws.device)
         states, _ = self.gru(x)
         before = pad(states, (0, 0, WINDOW - 1, 0))  # nothing comes before the first
         length = states.shape[1]
@@ -83,21 +86,20 @@ class ACVAE(Trainable):
             local = local + self.kernel[i] * before[:, first : first + length]
         return states, torch.cat([states, local], dim=2)
 
-    def _code(self, read: Tensor, draws: Draws) -> Tensor:
-        """Return z, (n, d), from what was read, (n, 2 d), and noise."""
-        noise = normal_like(read[:, : self.config.dim], draws.device)
+    def _code(self, read: Tensor, noise: Tensor) -> Tensor:
+        """Return z, (n, d), from what was read, (n, 2 d), and noise, (n, d)."""
         return torch.tanh(torch.cat([read, noise], 1) @ self.W_1 + self.b_1) @ self.W_2 + self.b_2
 
-    def _criticism(self, state: Tensor, z: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    def _criticism(self, state: Tensor, z: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
         """Return the critic's estimate of the divergence (for the model), and the critic's loss.
 
-        The critic tells z from draws of the prior; at its optimum its logit is the log-ratio of the
-        two densities. The first term trains the model alone, the second the critic alone.
+        The critic tells z from `prior`, as many draws of it; at its optimum its logit is the
+        log-ratio of the two densities. The first term trains the model alone, the second the critic
+        alone.
         """
         first, second = self.critic
         estimate = _logit(state.detach(), z, first.detach(), second.detach()).mean()
         state, z = state.detach(), z.detach()
-        prior = normal_like(z, draws.device)
         told = softplus(-_logit(state, z, first, second)).mean()
         return estimate, told + softplus(_logit(state, prior, first, second)).mean()
 

@@ -20,12 +20,12 @@ from diffrec_cli.catalogue.comparators import (
 from diffrec_cli.config import DiffusionConfig, FitConfig
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.diffusion.gaussian import Gaussian
-from diffrec_cli.diffusion.randomness import dropout, normal_like, sparse_dropout
+from diffrec_cli.diffusion.randomness import Draws, dropout, sparse_dropout
 from diffrec_cli.models import likelihood
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.comparators.network import Network, normalized
 from diffrec_cli.models.denoiser import xavier
-from diffrec_cli.models.trainable import Draws, Trainable
+from diffrec_cli.models.trainable import Trainable
 
 LOSSES = {
     "multinomial": likelihood.multinomial,
@@ -106,7 +106,7 @@ class CDAE(Autoencoder):
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the reconstruction loss of histories read with dropout."""
         network = self.network(backend)
-        read = sparse_dropout(rows, self.config.dropout, draws.host)
+        read = sparse_dropout(rows, self.config.dropout, draws)
         a = network.first(read) + self.users[backend.asarray(rows.users)]
         return LOSSES[self.config.loss](self.scores_from(network, a), rows, backend)
 
@@ -126,7 +126,7 @@ class MultiDAE(Autoencoder):
 
     def read(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the first layer's product with the corrupted histories, (B, H_1)."""
-        kept = sparse_dropout(normalized(rows), self.config.dropout, draws.host)
+        kept = sparse_dropout(normalized(rows), self.config.dropout, draws)
         first: Tensor = self.network(backend).first(kept)
         return first
 
@@ -154,10 +154,11 @@ class MultiDAEPlus(MultiDAE):
     def read(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the first layer's product with x_t at uniform steps t, (B, H_1)."""
         x_0 = backend.dense(rows, self.n_items)
-        T, device = self.gaussian.T, draws.device
-        t = torch.randint(1, T + 1, (len(rows),), generator=device, device=x_0.device)
-        x_t = self.gaussian.corrupt(x_0, t, normal_like(x_0, device))
-        return dropout(normalize(x_t), self.config.dropout, device) @ self.W_in + self.b_in
+        t = 1 + draws.at("step", rows.users, 1).below(self.gaussian.T)[:, 0]
+        eps = draws.at("noise", rows.users, self.n_items).normal(x_0.dtype)
+        x_t = normalize(self.gaussian.corrupt(x_0, t, eps))
+        kept = draws.at("dropout", rows.users, self.n_items)
+        return dropout(x_t, self.config.dropout, kept) @ self.W_in + self.b_in
 
 
 class MultiVAE(Autoencoder):
@@ -173,10 +174,11 @@ class MultiVAE(Autoencoder):
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the negative log-likelihood plus beta times the KL divergence of the code."""
         network = self.network(backend)
-        kept = sparse_dropout(normalized(rows), self.config.dropout, draws.host)
+        kept = sparse_dropout(normalized(rows), self.config.dropout, draws)
         code = likelihood.wide(network.encode(network.first(kept)))
         mean, log_variance = code[:, : network.code], code[:, network.code :]
-        h = network.decode(likelihood.sample(mean, log_variance, draws.device))
+        numbers = draws.at("code", rows.users, network.code)
+        h = network.decode(likelihood.sample(mean, log_variance, numbers))
         error = likelihood.multinomial(self.scores(h), rows, backend)
         beta = likelihood.annealed(self.updates, self.config.beta, self.config.beta_updates)
         self.updates += 1

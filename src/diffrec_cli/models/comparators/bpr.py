@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from diffrec_cli.data.sequences import Rows
+from diffrec_cli.diffusion.randomness import Draws
 from diffrec_cli.models.backend import TorchBackend
-from diffrec_cli.models.trainable import Draws
 
 _DRAWS = 4
 
@@ -26,11 +27,18 @@ def draw_pairs(
     known = torch.sort(row * n_items + positive).values
     negative = torch.empty_like(positive)
     wrong = torch.arange(len(positive), device=positive.device)
-    for _ in range(_DRAWS):
-        drawn = torch.randint(n_items, wrong.shape, generator=draws.device, device=wrong.device)
+    candidates = draws.at("negative", interactions(rows), _DRAWS).below(n_items)
+    for attempt in range(_DRAWS):
+        drawn = candidates[wrong, attempt]
         negative[wrong] = drawn
         wrong = wrong[_contains(known, row[wrong] * n_items + drawn)]
     return backend.asarray(rows.users[rows.row_index]), positive, negative
+
+
+def interactions(rows: Rows) -> NDArray[np.int64]:
+    """Return a number for each interaction, (nnz,), by which numbers are drawn for it."""
+    numbers: NDArray[np.int64] = rows.users[rows.row_index] << 32 | rows.items
+    return numbers
 
 
 def _contains(known: Tensor, keys: Tensor) -> Tensor:

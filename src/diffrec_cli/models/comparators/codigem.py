@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from diffrec_cli.catalogue.comparators import CodigemConfig
 from diffrec_cli.data.sequences import Rows
-from diffrec_cli.diffusion.randomness import dropout, normal_like
+from diffrec_cli.diffusion.randomness import Draws, dropout
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.comparators.autoencoders import LOSSES, Autoencoder
-from diffrec_cli.models.trainable import Draws, Trainable
+from diffrec_cli.models.trainable import Trainable
 
 
 class Codigem(Trainable):
@@ -43,8 +43,10 @@ class Codigem(Trainable):
         total = x.new_zeros(())
         beta = self.config.step_beta
         for t, step in enumerate(self.chain, start=1):
-            x_t = math.sqrt(1.0 - beta) * x + math.sqrt(beta) * normal_like(x, draws.device)
-            a = dropout(x_t, self.config.dropout, draws.device) @ step.W_in + step.b_in
+            noise = draws.at(f"noise {t}", rows.users, self.n_items).normal(x.dtype)
+            kept = draws.at(f"dropout {t}", rows.users, self.n_items)
+            x_t = math.sqrt(1.0 - beta) * x + math.sqrt(beta) * noise
+            a = dropout(x_t, self.config.dropout, kept) @ step.W_in + step.b_in
             predicted = step.scores_from(step.network(backend), a)
             if t == 1:
                 total = total + LOSSES[self.config.loss](predicted, rows, backend)

@@ -16,10 +16,10 @@ from torch.nn.functional import embedding
 from diffrec_cli.catalogue.comparators import LightGCNConfig
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows, Sequences
-from diffrec_cli.diffusion.randomness import dropout
+from diffrec_cli.diffusion.randomness import Draws, Numbers, dropout
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.comparators.bpr import bpr, draw_pairs
-from diffrec_cli.models.trainable import Draws, Trainable
+from diffrec_cli.models.trainable import Trainable
 
 
 class LightGCN(Trainable):
@@ -79,7 +79,8 @@ class LightGCN(Trainable):
         user, positive, negative = draw_pairs(rows, self.n_items, backend, draws)
         nodes = user, positive + self.n_users, negative + self.n_users
         with torch.autocast(backend.device.type, enabled=False):  # sparse products need float32
-            final = self.propagated(self.graph.thinned(self.config.dropout, draws.device))
+            edges = draws.at("edges", np.zeros(1, np.int64), self._train.size)
+            final = self.propagated(self.graph.thinned(self.config.dropout, edges))
             raw = [embedding(node, self.embedding) for node in nodes]
             penalty = sum(vector.square().sum() for vector in raw) / len(user)
             smooth = [embedding(node, final) for node in nodes]
@@ -130,9 +131,9 @@ class Graph:
         """D^-1/2 A D^-1/2, symmetric, (nodes, nodes), sparse."""
         return self._matrix(self.weights)
 
-    def thinned(self, rate: float, generator: torch.Generator) -> Tensor:
+    def thinned(self, rate: float, numbers: Numbers) -> Tensor:
         """Return the matrix with a share of the edges dropped and the others rescaled."""
-        return self._matrix(dropout(self.weights, rate, generator)) if rate > 0 else self.whole
+        return self._matrix(dropout(self.weights, rate, numbers)) if rate > 0 else self.whole
 
     def _matrix(self, weights: Tensor) -> Tensor:
         nodes = len(self.pointers) - 1

@@ -11,10 +11,10 @@ from torch.nn.functional import embedding
 from diffrec_cli.catalogue.comparators import MFConfig
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows
-from diffrec_cli.diffusion.randomness import dropout
+from diffrec_cli.diffusion.randomness import Draws, dropout
 from diffrec_cli.models.backend import TorchBackend
-from diffrec_cli.models.comparators.bpr import bpr, draw_pairs
-from diffrec_cli.models.trainable import Draws, Trainable
+from diffrec_cli.models.comparators.bpr import bpr, draw_pairs, interactions
+from diffrec_cli.models.trainable import Trainable
 
 
 class MF(Trainable):
@@ -50,7 +50,8 @@ class MF(Trainable):
             embedding(negative, self.items),
         )
         penalty = sum(vector.square().sum() for vector in (u, i, j)) / len(user)
-        read = dropout(u, self.config.dropout, draws.device)
+        kept = draws.at("dropout", interactions(rows), self.config.dim)
+        read = dropout(u, self.config.dropout, kept)
         return bpr(read, i, j) + self.config.decay / 2 * penalty
 
     def scoring_weights(self) -> dict[str, Tensor]:

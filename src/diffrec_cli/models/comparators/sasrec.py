@@ -7,18 +7,20 @@ Vasilev, RecSys 2023). Norms come before attention and linear maps.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from diffrec_cli.catalogue.comparators import SASRecConfig
 from diffrec_cli.data.sequences import Rows
-from diffrec_cli.diffusion.randomness import dropout
+from diffrec_cli.diffusion.randomness import Draws, dropout
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.comparators.sasrec_inference import LAYER, aligned, encoded
 from diffrec_cli.models.denoiser import xavier
 from diffrec_cli.models.softmax_output import rows_at_a_time, softmax_loss
-from diffrec_cli.models.trainable import Draws, Trainable
+from diffrec_cli.models.trainable import Trainable
 
 _INITIAL_DEVIATION = 0.02
 
@@ -54,13 +56,19 @@ class SASRec(Trainable):
         row, place = np.nonzero(is_read)
         if len(row) == 0:  # no user of the batch has two items
             return self.E.sum() * 0.0
+        layer = itertools.count()
+
+        def dropped(x: Tensor) -> Tensor:
+            numbers = draws.at(f"dropout {next(layer)}", rows.users, x[0].numel())
+            return dropout(x, self.config.dropout, numbers)
+
         states = encoded(
             self.config,
             self.scoring_weights(),
             read,
             is_read,
             backend,
-            lambda x: dropout(x, self.config.dropout, draws.device),
+            dropped,
         )
         h = states[backend.asarray(row), backend.asarray(place)]
         follows = items[:, 1:][row, place].astype(np.int32)

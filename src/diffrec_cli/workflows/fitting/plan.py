@@ -23,7 +23,7 @@ from diffrec_cli.training.devices import device_name
 
 _PROCESS_BYTES = 480 * 2**20  # Python, torch and what else a fit imports
 _INTERACTION_BYTES = 40
-_RUN_SCHEMA = 4  # of what a checkpoint holds: others are not resumed
+_RUN_SCHEMA = 5  # of what a checkpoint holds: others are not resumed
 
 
 @dataclass(frozen=True)
