@@ -84,6 +84,10 @@ class DeviceError(DiffrecError):
     exit_code = 5
 
 
+class DistributedError(DeviceError):
+    """A process of a job on several processes has ended, or does not answer."""
+
+
 class StorageError(DiffrecError):
     """The registry or a dataset cannot be read or written."""
 

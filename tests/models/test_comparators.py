@@ -29,6 +29,7 @@ from diffrec_cli.models.comparators.factors_inference import FactorScorer, FoldI
 from diffrec_cli.models.comparators.lightgcn import LightGCN
 from diffrec_cli.models.comparators.mf import MF
 from diffrec_cli.models.comparators.network import normalized
+from diffrec_cli.models.item_range import ItemRange
 from diffrec_cli.models.scorer import Scorer, build_scorer
 from diffrec_cli.models.trainable import Trainable
 
@@ -53,6 +54,9 @@ def x(rows: Rows) -> np.ndarray:
 
 def generator(seed: int = 1) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+ALL_ITEMS = ItemRange.whole(ITEMS)
 
 
 def draws() -> Draws:
@@ -104,7 +108,7 @@ class TestLikelihoods:
 
 class TestAutoencoders:
     def test_multidae_reads_histories_of_length_one(self, rows: Rows, x: np.ndarray) -> None:
-        model = MultiDAE(MultiDAEConfig(dims=(3, 5), dropout=0.0), ITEMS, generator())
+        model = MultiDAE(MultiDAEConfig(dims=(3, 5), dropout=0.0), ALL_ITEMS, generator())
         w = arrays_of(model)
         h = np.tanh(unit(x) @ w["W_in"] + w["b_in"])
         for i in range(2):
@@ -124,7 +128,7 @@ class TestAutoencoders:
         self, rows: Rows, x: np.ndarray, dims: tuple[int, ...]
     ) -> None:
         config = MultiVAEConfig(dims=dims, dropout=0.0, beta=0.4, beta_updates=4)
-        model = MultiVAE(config, ITEMS, generator())
+        model = MultiVAE(config, ALL_ITEMS, generator())
         with torch.no_grad():  # a code that is all but certain: z is its mean
             bias = model.b[0] if len(dims) > 1 else model.b_in
             bias[3:] = -40.0
@@ -143,11 +147,12 @@ class TestAutoencoders:
 
     def test_multidae_plus_is_multidae_where_there_is_no_noise(self, rows: Rows) -> None:
         still = DiffusionConfig(s=0.0)
-        plus = MultiDAEPlus(MultiDAEPlusConfig(dims=(4,), dropout=0.0), still, ITEMS, generator())
-        plain = MultiDAE(MultiDAEConfig(dims=(4,), dropout=0.0), ITEMS, generator())
+        config = MultiDAEPlusConfig(dims=(4,), dropout=0.0)
+        plus = MultiDAEPlus(config, still, ALL_ITEMS, generator())
+        plain = MultiDAE(MultiDAEConfig(dims=(4,), dropout=0.0), ALL_ITEMS, generator())
         assert loss_of(plus, rows) == pytest.approx(loss_of(plain, rows), rel=1e-5)
         noisy = DiffusionConfig(s=1.0, alpha_max=0.5)
-        other = MultiDAEPlus(MultiDAEPlusConfig(dims=(4,), dropout=0.0), noisy, ITEMS, generator())
+        other = MultiDAEPlus(config, noisy, ALL_ITEMS, generator())
         assert loss_of(other, rows) != pytest.approx(loss_of(plain, rows), rel=1e-3)
 
     @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu"])
@@ -155,7 +160,7 @@ class TestAutoencoders:
         self, rows: Rows, x: np.ndarray, activation: str
     ) -> None:
         config = CDAEConfig(dim=3, dropout=0.0, activation=activation, loss="square")
-        model = CDAE(config, USERS, ITEMS, generator())
+        model = CDAE(config, USERS, ALL_ITEMS, generator())
         w = arrays_of(model)
         function = {
             "tanh": np.tanh,
@@ -174,7 +179,7 @@ class TestAutoencoders:
 
     def test_dropout_leaves_out_interactions(self, rows: Rows) -> None:
         kept, dropped = (
-            MultiDAE(MultiDAEConfig(dims=(4,), dropout=rate), ITEMS, generator())
+            MultiDAE(MultiDAEConfig(dims=(4,), dropout=rate), ALL_ITEMS, generator())
             for rate in (0.0, 0.9)
         )
         assert loss_of(dropped, rows) != pytest.approx(loss_of(kept, rows), rel=1e-6)
@@ -187,7 +192,7 @@ class TestAutoencoders:
 class TestCODIGEM:
     def test_lists_depend_on_the_first_autoencoder_alone(self, rows: Rows) -> None:
         config = CodigemConfig(T=3, dim=4, dropout=0.0)
-        model = Codigem(config, ITEMS, generator())
+        model = Codigem(config, ALL_ITEMS, generator())
 
         def scores() -> np.ndarray:
             scorer = scorer_of(model, NumpyBackend())
@@ -203,13 +208,13 @@ class TestCODIGEM:
         assert not np.allclose(scores(), before)
 
     def test_every_autoencoder_is_trained(self, rows: Rows) -> None:
-        model = Codigem(CodigemConfig(T=3, dim=4), ITEMS, generator())
+        model = Codigem(CodigemConfig(T=3, dim=4), ALL_ITEMS, generator())
         model.loss(rows, BACKEND, draws()).backward()
         assert all(step.V.grad.abs().sum() > 0 for step in model.chain)
 
     def test_the_loss_of_one_step_without_noise(self, rows: Rows, x: np.ndarray) -> None:
         config = CodigemConfig(T=1, step_beta=1e-12, dim=4, dropout=0.0, loss="square")
-        model = Codigem(config, ITEMS, generator())
+        model = Codigem(config, ALL_ITEMS, generator())
         scorer = scorer_of(model, NumpyBackend())
         expected = ((x - scorer.scores(rows)) ** 2).sum(axis=1).mean()
         assert loss_of(model, rows) == pytest.approx(expected, rel=1e-4)

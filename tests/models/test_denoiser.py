@@ -9,6 +9,7 @@ from diffrec_cli.data.sequences import Rows
 from diffrec_cli.models.backend import NumpyBackend
 from diffrec_cli.models.build import build_model, stored_weights
 from diffrec_cli.models.denoiser import Denoiser, sinusoidal_embedding
+from diffrec_cli.models.item_range import ItemRange
 from diffrec_cli.models.scorer import build_scorer
 
 ITEMS = 31
@@ -32,7 +33,7 @@ def config(**values: object) -> FitConfig:
 
 
 def test_layers_mirror_the_hidden_sizes() -> None:
-    made = Denoiser(50, 5, DenoiserConfig(dims=(20, 30)), torch.Generator())
+    made = Denoiser(ItemRange.whole(50), 5, DenoiserConfig(dims=(20, 30)), torch.Generator())
     shapes = {name: tuple(p.shape) for name, p in made.named_parameters() if p.dim() == 2}
     assert shapes == {
         "W_embed": (10, 10),
@@ -45,7 +46,9 @@ def test_layers_mirror_the_hidden_sizes() -> None:
 
 
 def test_weights_have_the_variance_of_both_fans() -> None:
-    made = Denoiser(3000, 5, DenoiserConfig(dims=(400,)), torch.Generator().manual_seed(1))
+    made = Denoiser(
+        ItemRange.whole(3000), 5, DenoiserConfig(dims=(400,)), torch.Generator().manual_seed(1)
+    )
     assert made.W_in.detach().std().item() == pytest.approx(
         (2 / (3000 + 10 + 400)) ** 0.5, rel=0.02
     )

@@ -53,7 +53,7 @@ def test_the_squared_error_is_that_of_the_scores() -> None:
     def compact(h: Tensor, V: Tensor, b: Tensor) -> Tensor:
         VV, bV = linear_output.own_products(V, b)
         xV = CPU.sparse_product(rows, V)
-        return linear_output.squared_errors(rows, xV, h, VV, bV, b, CPU)
+        return linear_output.squared_errors(rows, rows, xV, h, VV, bV, b, CPU)
 
     def from_scores(h: Tensor, V: Tensor, b: Tensor) -> Tensor:
         return (x - (h @ V.T + b)).square().sum(dim=1)
@@ -68,7 +68,7 @@ def test_a_sparse_part_of_the_output_is_a_change_of_the_target() -> None:
     left = Rows(rows.users, rows.indptr, rows.items, (x - s)[x > 0].numpy())
     VV, bV = linear_output.own_products(V, b)
     xV = CPU.sparse_product(left, V)
-    errors = linear_output.squared_errors(left, xV, h, VV, bV, b, CPU)
+    errors = linear_output.squared_errors(left, left, xV, h, VV, bV, b, CPU)
     torch.testing.assert_close(errors, (x - (h @ V.T + b + s)).square().sum(dim=1))
 
 
@@ -123,7 +123,7 @@ def test_the_multinomial_likelihood_of_layers_side_by_side() -> None:
         return Output(CPU, layers, items)
 
     def compact(h: Tensor, V: Tensor, W: Tensor, b: Tensor) -> Tensor:
-        return linear_output.multinomial(output(V, W, b), h, rows)
+        return linear_output.multinomial(output(V, W, b), h, rows, CPU)
 
     def from_scores(h: Tensor, V: Tensor, W: Tensor, b: Tensor) -> Tensor:
         return likelihood.multinomial(output(V, W, b).all_scores(h), rows, CPU)

@@ -9,6 +9,7 @@ from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows, Sequences, input_rows
 from diffrec_cli.diffusion.randomness import Draws
 from diffrec_cli.models.backend import NumpyBackend, TorchBackend
+from diffrec_cli.models.item_range import ItemRange
 from diffrec_cli.models.masking import MaskingDiffRec
 from diffrec_cli.models.masking_inference import MaskingScorer
 
@@ -22,7 +23,9 @@ def rows() -> Rows:
 
 
 def model_of(config: MaskingConfig) -> MaskingDiffRec:
-    model = MaskingDiffRec(config, ITEMS, torch.Generator().manual_seed(2)).double()
+    model = MaskingDiffRec(
+        config, ItemRange.whole(ITEMS), torch.Generator().manual_seed(2)
+    ).double()
     with torch.no_grad():
         model.b.copy_(torch.linspace(-1, 1, ITEMS))
     return model

@@ -55,7 +55,8 @@ def test_an_average_goes_on_from_what_it_stored() -> None:
     stored, _ = follow(0.99, [1.0, 2.0])
     model = Number()
     again = WeightAverage(model, 0.99)
-    again.restore(stored.tensors(), stored.updates)
+    again.tensors()["value"].data.copy_(stored.tensors()["value"])
+    again.updates = stored.updates
     model.value.data.fill_(3.0)
     again.update()
     assert again.model.value.item() == pytest.approx(undisturbed.model.value.item())

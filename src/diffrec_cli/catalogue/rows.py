@@ -54,7 +54,7 @@ class Model:
     scorer
         (:class:`FitConfig`, arrays by name, backend) -> scorer.
     build
-        For a model trained in epochs: (:class:`FitConfig`, train sequences, |I|, generator) ->
+        For a model trained in epochs: (:class:`FitConfig`, train sequences, items, generator) ->
         :class:`~diffrec_cli.models.trainable.Trainable`.
     fit
         For a closed form: (its settings, train rows, |I|) -> arrays by name.
@@ -140,11 +140,11 @@ class Corruption:
     corruption
         (its settings,) -> :class:`~diffrec_cli.diffusion.corruption.Corruption`.
     denoiser
-        (:class:`FitConfig`, train sequences, |I|, generator) ->
+        (:class:`FitConfig`, train sequences, items, generator) ->
         :class:`~diffrec_cli.models.diffrec.ItemDenoiser`.
     build
         In place of these two, for a corruption that is not linear: (:class:`FitConfig`, train
-        sequences, |I|, generator) -> :class:`~diffrec_cli.models.trainable.Trainable`.
+        sequences, items, generator) -> :class:`~diffrec_cli.models.trainable.Trainable`.
     """
 
     name: str

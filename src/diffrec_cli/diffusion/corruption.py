@@ -5,6 +5,7 @@ They differ in y: Gaussian noise is random, smoothing takes the history smoothed
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,7 +60,13 @@ class Corruption:
         """Return the y, (B, D), of dense histories in training, from as many random numbers."""
         raise NotImplementedError
 
-    def mixed_in_product(self, W: Tensor, numbers: Numbers, rows: Tensor | None = None) -> Tensor:
+    def mixed_in_product(
+        self,
+        W: Tensor,
+        numbers: Numbers,
+        rows: Tensor | None = None,
+        total: Callable[[Tensor], Tensor] = lambda x: x,
+    ) -> Tensor:
         """Return y W, (n, H), for n histories in training, without making their y, (n, D).
 
         Only where `has_product`.
@@ -72,6 +79,8 @@ class Corruption:
             (n, H), on the device of W.
         rows
             The rows of W to use, the others being 0; ``None``: all.
+        total
+            Sums a product over the processes that have other rows of W.
         """
         raise NotImplementedError
 
@@ -119,10 +128,13 @@ class Corruption:
 
     def losses(self, prediction: Tensor, target: Tensor, t: Tensor) -> Tensor:
         """Return the weighted loss L_t of each sample, (B,): the mean over D, where Eq. 9 sums."""
+        return self.weighted(self.errors(prediction, target) / target.shape[1], t)
+
+    def errors(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Return the squared error of each sample, (B,): a sum over D."""
         from torch.nn.functional import mse_loss  # faster than operators: one pass, not three
 
-        error = mse_loss(prediction.to(target.dtype), target, reduction="none").mean(dim=1)  # (B,)
-        return self.weighted(error, t)
+        return mse_loss(prediction.to(target.dtype), target, reduction="none").sum(dim=1)
 
     def weighted(self, error: Tensor, t: Tensor) -> Tensor:
         """Return the errors, (B,), times the weights of their steps."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,11 +64,17 @@ class Gaussian(Corruption):
         """Draw eps, (B, D)."""
         return numbers.normal(x_0.dtype)
 
-    def mixed_in_product(self, W: Tensor, numbers: Numbers, rows: Tensor | None = None) -> Tensor:
+    def mixed_in_product(
+        self,
+        W: Tensor,
+        numbers: Numbers,
+        rows: Tensor | None = None,
+        total: Callable[[Tensor], Tensor] = lambda x: x,
+    ) -> Tensor:
         """Draw eps W, (n, H)."""
         from diffrec_cli.diffusion.randomness import normal_product
 
-        return normal_product(W, numbers, rows)
+        return normal_product(W, numbers, rows, total)
 
     def target(self, x_0: Tensor, y: Tensor) -> Tensor:
         """Return what the denoiser should predict, (B, D): x_0 or eps."""

@@ -69,7 +69,7 @@ class StepSampler(nn.Module):
         Parameters
         ----------
         t
-            (B,) steps, 1 to T.
+            (B,) steps, 1 to T; a step 0 tells nothing.
         losses
             (B,) L_t.
         """

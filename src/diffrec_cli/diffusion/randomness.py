@@ -218,7 +218,12 @@ def sparse_dropout(rows: Rows, rate: float, draws: Draws) -> Rows:
     return replace(rows, values=rows.values / (1.0 - rate))
 
 
-def normal_product(W: Tensor, numbers: Numbers, rows: Tensor | None = None) -> Tensor:
+def normal_product(
+    W: Tensor,
+    numbers: Numbers,
+    rows: Tensor | None = None,
+    total: Callable[[Tensor], Tensor] = lambda x: x,
+) -> Tensor:
     """Return eps W, (n, H), for standard normal eps, (n, D), without drawing eps.
 
     Its rows are normal with the covariance ``W^T W``, so they are drawn from its Cholesky factor L:
@@ -233,9 +238,11 @@ def normal_product(W: Tensor, numbers: Numbers, rows: Tensor | None = None) -> T
         Where xi is drawn from, (n, H).
     rows
         Indices of the rows of W to use, each once, the others being 0; ``None``: all.
+    total
+        Sums a product over the processes that have other rows of W.
     """
     xi = numbers.normal(W.dtype)
-    drawn: Tensor = _NormalProduct.apply(W, xi, rows)  # type: ignore[no-untyped-call]
+    drawn: Tensor = _NormalProduct.apply(W, xi, rows, total)  # type: ignore[no-untyped-call]
     return drawn
 
 
@@ -243,10 +250,10 @@ class _NormalProduct(torch.autograd.Function):
     """xi L^T, with L L^T = W^T W."""
 
     @staticmethod
-    def forward(ctx: Any, W: Tensor, xi: Tensor, rows: Tensor | None) -> Tensor:
+    def forward(ctx: Any, W: Tensor, xi: Tensor, rows: Tensor | None, total: Any) -> Tensor:
         some = W if rows is None else W[rows]
         with torch.autocast(W.device.type, enabled=False):
-            G = some.T @ some
+            G = total(some.T @ some)
             G.diagonal().add_(_RIDGE * G.diagonal().mean())
             L, failed = torch.linalg.cholesky_ex(G)
             L = L.masked_fill(failed != 0, torch.nan)  # a loss that is not finite has its own error
@@ -260,7 +267,7 @@ class _NormalProduct(torch.autograd.Function):
         (g,) = gradients  # (n, H)
         right = torch.linalg.solve_triangular(L.T, xi.T @ g, upper=True)  # L^-T xi^T g
         if rows is None:
-            return W @ right, None, None
+            return W @ right, None, None, None
         of_W = torch.zeros_like(W)
         of_W[rows] = W[rows] @ right
-        return of_W, None, None
+        return of_W, None, None, None

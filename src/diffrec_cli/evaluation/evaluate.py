@@ -16,7 +16,7 @@ from diffrec_cli.errors import DataError
 from diffrec_cli.evaluation.metrics import PER_USER, coverage, novelty, per_user
 from diffrec_cli.evaluation.segments import ACTIVITY, POPULARITY, Group, item_thirds, user_thirds
 from diffrec_cli.models.scorer import Scorer
-from diffrec_cli.ranking.batches import rank
+from diffrec_cli.ranking.batches import catalogue_size, rank
 
 HISTORIES = (TRAIN, TRAIN_AND_VALID)
 
@@ -107,10 +107,11 @@ def evaluate(
     known = input_history(dataset, split, history)
     names = [name for name in metrics if name in PER_USER]
     values: dict[str, list[NDArray[np.float64]]] = {}
-    longest = min(max(ks), scorer.n_items)
-    shown = {k: np.zeros(scorer.n_items, np.int64) for k in ks}
-    popularity = np.bincount(dataset.train.items, minlength=scorer.n_items)
-    thirds = item_thirds(dataset.train, scorer.n_items)
+    n_items = catalogue_size(scorer)
+    longest = min(max(ks), n_items)
+    shown = {k: np.zeros(n_items, np.int64) for k in ks}
+    popularity = np.bincount(dataset.train.items, minlength=n_items)
+    thirds = item_thirds(dataset.train, n_items)
     of_items: list[dict[str, list[NDArray[np.float64]]]] = [{} for _ in POPULARITY]
     batches = rank(
         scorer,

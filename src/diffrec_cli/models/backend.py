@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffrec_cli.data.sequences import Rows
+from diffrec_cli.models.item_range import ItemRange
 
 Array = Any  # np.ndarray or torch.Tensor
 
@@ -26,6 +27,8 @@ class Backend(Protocol):
     """What a scorer needs beyond operators."""
 
     has_bf16: bool
+    items: ItemRange | None
+    """The items that arrays with a row for each item have; ``None``: all."""
 
     @property
     def xp(self) -> Any:
@@ -33,6 +36,19 @@ class Backend(Protocol):
 
     def asarray(self, array: Any) -> Array:
         """Bring a NumPy array (or a tensor) to this backend."""
+
+    def own(self, rows: Rows) -> Rows:
+        """Return the rows' entries of these items, counted from the first of them."""
+
+    def summed(self, x: Array) -> Array:
+        """Return the sum over all items of a term that was computed of these items."""
+
+    @property
+    def alone(self) -> Backend:
+        """The backend for arrays whose rows are no items."""
+
+    def of_all_items(self, array: NDArray[Any]) -> list[NDArray[Any]]:
+        """Return what each process has of its items, lowest items first; all of one shape."""
 
     def sparse_product(self, rows: Rows, W: Array) -> Array:
         """Return the sparse product x W, (B, H), for rows x (B, D) and W (D, H)."""
@@ -62,7 +78,30 @@ class Backend(Protocol):
         """Return an array on the host as a NumPy array; bfloat16 becomes float32."""
 
 
-class NumpyBackend:
+class _AllItems:
+    """One process has all items and users, so that there is nothing to join."""
+
+    items: ItemRange | None = None
+
+    def own(self, rows: Rows) -> Rows:
+        """Return the rows themselves."""
+        return rows
+
+    def summed(self, x: Array) -> Array:
+        """Return x itself."""
+        return x
+
+    @property
+    def alone(self) -> Self:
+        """The backend itself."""
+        return self
+
+    def of_all_items(self, array: NDArray[Any]) -> list[NDArray[Any]]:
+        """Return the array alone."""
+        return [array]
+
+
+class NumpyBackend(_AllItems):
     """NumPy on the CPU."""
 
     xp: Any = np
@@ -137,7 +176,7 @@ def onednn_linear() -> Callable[[Array, Array, Array], Array] | None:
     return (lambda x, W, b: operator(x, W, b, "none", [], "")) if right else None
 
 
-class TorchBackend:
+class TorchBackend(_AllItems):
     """Torch on one device.
 
     Parameters
@@ -153,6 +192,36 @@ class TorchBackend:
 
         self.xp: Any = torch
         self.device = torch.device(device)
+
+    def shared(self, h: Array) -> Array:
+        """Return h, which is multiplied with the weights of these items, whatever they are."""
+        return h
+
+    def total(self, x: Array) -> Array:
+        """Sum over all items without a gradient, in place."""
+        return x
+
+    def largest_of_items(self, x: Array) -> Array:
+        """Take the maximum over all items without a gradient, in place."""
+        return x
+
+    def log_sum_exp(self, x: Array) -> Array:
+        """Return log sum exp over all items from that over these items, (B,)."""
+        return x
+
+    def made_once(
+        self, make: Callable[[], tuple[Any, ...]], shapes: tuple[tuple[int, ...], ...]
+    ) -> tuple[Array, ...]:
+        """Return float32 arrays of these shapes that one process makes for all."""
+        return tuple(self.asarray(array) for array in make())
+
+    def most_items(self, items: int) -> int:
+        """Return how many items a process has at most, if this one has so many."""
+        return items
+
+    def of_batch(self, x: Array) -> Array:
+        """Return what all processes have of their users of a batch, in its order."""
+        return x
 
     def asarray(self, array: Any) -> Array:
         """Return an array on the device, copied from pinned memory where the copy can overlap."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from diffrec_cli.catalogue import corruption_row, model_row
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Sequences
+from diffrec_cli.models.item_range import ItemRange
 from diffrec_cli.models.latent import LatentDiffRec
 from diffrec_cli.models.trainable import Trainable
 
@@ -21,6 +22,7 @@ def build_model(
     n_items: int,
     of_item: NDArray[np.int64] | None = None,
     train: Sequences | None = None,
+    items: ItemRange | None = None,
 ) -> Trainable:
     """Return the model of `config`, with initial weights from ``config.training.seed``.
 
@@ -34,21 +36,24 @@ def build_model(
         (|I|,) group of each item; the latent variants need it.
     train
         The interactions; models with a graph or a vector for each user need them.
+    items
+        The items that its arrays shall have; ``None``: all.
     """
     generator = torch.Generator().manual_seed(config.training.seed)
+    items = items or ItemRange.whole(n_items)
     model: Trainable
     row = model_row(config)
     if row is not None:
         if row.build is None:
             raise ValueError(f"{config.variant} has no epochs")
-        model = row.build(config, train, n_items, generator)
+        model = row.build(config, train, items, generator)
         return model
     if config.latent is None:
-        model = corruption_row(config).build(config, train, n_items, generator)
+        model = corruption_row(config).build(config, train, items, generator)
         return model
     if of_item is None:
         raise ValueError("a latent model needs item groups")
-    return LatentDiffRec(config, of_item, generator)
+    return LatentDiffRec(config, of_item, items, generator)
 
 
 def stored_weights(weights: Mapping[str, Any]) -> dict[str, NDArray[Any]]:

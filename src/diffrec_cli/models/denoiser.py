@@ -20,6 +20,8 @@ from diffrec_cli.diffusion.randomness import Draws, Numbers, dropout, sparse_dro
 from diffrec_cli.errors import ConfigError
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.diffrec_inference import corruption_of
+from diffrec_cli.models.initial_weights import small, xavier
+from diffrec_cli.models.item_range import ItemRange
 from diffrec_cli.models.linear_output import compact_bytes, is_compact, own_products, squared_errors
 from diffrec_cli.models.trainable import SCORE_ARRAYS
 
@@ -33,16 +35,6 @@ def sinusoidal_embedding(T: int, size: int) -> NDArray[np.float32]:
     return np.concatenate([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
 
 
-def xavier(rows: int, columns: int, fans: int, generator: torch.Generator) -> nn.Parameter:
-    """Return a (rows, columns) parameter from N(0, 2 / fans), fans = fan_in + fan_out."""
-    return nn.Parameter(torch.randn(rows, columns, generator=generator) * math.sqrt(2.0 / fans))
-
-
-def small(size: int, generator: torch.Generator) -> nn.Parameter:
-    """Return a (size,) bias from N(0, 0.001^2)."""
-    return nn.Parameter(torch.randn(size, generator=generator) * 0.001)
-
-
 class Denoiser(nn.Module):
     """MLP |D| - dims reversed - dims - |D| with tanh between; the step is a further input.
 
@@ -50,8 +42,8 @@ class Denoiser(nn.Module):
 
     Parameters
     ----------
-    width
-        D: number of items, or the size of the latent space.
+    items
+        The coordinates of x: D items, those of a process, or all of the latent space.
     T
         Number of steps.
     config
@@ -64,13 +56,14 @@ class Denoiser(nn.Module):
 
     def __init__(
         self,
-        width: int,
+        items: ItemRange,
         T: int,
         config: DenoiserConfig,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        self.width = width
+        self.items = items
+        self.width = width = items.n_items
         self.rate = config.dropout
         self.compact = False
         self.normalize_input = config.normalize_input
@@ -80,20 +73,24 @@ class Denoiser(nn.Module):
         self.W_embed = xavier(E, E, 2 * E, generator)
         self.b_embed = small(E, generator)
         fans = width + E + sizes[0]  # x and the embedding enter as one concatenated input
-        self.W_in = xavier(width, sizes[0], fans, generator)
+        self.W_in = xavier(items, sizes[0], fans, generator)
         self.W_step = xavier(E, sizes[0], fans, generator)
         self.b_in = small(sizes[0], generator)
         self.W = nn.ParameterList(xavier(a, b, a + b, generator) for a, b in pairwise(sizes))
         self.b = nn.ParameterList(small(b, generator) for b in sizes[1:])
-        self.V = xavier(width, sizes[-1], width + sizes[-1], generator)
-        self.b_out = small(width, generator)
+        self.V = xavier(items, sizes[-1], width + sizes[-1], generator)
+        self.b_out = small(items, generator)
 
     @classmethod
     def of(
-        cls, config: FitConfig, train: Sequences | None, n_items: int, generator: torch.Generator
+        cls,
+        config: FitConfig,
+        train: Sequences | None,
+        items: ItemRange,
+        generator: torch.Generator,
     ) -> Denoiser:
-        """Return the denoiser of histories of `n_items` items."""
-        denoiser = cls(n_items, config.of_corruption.T, config.denoiser, generator)
+        """Return the denoiser of histories of these items."""
+        denoiser = cls(items, config.of_corruption.T, config.denoiser, generator)
         users = config.training.batch_size
         if train is not None:
             users = min(len(train), users)
@@ -124,14 +121,16 @@ class Denoiser(nn.Module):
         """Corrupt histories to steps t (B,), predict, and return the loss of each, (B,)."""
         if self.compact:
             return self._compact_losses(corruption, rows, t, backend, draws)
-        x_0 = backend.dense(rows, self.width)  # (B, D)
-        y = corruption.mixed_in(x_0, draws.at("noise", rows.users, self.width))
+        columns = self.items.columns
+        x_0 = backend.dense(backend.own(rows), len(self.items))  # (B, D)
+        y = corruption.mixed_in(x_0, draws.at("noise", rows.users, columns))
         x_t = corruption.corrupt(x_0, t, y)
         target = corruption.target(x_0, y)
         del x_0, y  # each is as wide as the catalogue
-        prediction = self(x_t, t, draws.at("dropout", rows.users, self.width))
+        prediction = self(x_t, t, draws.at("dropout", rows.users, columns), backend)
         del x_t
-        return corruption.losses(prediction, target, t)
+        errors = backend.summed(corruption.errors(prediction, target))  # (B,)
+        return corruption.weighted(errors / self.width, t)
 
     def _compact_losses(
         self, corruption: Corruption, rows: Rows, t: Tensor, backend: TorchBackend, draws: Draws
@@ -142,29 +141,31 @@ class Denoiser(nn.Module):
         is drawn for each interaction, and for the noise of each item once a batch: a user's x_t has
         the distribution that it has above, but that an interaction and its noise are dropped apart.
         """
-        x = backend.sparse_product(sparse_dropout(rows, self.rate, draws), self.W_in)
-        items = np.arange(self.width)
+        read = backend.own(sparse_dropout(rows, self.rate, draws))
+        x = backend.summed(backend.sparse_product(read, self.W_in))
+        items = np.arange(self.items.start, self.items.stop)
         noisy = np.flatnonzero(draws.pairs("items", np.zeros_like(items), items) >= self.rate)
         xi = draws.at("noise", rows.users, self.W_in.shape[1])
-        y = corruption.mixed_in_product(self.W_in, xi, backend.asarray(noisy))
+        y = corruption.mixed_in_product(self.W_in, xi, backend.asarray(noisy), backend.total)
         a = corruption.corrupt(x, t, y / (1.0 - self.rate))  # (B, H)
         h = self._last_hidden(a, t)
-        VV, bV = own_products(self.V, self.b_out)
-        xV = backend.sparse_product(rows, self.V)
-        errors = squared_errors(rows, xV, h, VV, bV, self.b_out, backend)
+        VV, bV = map(backend.summed, own_products(self.V, self.b_out))
+        own = backend.own(rows)
+        xV = backend.summed(backend.sparse_product(own, self.V))
+        errors = squared_errors(rows, own, xV, h, VV, bV, self.b_out, backend)
         return corruption.weighted(errors / self.width, t)
 
     def batch_bytes(self, users: int) -> int:
         """Return about how much memory a batch takes beside the weights and their gradients."""
         if self.compact:
-            return compact_bytes(users, self.width, max(self.W_in.shape[1], self.V.shape[1]))
-        return 4 * SCORE_ARRAYS * users * self.width
+            return compact_bytes(users, len(self.items), max(self.W_in.shape[1], self.V.shape[1]))
+        return 4 * SCORE_ARRAYS * users * len(self.items)
 
     def scoring_weights(self) -> dict[str, Tensor]:
         """Return the live arrays that :class:`CollapsedDenoiser` reads."""
         return {f"denoiser.{name}": tensor for name, tensor in self.state_dict().items()}
 
-    def forward(self, x_t: Tensor, t: Tensor, numbers: Numbers) -> Tensor:
+    def forward(self, x_t: Tensor, t: Tensor, numbers: Numbers, backend: TorchBackend) -> Tensor:
         """Predict, with dropout.
 
         Parameters
@@ -175,14 +176,18 @@ class Denoiser(nn.Module):
             (B,) steps, 1 to T.
         numbers
             (B, D), for the dropout.
+        backend
+            Joins the parts of the coordinates.
 
         Returns
         -------
         (B, D).
         """
         if self.normalize_input:
-            x_t = nn.functional.normalize(x_t)
-        h = self._last_hidden(dropout(x_t, self.rate, numbers) @ self.W_in, t)
+            squares = backend.summed(x_t.square().sum(dim=1, keepdim=True))
+            x_t = x_t / squares.sqrt().clamp_min(1e-12)
+        a = backend.summed(dropout(x_t, self.rate, numbers) @ self.W_in)  # (B, H)
+        h = backend.shared(self._last_hidden(a, t))
         return nn.functional.linear(h, self.V, self.b_out)
 
     def _last_hidden(self, a: Tensor, t: Tensor) -> Tensor:

@@ -44,7 +44,8 @@ class CollapsedDenoiser:
         if f"{prefix}VW" in weights:
             VW, self.bW = load("VW"), load("bW")
         else:
-            VW, self.bW = self.V.T @ self.W_in, self.b_out @ self.W_in
+            VW = backend.summed(self.V.T @ self.W_in)
+            self.bW = backend.summed(self.b_out @ self.W_in)
         self.WV = backend.transposed(VW)  # (H_1, H)
 
     def hidden(self, a: Array, t: int) -> Array:
@@ -69,6 +70,7 @@ class CollapsedDenoiser:
         return stepwise_reverse(corruption, x_T, self._predict_normalized)
 
     def _predict_normalized(self, x_t: Array, t: int) -> Array:
-        norm = self.xp.sqrt((x_t * x_t).sum(-1))[:, None]  # (B, 1)
-        h = self.hidden((x_t / self.xp.clip(norm, 1e-12, None)) @ self.W_in, t)
+        summed = self.backend.summed
+        norm = self.xp.sqrt(summed((x_t * x_t).sum(-1)))[:, None]  # (B, 1)
+        h = self.hidden(summed((x_t / self.xp.clip(norm, 1e-12, None)) @ self.W_in), t)
         return h @ self.V.T + self.b_out

@@ -15,6 +15,7 @@ from diffrec_cli.diffusion.importance import StepSampler
 from diffrec_cli.diffusion.randomness import Draws
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.diffrec_inference import corruption_of
+from diffrec_cli.models.item_range import ItemRange
 from diffrec_cli.models.trainable import Trainable
 
 
@@ -44,31 +45,38 @@ class DiffRec(Trainable):
         How histories are corrupted.
     denoiser
         An :class:`ItemDenoiser`.
-    n_items
-        |I|.
+    items
+        The items of its arrays.
     """
 
-    def __init__(self, corruption: Corruption, denoiser: ItemDenoiser, n_items: int) -> None:
+    parallel = True
+
+    def __init__(self, corruption: Corruption, denoiser: ItemDenoiser, items: ItemRange) -> None:
         super().__init__()
-        self.corruption, self.n_items = corruption, n_items
+        self.corruption, self.items, self.n_items = corruption, items, items.n_items
         self.denoiser, self.compact = denoiser, denoiser.compact
         self.sampler = StepSampler(corruption.T, by_importance=corruption.by_importance)
 
     @classmethod
     def of(
-        cls, config: FitConfig, train: Sequences | None, n_items: int, generator: torch.Generator
+        cls,
+        config: FitConfig,
+        train: Sequences | None,
+        items: ItemRange,
+        generator: torch.Generator,
     ) -> DiffRec:
         """Return the model of these settings; see :func:`~diffrec_cli.models.build.build_model`."""
         row = corruption_row(config)
         if row.denoiser is None:
             raise TypeError(f"{config.variant} is not built from a denoiser")
-        return cls(corruption_of(config), row.denoiser(config, train, n_items, generator), n_items)
+        return cls(corruption_of(config), row.denoiser(config, train, items, generator), items)
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the mean loss of a batch of users: Algorithm 1, lines 3 to 7."""
         t, scale = self.sampler.draw(draws.at("step", rows.users, 1))
         losses = self.denoiser.losses(self.corruption, rows, t, backend, draws)  # (B,)
-        self.sampler.tell(t, losses)
+        if self.corruption.by_importance:
+            self.sampler.tell(backend.of_batch(t), backend.of_batch(losses))
         mean: Tensor = (losses * scale).mean()
         return mean
 

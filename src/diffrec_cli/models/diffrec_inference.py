@@ -16,6 +16,7 @@ from diffrec_cli.diffusion.corruption import Corruption
 from diffrec_cli.diffusion.reverse import shares
 from diffrec_cli.models.backend import Backend
 from diffrec_cli.models.denoiser_inference import CollapsedDenoiser
+from diffrec_cli.models.item_range import ItemRange
 from diffrec_cli.models.output import Output, OutputLayer
 from diffrec_cli.models.vae import GroupVAE
 
@@ -59,15 +60,22 @@ class DiffusionScorer:
             raise ValueError(f"{config.variant}: a step back needs more than prediction and x_t")
         self.seed = config.training.seed
         self.normalized = config.denoiser.normalize_input
-        self.denoiser = CollapsedDenoiser(backend, weights, "denoiser.")
+        self.denoiser = CollapsedDenoiser(self._of_denoiser(backend), weights, "denoiser.")
         # Weights of the output bias and of x_T in x_0.
         self.gamma, self.delta = shares(self.corruption.back)[0].tolist()
 
-    def noised(self, x_0: Array, rows: Rows) -> Array:
-        """Return x_{T'}, the start of the reverse process: x_0 itself when T' = 0."""
+    def _of_denoiser(self, backend: Backend) -> Backend:
+        """Return the backend of the denoiser's arrays."""
+        return backend
+
+    def noised(self, x_0: Array, rows: Rows, columns: slice, of: int) -> Array:
+        """Return x_{T'}, the start of the reverse process: x_0 itself when T' = 0.
+
+        `columns` are those of x_0, `of` so many.
+        """
         if self.corruption.T_prime == 0:
             return x_0
-        eps = self.backend.asarray(user_noise(rows, x_0.shape[1], self.seed))
+        eps = self.backend.asarray(user_noise(rows, of, self.seed)[:, columns])
         return self.corruption.start(x_0, eps)
 
 
@@ -87,10 +95,10 @@ class DiffRecScorer(DiffusionScorer):
         """Return the weights of the output layer in x_0, (B, H)."""
         W_in = self.denoiser.W_in
         if self.corruption.T_prime == 0:  # x_T is the sparse history
-            return self.denoiser.reverse(
-                self.corruption.back, self.backend.sparse_product(rows, W_in)
-            )
-        return self.denoiser.reverse(self.corruption.back, self._start(rows) @ W_in)
+            product = self.backend.sparse_product(self.backend.own(rows), W_in)
+        else:
+            product = self._start(rows) @ W_in
+        return self.denoiser.reverse(self.corruption.back, self.backend.summed(product))
 
     def scores(self, rows: Rows) -> Array:
         """Return x_0 of the reverse process, (B, |I|)."""
@@ -101,7 +109,9 @@ class DiffRecScorer(DiffusionScorer):
 
     def _start(self, rows: Rows) -> Array:
         """Return x_T as a dense array, (B, |I|)."""
-        return self.noised(self.backend.dense(rows, self.n_items), rows)
+        items = self.backend.items or ItemRange.whole(self.n_items)
+        x_0 = self.backend.dense(self.backend.own(rows), self.n_items)
+        return self.noised(x_0, rows, items.columns, items.n_items)
 
 
 class LatentScorer(DiffusionScorer):
@@ -113,10 +123,14 @@ class LatentScorer(DiffusionScorer):
         self.n_items = len(self.vae.groups.of_item)
         self.output: Output = self.vae.output()
 
+    def _of_denoiser(self, backend: Backend) -> Backend:
+        """Return the backend of arrays whose rows are coordinates of z."""
+        return backend.alone
+
     def hidden(self, rows: Rows) -> Array:
         """Return z_0 of the reverse process, (B, z)."""
-        denoiser = self.denoiser
-        z_T = self.noised(self.vae.encode(rows)[0], rows)
+        denoiser, z_0 = self.denoiser, self.vae.encode(rows)[0]
+        z_T = self.noised(z_0, rows, slice(None), z_0.shape[1])
         if self.normalized:
             return denoiser.reverse_normalized(self.corruption, z_T)
         g = denoiser.reverse(self.corruption.back, z_T @ denoiser.W_in)

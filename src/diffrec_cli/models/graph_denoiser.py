@@ -12,7 +12,7 @@ Here no term copies it, and the loss can give less weight to the interactions in
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +23,10 @@ from diffrec_cli.data.sequences import Rows, Sequences
 from diffrec_cli.diffusion.corruption import Corruption
 from diffrec_cli.diffusion.randomness import Draws, sparse_dropout
 from diffrec_cli.models.backend import TorchBackend
-from diffrec_cli.models.denoiser import xavier
 from diffrec_cli.models.graph_denoiser_inference import lengths
-from diffrec_cli.models.item_spectrum import item_spectrum
+from diffrec_cli.models.initial_weights import xavier, zeros
+from diffrec_cli.models.item_range import ItemRange
+from diffrec_cli.models.item_spectrum import item_spectrum, spectrum_rank
 from diffrec_cli.models.likelihood import entries, squares, squares_at
 from diffrec_cli.models.linear_output import (
     compact_bytes,
@@ -52,8 +53,8 @@ class GraphDenoiser(nn.Module):
         Its settings.
     train
         The interactions that make the graph.
-    n_items
-        |I|.
+    items
+        The items of its arrays.
     generator
         Source of the initial weights, on the CPU.
     compact
@@ -68,20 +69,19 @@ class GraphDenoiser(nn.Module):
         self,
         config: SmoothingConfig,
         train: Sequences,
-        n_items: int,
+        items: ItemRange,
         generator: torch.Generator,
         *,
         compact: bool = False,
     ) -> None:
         super().__init__()
-        self.config, self.n_items, self.compact = config, n_items, compact
-        self.E = xavier(n_items, config.dim, n_items + config.dim, generator)
+        self.config, self.items, self.compact = config, items, compact
+        self.E = xavier(items, config.dim, items.n_items + config.dim, generator)
         self.mix = nn.Parameter(torch.tensor(INITIAL).repeat(config.T + 1, 1))  # (T + 1, 3)
-        b = torch.zeros(n_items)
         if config.bias:
-            self.b = nn.Parameter(b)
+            self.b = zeros(items)
         else:
-            self.register_buffer("b", b)
+            self.register_buffer("b", torch.zeros(len(items)), persistent=False)
         mean_length = train.size / max(1, len(train))
         self.register_buffer("kappa", torch.tensor([max(1.0, mean_length)]))
         reads = torch.tensor([config.reads_z, True, config.adds_smooth])
@@ -92,31 +92,39 @@ class GraphDenoiser(nn.Module):
     @property
     def basis(self) -> tuple[Tensor, Tensor]:
         """Q (|I|, r) and the eigenvalues (r,) on the model's device; made at first use."""
+        return self._basis_on(TorchBackend(str(self.E.device)))
+
+    def _basis_on(self, backend: TorchBackend) -> tuple[Tensor, Tensor]:
+        """Make the basis if that has not been done, in one process for all."""
         if self._basis is None:
-            spectrum = item_spectrum(self._train, self.n_items, self.config.rank)
-            device = self.E.device
-            self._basis = (
-                torch.from_numpy(spectrum.Q).to(device),
-                torch.from_numpy(spectrum.values).to(device),
+            n_items, rank = self.items.n_items, self.config.rank
+            r = spectrum_rank(self._train, n_items, rank)
+            Q, values = backend.made_once(
+                lambda: astuple(item_spectrum(self._train, n_items, rank)), ((n_items, r), (r,))
             )
+            self._basis = Q[self.items.columns].clone(), values
         return self._basis
 
     @classmethod
     def of(
-        cls, config: FitConfig, train: Sequences | None, n_items: int, generator: torch.Generator
+        cls,
+        config: FitConfig,
+        train: Sequences | None,
+        items: ItemRange,
+        generator: torch.Generator,
     ) -> GraphDenoiser:
         """Return the denoiser of these settings."""
         if train is None:
             raise ValueError("smoothing needs the interactions")
         own = config.settings(SmoothingConfig)
-        d, r = own.dim, min(own.rank, n_items, len(train))
+        d, r = own.dim, spectrum_rank(train, items.n_items, own.rank)
         compact = is_compact(
             own.loss_form,
             users=min(len(train), config.training.batch_size),
             of_user=3 * d + 2 * r,
             of_batch=2 * d * (d + r),
         )
-        return cls(own, train, n_items, generator, compact=compact)
+        return cls(own, train, items, generator, compact=compact)
 
     def losses(
         self, corruption: Corruption, rows: Rows, t: Tensor, backend: TorchBackend, draws: Draws
@@ -126,14 +134,15 @@ class GraphDenoiser(nn.Module):
         Errors at interactions in c weigh less. As the corruption is linear and the prediction reads
         only E^T x_t, E^T x is corrupted instead of x.
         """
-        Q, values = self.basis
+        Q, values = self._basis_on(backend)
         w = (self.mix * self.reads)[t]  # (B, 3)
         c = sparse_dropout(rows, self.config.dropout, draws)
-        read = rows.above(c)
-        xE, cE = backend.sparse_product(read, self.E).split(len(rows))  # E^T x and E^T c, (B, d)
-        xQ, cQ = backend.sparse_product(read, Q).split(len(rows))  # (B, r)
-        products = own_products(self.E, self.b, Q) if self.compact else None
-        QE = Q.T @ self.E if products is None else products[0][self.config.dim :]  # (r, d)
+        own, read = backend.own(rows), backend.own(rows.above(c))
+        of_E = backend.summed(backend.sparse_product(read, self.E))
+        xE, cE = of_E.split(len(rows))  # E^T x and E^T c, (B, d)
+        xQ, cQ = backend.summed(backend.sparse_product(read, Q)).split(len(rows))  # (B, r)
+        VE, bV = map(backend.summed, self._products(Q))
+        QE = VE[-len(values) :]  # (r, d)
         z = corruption.corrupt(xE, t, (xQ * values) @ QE)  # E^T x_t
         history = cE / backend.asarray(lengths(c))
         h = w[:, [W_Z]] * z / self.kappa + w[:, [W_C]] * history  # (B, d)
@@ -142,24 +151,30 @@ class GraphDenoiser(nn.Module):
         kept = replace(c, values=c.values * (1.0 - self.config.dropout))  # values of the history
         confidence = self.config.confidence
         less = confidence * (1.0 - self.config.kept_weight)
-        if products is None:
-            scores = hidden @ torch.cat([self.E, Q], 1).T + self.b  # (B, |I|)
-            errors = squares(scores, rows, backend)
+        shared_h, shared_seen = backend.shared(h), backend.shared(seen)
+        if not self.compact:
+            scores = torch.cat([shared_h, shared_seen], 1) @ torch.cat([self.E, Q], 1).T + self.b
+            errors = squares(scores, rows, backend)  # scores (B, |I|)
         else:
-            VE, bV = products
             xV = torch.cat([xE, xQ], 1)
             VQ = torch.cat([QE.T, torch.eye(len(QE)).to(Q)])  # Q's columns are orthonormal
             VV = torch.cat([VE, VQ], 1)  # (d + r, d + r)
-            errors = squared_errors(rows, xV, hidden, VV, bV, self.b, backend)
+            errors = squared_errors(rows, own, xV, hidden, VV, bV, self.b, backend)
         for weight, some in ((confidence - 1.0, rows), (-less, kept)):
             if weight == 0:
                 continue
-            if products is None:
-                at = entries(scores, some, backend)
+            if not self.compact:
+                at = entries(scores, backend.own(some), backend)
             else:
-                at = self._scores_at(h, seen, some, backend)
+                at = self._scores_at(shared_h, shared_seen, backend.own(some), backend)
             errors = errors + weight * squares_at(at, some, backend)
-        return errors / self.n_items
+        return errors / self.items.n_items
+
+    def _products(self, Q: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``[E, Q]^T E``, or ``Q^T E`` alone if no more is read of it, and ``b [E, Q]``."""
+        if self.compact:
+            return own_products(self.E, self.b, Q)
+        return Q.T @ self.E, self.b.new_zeros(0)
 
     def _scores_at(self, h: Tensor, seen: Tensor, rows: Rows, backend: TorchBackend) -> Tensor:
         """Return the scores at the entries of the rows, (nnz,)."""
@@ -168,12 +183,12 @@ class GraphDenoiser(nn.Module):
 
     def batch_bytes(self, users: int) -> int:
         """Return about how much memory a batch and the graph take beside the weights."""
-        d, r = self.config.dim, min(self.config.rank, self.n_items, len(self._train))
+        d, r = self.config.dim, spectrum_rank(self._train, self.items.n_items, self.config.rank)
         # Q and its singular vectors' other side, and E beside Q.
-        graph = 4 * (self.n_items * (2 * r + d) + len(self._train) * r)
+        graph = 4 * (self.items.n_items * r + len(self.items) * (r + d) + len(self._train) * r)
         if self.compact:
-            return graph + compact_bytes(users, self.n_items, d)
-        return graph + 4 * SCORE_ARRAYS * users * self.n_items
+            return graph + compact_bytes(users, len(self.items), d)
+        return graph + 4 * SCORE_ARRAYS * users * len(self.items)
 
     @torch.no_grad()
     def scoring_weights(self) -> dict[str, Tensor]:

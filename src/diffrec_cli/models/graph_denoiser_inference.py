@@ -42,7 +42,7 @@ class GraphDenoiserScorer:
         self.backend, self.xp = backend, backend.xp
         self.corruption = corruption_of(config)
         self.V, self.values = load("V"), load("values")
-        self.EV, self.bV = load("EV"), load("bV")
+        self.EV, self.bV = backend.summed(load("EV")), backend.summed(load("bV"))
         self.d = int(self.EV.shape[0])
         self.mix = np.asarray(backend.host(load("mix")), np.float64)  # (T + 1, 3)
         self.kappa = float(backend.host(load("kappa"))[0])
@@ -51,7 +51,8 @@ class GraphDenoiserScorer:
 
     def hidden(self, rows: Rows) -> Array:
         """Return the weights of V in the scores, (B, d + r)."""
-        x = self.backend.sparse_product(rows, self.V)  # V^T x, (B, d + r)
+        own = self.backend.own(rows)
+        x = self.backend.summed(self.backend.sparse_product(own, self.V))  # V^T x, (B, d + r)
         history = x[:, : self.d] / self.backend.asarray(lengths(rows))
         low = x[:, self.d :] * self.values  # Q^T A x, (B, r)
         z = self.corruption.start(x[:, : self.d], self._of_smooth(low))  # E^T x_T

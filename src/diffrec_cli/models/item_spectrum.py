@@ -30,6 +30,11 @@ class Spectrum:
     values: NDArray[np.float32]
 
 
+def spectrum_rank(train: Sequences, n_items: int, rank: int) -> int:
+    """Return how many eigenvectors :func:`item_spectrum` finds."""
+    return max(1, min(rank, len(train), n_items))
+
+
 def item_spectrum(train: Sequences, n_items: int, rank: int) -> Spectrum:
     """Return the leading part of the spectrum of the item graph.
 
@@ -52,7 +57,7 @@ def item_spectrum(train: Sequences, n_items: int, rank: int) -> Spectrum:
     values = by_user[train.row_index] * by_item[train.items]
     shape = (len(train), n_items)
     R = csr_array((values.astype(np.float32), train.items, train.indptr), shape=shape)
-    r = max(1, min(rank, *shape))
+    r = spectrum_rank(train, n_items, rank)
     # Power iterations suffice: errors among close eigenvalues change little.
     _, singular, vectors = randomized_svd(R, r, n_iter=7, random_state=0)
     largest = max(float(singular[0]), 1e-12)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,10 +15,12 @@ from diffrec_cli.diffusion.importance import StepSampler
 from diffrec_cli.diffusion.randomness import Draws, sparse_dropout
 from diffrec_cli.models import linear_output
 from diffrec_cli.models.backend import TorchBackend
-from diffrec_cli.models.denoiser import Denoiser, xavier
+from diffrec_cli.models.denoiser import Denoiser
 from diffrec_cli.models.diffrec_inference import corruption_of
+from diffrec_cli.models.initial_weights import xavier, zeros
+from diffrec_cli.models.item_range import ItemRange
 from diffrec_cli.models.likelihood import annealed, divergence, multinomial, sample, wide
-from diffrec_cli.models.trainable import Trainable
+from diffrec_cli.models.trainable import SCORE_ARRAYS, Trainable
 from diffrec_cli.models.vae import PREFIX, Groups, GroupVAE
 
 
@@ -32,29 +32,36 @@ class LatentDiffRec(Trainable):
     config
         Settings, with ``config.latent``.
     of_item
-        (|I|,) group of each item, 0 to C - 1.
+        (|I|,) group of each item of the catalogue, 0 to C - 1.
+    items
+        The items of its arrays.
     generator
         Source of the initial weights, on the CPU.
     """
 
+    parallel = True
     updates: Tensor
 
     def __init__(
-        self, config: FitConfig, of_item: NDArray[np.int64], generator: torch.Generator
+        self,
+        config: FitConfig,
+        of_item: NDArray[np.int64],
+        items: ItemRange,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
         if config.latent is None:
             raise ValueError("a latent model needs config.latent")
         self.config: LatentConfig = config.latent
-        self.n_items = len(of_item)
-        self.of_item = of_item
+        self.items, self.n_items = items, items.n_items
+        self.of_item = of_item[items.columns]
         self.compact = linear_output.is_in_blocks(
             config.denoiser.loss_form, config.training.batch_size * self.n_items
         )
         self.corruption = corruption_of(config)
-        self.vae = _vae_parameters(self.config, Groups(of_item), generator)
+        self.vae = _vae_parameters(self.config, Groups(of_item), items, generator)
         T = self.corruption.T
-        self.denoiser = Denoiser(self.config.z_dim, T, config.denoiser, generator)
+        self.denoiser = Denoiser(ItemRange.whole(self.config.z_dim), T, config.denoiser, generator)
         self.sampler = StepSampler(T, by_importance=self.corruption.by_importance)
         self.register_buffer("updates", torch.zeros(()))
         self.epoch = 1
@@ -66,27 +73,29 @@ class LatentDiffRec(Trainable):
         target = rows if self.config.target == "input" else history
         vae = self._on(backend)
         if self.config.warmup == "vae":
-            return self._stage_loss(vae, rows, target, draws)
+            return self._stage_loss(vae, rows, target, backend, draws)
         mean, log_variance = self._encode(vae, rows)
         code = draws.at("code", rows.users, self.config.z_dim)
         z_0 = sample(mean, log_variance, code)
-        z_hat, diffusion = self._diffuse(z_0, rows.users, draws)
+        z_hat, diffusion = self._diffuse(z_0, rows.users, backend, draws)
         # The decoder reads the prediction at the sampled step, as in the released code.
-        of_vae = self._vae_loss(vae, z_hat, mean, log_variance, target)
+        of_vae = self._vae_loss(vae, z_hat, mean, log_variance, target, backend)
         if self.config.lambda_on == "vae":
             return self._lambda() * of_vae + diffusion
         return of_vae + self._lambda() * diffusion
 
-    def _stage_loss(self, vae: GroupVAE, rows: Rows, target: Rows, draws: Draws) -> Tensor:
+    def _stage_loss(
+        self, vae: GroupVAE, rows: Rows, target: Rows, backend: TorchBackend, draws: Draws
+    ) -> Tensor:
         """Return the loss of the VAEs in the warm-up, then that of the diffusion alone."""
         code = draws.at("code", rows.users, self.config.z_dim)
         if not self.selectable:
             mean, log_variance = self._encode(vae, rows)
             z_0 = sample(mean, log_variance, code)
-            return self._vae_loss(vae, z_0, mean, log_variance, target)
+            return self._vae_loss(vae, z_0, mean, log_variance, target, backend)
         with torch.no_grad():
             z_0 = sample(*self._encode(vae, rows), code)
-        _, diffusion = self._diffuse(z_0, rows.users, draws)
+        _, diffusion = self._diffuse(z_0, rows.users, backend, draws)
         return diffusion
 
     def _encode(self, vae: GroupVAE, rows: Rows) -> tuple[Tensor, Tensor]:
@@ -97,27 +106,33 @@ class LatentDiffRec(Trainable):
         return wide(mean), wide(log_variance)
 
     def _diffuse(
-        self, z_0: Tensor, users: NDArray[np.int64], draws: Draws
+        self, z_0: Tensor, users: NDArray[np.int64], backend: TorchBackend, draws: Draws
     ) -> tuple[Tensor, Tensor]:
         """Return the predicted z_0, (B, z), and the mean diffusion loss: Algorithm 1 on z_0."""
         z = self.config.z_dim
         t, scale = self.sampler.draw(draws.at("step", users, 1))
         y = self.corruption.mixed_in(z_0, draws.at("noise", users, z))
         z_t = self.corruption.corrupt(z_0, t, y)
-        prediction = self.denoiser(z_t, t, draws.at("dropout", users, z))
+        prediction = self.denoiser(z_t, t, draws.at("dropout", users, z), backend.alone)
         losses = self.corruption.losses(prediction, self.corruption.target(z_0, y), t)
-        self.sampler.tell(t, losses)
+        if self.corruption.by_importance:
+            self.sampler.tell(backend.of_batch(t), backend.of_batch(losses))
         return self.corruption.predicted_x0(prediction, z_t, t), (losses * scale).mean()
 
     def _vae_loss(
-        self, vae: GroupVAE, z: Tensor, mean: Tensor, log_variance: Tensor, rows: Rows
+        self,
+        vae: GroupVAE,
+        z: Tensor,
+        mean: Tensor,
+        log_variance: Tensor,
+        rows: Rows,
+        backend: TorchBackend,
     ) -> Tensor:
         """Return the negative of Eq. 15, averaged over users, with one softmax over all groups."""
         if self.compact:
-            error = linear_output.multinomial(vae.output(), z, rows)
+            error = linear_output.multinomial(vae.output(), z, rows, backend)
         else:
-            columns = replace(rows, items=vae.column[rows.items].astype(np.int32))
-            error = multinomial(vae.decode(z), columns, vae.backend)
+            error = multinomial(vae.decode(backend.shared(z)), rows, backend, vae.column)
         gamma = annealed(self.updates, self.config.gamma, self.config.gamma_updates)
         self.updates += 1
         return error + gamma * divergence(mean, log_variance)
@@ -137,8 +152,8 @@ class LatentDiffRec(Trainable):
     def batch_bytes(self, users: int) -> int:
         """Return about how much memory a batch takes beside the weights and their gradients."""
         if self.compact:
-            return linear_output.compact_bytes(users, self.n_items, self.config.z_dim)
-        return super().batch_bytes(users)
+            return linear_output.compact_bytes(users, len(self.items), self.config.z_dim)
+        return 4 * SCORE_ARRAYS * users * len(self.items)
 
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """Return the VAEs' parameters and the denoiser's, each with its learning rate."""
@@ -162,37 +177,46 @@ class LatentDiffRec(Trainable):
 
 
 def _vae_parameters(
-    config: LatentConfig, groups: Groups, generator: torch.Generator
+    config: LatentConfig, groups: Groups, items: ItemRange, generator: torch.Generator
 ) -> nn.ModuleDict:
     """Create the weights of a :class:`GroupVAE`: Xavier matrices, zero biases."""
+    parts = _parts(groups, items)
     widths = groups.shares(config.z_dim)
     hidden = [groups.shares(size) for size in config.encoder_dims]
     encoders = nn.ModuleDict()
     for c, size in enumerate(groups.sizes.tolist()):
         sizes = [size, *(h[c] for h in hidden), 2 * widths[c]]
+        rows = [parts[c], *map(ItemRange.whole, sizes[1:-1])]
         encoders[str(c)] = nn.ModuleDict(
-            {
-                str(i): _Layer(fan_in, fan_out, generator)
-                for i, (fan_in, fan_out) in enumerate(pairwise(sizes))
-            }
+            {str(i): _Layer(rows[i], sizes[i + 1], generator) for i in range(len(rows))}
         )
-    shapes = (
-        [(int(groups.sizes.sum()), config.z_dim)]
-        if config.decoder == "joint"
-        else list(zip(groups.sizes.tolist(), widths, strict=True))
-    )
+    if config.decoder == "joint":
+        shapes = [(items, config.z_dim)]
+    else:
+        shapes = list(zip(parts, widths, strict=True))
     decoders = nn.ParameterDict(
-        {str(c): xavier(a, b, a + b, generator) for c, (a, b) in enumerate(shapes)}
+        {str(c): xavier(a, b, a.n_items + b, generator) for c, (a, b) in enumerate(shapes)}
     )
     vae = nn.ModuleDict({"encoder": encoders, "decoder": decoders})
-    vae.register_parameter("bias", nn.Parameter(torch.zeros(len(groups.of_item))))
+    vae.register_parameter("bias", zeros(items))
     return vae
+
+
+def _parts(groups: Groups, items: ItemRange) -> list[ItemRange]:
+    """Return which of each group's items are among these: consecutive ones, as of all items."""
+    before, until = groups.of_item[: items.start], groups.of_item[: items.stop]
+    C = len(groups.sizes)
+    first, last = np.bincount(before, minlength=C), np.bincount(until, minlength=C)
+    return [
+        ItemRange(int(size), int(a), int(b))
+        for size, a, b in zip(groups.sizes, first, last, strict=True)
+    ]
 
 
 class _Layer(nn.Module):
     """A matrix with one row for each input, and a bias."""
 
-    def __init__(self, fan_in: int, fan_out: int, generator: torch.Generator) -> None:
+    def __init__(self, inputs: ItemRange, fan_out: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.W = xavier(fan_in, fan_out, fan_in + fan_out, generator)
+        self.W = xavier(inputs, fan_out, inputs.n_items + fan_out, generator)
         self.b = nn.Parameter(torch.zeros(fan_out))

@@ -67,7 +67,14 @@ def compact_bytes(users: int, n_items: int, width: int) -> int:
 
 
 def squared_errors(
-    x: Rows, xV: Tensor, h: Tensor, VV: Tensor, bV: Tensor, b: Tensor, backend: TorchBackend
+    x: Rows,
+    own: Rows,
+    xV: Tensor,
+    h: Tensor,
+    VV: Tensor,
+    bV: Tensor,
+    b: Tensor,
+    backend: TorchBackend,
 ) -> Tensor:
     """Return ``|x - (h V^T + b)|^2`` of each user, (B,), from products with V.
 
@@ -75,18 +82,21 @@ def squared_errors(
     ----------
     x
         B histories, or anything as sparse, with each item once at most.
+    own
+        Their entries of the items of b.
     xV, h
         (B, H).
     VV, bV
-        (H, H) and (H,), see :func:`own_products`.
+        (H, H) and (H,), the sums over all items of :func:`own_products`.
     b
         (|I|,).
     """
     squares = np.bincount(x.row_index, x.values.astype(np.float64) ** 2, len(x))
     with _full_precision(h):
         h, xV = wide(h), wide(xV)
-        of_scores = ((h @ VV + 2.0 * bV) * h).sum(dim=1) + b.square().sum()
-        at_x = (xV * h).sum(dim=1) + backend.sparse_product(x, b[:, None])[:, 0]
+        of_scores = ((h @ VV + 2.0 * bV) * h).sum(dim=1) + backend.summed(b.square().sum())
+        of_b = backend.summed(backend.sparse_product(own, b[:, None])[:, 0])
+        at_x = (xV * h).sum(dim=1) + of_b
         of_x: Tensor = backend.asarray(squares.astype(x.values.dtype))
         errors: Tensor = of_x - 2.0 * at_x + of_scores
     return errors
@@ -115,7 +125,7 @@ def scores_at(h: Tensor, V: Tensor, rows: Rows, backend: TorchBackend) -> Tensor
     return found
 
 
-def multinomial(output: Output, h: Tensor, x: Rows) -> Tensor:
+def multinomial(output: Output, h: Tensor, x: Rows, backend: TorchBackend) -> Tensor:
     """Return ``-sum_i x_i log softmax(scores)_i``, averaged over users.
 
     Parameters
@@ -126,23 +136,27 @@ def multinomial(output: Output, h: Tensor, x: Rows) -> Tensor:
         (B, H).
     x
         B histories.
+    backend
+        Joins the parts of the items.
     """
     at_x, parts, first = h.new_zeros(()), [], 0
-    backend, columns = output.backend, output.columns_of(x.items.astype(np.int64))
+    h, own = backend.shared(h), backend.own(x)
+    columns = output.columns_of(own.items.astype(np.int64))
     for layer in output.layers:
         last = first + len(layer.b)
         mine = (columns >= first) & (columns < last)
-        places = replace(x, items=(columns - first).astype(np.int32)).keep(mine)
+        places = replace(own, items=(columns - first).astype(np.int32)).keep(mine)
         read = wide(h[:, layer.reads])
         with _full_precision(h):
             at_x = at_x + (backend.sparse_product(places, layer.V) * read).sum()
             at_x = at_x + backend.sparse_product(places, layer.b[:, None]).sum()
         parts.append(log_normalisers(read, layer.V, layer.b))
         first = last
-    normalisers = torch.logsumexp(torch.stack(parts), dim=0)  # (B,)
+    normalisers = backend.log_sum_exp(torch.logsumexp(torch.stack(parts), dim=0))  # (B,)
     lengths = np.bincount(x.row_index, x.values, len(x)).astype(x.values.dtype)
     of_x: Tensor = (backend.asarray(lengths) * normalisers).sum()
-    return (of_x - at_x) / len(x)
+    found: Tensor = (of_x - backend.summed(at_x)) / len(x)
+    return found
 
 
 def log_normalisers(h: Tensor, V: Tensor, b: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from diffrec_cli.data.sequences import Rows, Sequences
 from diffrec_cli.diffusion.masking import Masking
 from diffrec_cli.diffusion.randomness import Draws
 from diffrec_cli.models.backend import TorchBackend
-from diffrec_cli.models.denoiser import xavier
+from diffrec_cli.models.initial_weights import xavier, zeros
+from diffrec_cli.models.item_range import ItemRange
 from diffrec_cli.models.masking_inference import hidden
 from diffrec_cli.models.softmax_output import rows_at_a_time, softmax_loss
 from diffrec_cli.models.trainable import Trainable
@@ -27,46 +28,50 @@ class MaskingDiffRec(Trainable):
 
     Parameters
     ----------
-    config, n_items
-        Its settings, and |I|.
+    config, items
+        Its settings, and the items of its arrays.
     generator
         Source of the initial weights, on the CPU.
     mean_cuts
         See :class:`~diffrec_cli.diffusion.masking.Masking`.
     """
 
-    compact = True
+    compact = parallel = True
 
     def __init__(
         self,
         config: MaskingConfig,
-        n_items: int,
+        items: ItemRange,
         generator: torch.Generator,
         mean_cuts: float = 1.0,
     ) -> None:
         super().__init__()
-        self.config, self.n_items = config, n_items
+        self.config, self.items, self.n_items = config, items, items.n_items
         self.masking = Masking(config, mean_cuts)
         d, kernels = config.dim, max(1, len(config.half_lives))
         if config.temperature is None:
             self.E = nn.ParameterList(
-                xavier(n_items, d, n_items + d, generator) for _ in range(kernels)
+                xavier(items, d, items.n_items + d, generator) for _ in range(kernels)
             )
         else:
             self.mix = nn.Parameter(torch.ones(kernels, d))
-        self.V = xavier(n_items, d, n_items + d, generator)
-        self.b = nn.Parameter(torch.zeros(n_items))
+        self.V = xavier(items, d, items.n_items + d, generator)
+        self.b = zeros(items)
 
     @classmethod
     def of(
-        cls, config: FitConfig, train: Sequences | None, n_items: int, generator: torch.Generator
+        cls,
+        config: FitConfig,
+        train: Sequences | None,
+        items: ItemRange,
+        generator: torch.Generator,
     ) -> MaskingDiffRec:
         """Return the model of these settings."""
         if train is None:
             raise ValueError("masking needs the interactions")
         cuts = train.lengths[train.lengths > 1] - 1
         mean_cuts = float(cuts.mean()) if len(cuts) else 1.0
-        return cls(config.settings(MaskingConfig), n_items, generator, mean_cuts)
+        return cls(config.settings(MaskingConfig), items, generator, mean_cuts)
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the mean loss of states of a batch of histories."""
@@ -92,7 +97,7 @@ class MaskingDiffRec(Trainable):
 
     def batch_bytes(self, users: int) -> int:
         """Return about how much memory a batch takes beside the weights and their gradients."""
-        d, n = self.config.dim, self.n_items
+        d, n = self.config.dim, len(self.items)
         states = users * self.config.states
         scores = 2 * min(states, rows_at_a_time(n)) * n
         return 4 * (scores + states * 4 * d + 2 * n * d)

@@ -58,10 +58,11 @@ def hidden(
     They are ``tanh(sum_k E_k^T c_k)``; with a temperature
     ``h = sum_k m_k * V^T c_k``, divided by its length and the temperature.
     """
+    own = [backend.own(c) for c in read]
     if config.temperature is None:
-        sums = [backend.sparse_product(c, weights[f"E.{k}"]) for k, c in enumerate(read)]
-        return backend.xp.tanh(sum(sums[1:], sums[0]))
-    sums = [backend.sparse_product(c, weights["V"]) * weights["mix"][k] for k, c in enumerate(read)]
-    h = sum(sums[1:], sums[0])
+        sums = [backend.sparse_product(c, weights[f"E.{k}"]) for k, c in enumerate(own)]
+        return backend.xp.tanh(backend.summed(sum(sums[1:], sums[0])))
+    sums = [backend.sparse_product(c, weights["V"]) for c in own]
+    h = (backend.summed(backend.xp.stack(sums)) * weights["mix"][:, None]).sum(0)
     length = ((h * h).sum(1)[:, None] + _EPSILON) ** 0.5  # a state may keep nothing
     return h / (config.temperature * length)

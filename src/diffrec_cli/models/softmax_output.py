@@ -26,16 +26,17 @@ def softmax_loss(
     Parameters
     ----------
     h, V, b
-        (n, H), (|I|, H) and (|I|,).
+        (n, H), (|I|, H) and (|I|,); V and b may be those of some items only.
     targets
         n rows with the y of each, which sum to 1.
     hidden
         n rows of items that cannot be scored, none of them a target; ``None``: there are none.
     """
+    targets = backend.own(targets)
     places = _places(targets, V, backend)
-    barred = None if hidden is None else _places(hidden, V, backend)
+    barred = None if hidden is None else _places(backend.own(hidden), V, backend)
     loss: Tensor = _SoftmaxLoss.apply(  # type: ignore[no-untyped-call]
-        h, V, b, backend.asarray(targets.values).to(V.dtype), places, barred
+        h, V, b, backend.asarray(targets.values).to(V.dtype), places, barred, backend
     )
     return loss
 
@@ -53,17 +54,25 @@ def rows_at_a_time(n_items: int) -> int:
 class _SoftmaxLoss(torch.autograd.Function):
     """The loss, whose forward pass computes the gradients too.
 
-    Under autocast the products are in bfloat16, and all sums in float32.
+    Under autocast the products are in bfloat16, and all sums in float32. Processes with other items
+    tell each other the largest score of each row, and the sums.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, h: Tensor, V: Tensor, b: Tensor, y: Tensor, targets: Any, hidden: Any
+        ctx: Any,
+        h: Tensor,
+        V: Tensor,
+        b: Tensor,
+        y: Tensor,
+        targets: Any,
+        hidden: Any,
+        backend: TorchBackend,
     ) -> Tensor:
         n, width = len(h), len(V)
-        step = rows_at_a_time(width)
+        step = rows_at_a_time(backend.most_items(width))
         of_h, of_V, of_b = torch.empty_like(h), torch.zeros_like(V), torch.zeros_like(b)
-        total = h.new_zeros(())
+        of_targets, normalisers = h.new_zeros(()), h.new_zeros(())
         kind = torch.get_autocast_dtype(h.device.type) if _autocast(h) else h.dtype
         with torch.autocast(h.device.type, enabled=False):
             factors = h.to(kind), V.to(kind)
@@ -75,28 +84,28 @@ class _SoftmaxLoss(torch.autograd.Function):
                 if hidden is not None:
                     flat[_between(hidden, rows) - first] = -torch.inf
                 at = _between(targets, rows) - first
-                of_row = torch.div(at, width, rounding_mode="floor")
                 weight = y[int(targets[0][rows.start]) : int(targets[0][rows.stop])]
-                scores.sub_(scores.amax(1, keepdim=True))
-                of_target = flat[at]
+                scores.sub_(backend.largest_of_items(scores.amax(1, keepdim=True)))
+                of_targets += (weight * flat[at]).sum()
                 scores.exp_()
-                sums = scores.sum(1, keepdim=True)
-                total -= (weight * (of_target - sums.log()[of_row, 0])).sum()
+                sums = backend.total(scores.sum(1, keepdim=True))
+                normalisers += sums.log().sum()  # as the y of a row sum to 1
                 scores.div_(sums)
                 flat.index_add_(0, at, -weight)
                 of_b += scores.sum(0)
                 errors = scores.to(kind)
                 of_h[rows] = errors @ factors[1]
                 of_V += errors.T @ some
-        ctx.save_for_backward(of_h, of_V, of_b)
+        ctx.save_for_backward(backend.total(of_h), of_V, of_b)
         ctx.n = n
-        return total / max(1, n)
+        loss: Tensor = (normalisers - backend.total(of_targets)) / max(1, n)
+        return loss
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         scale = gradients[0] / max(1, ctx.n)
         of_h, of_V, of_b = (gradient.mul_(scale) for gradient in ctx.saved_tensors)
-        return of_h, of_V, of_b, None, None, None
+        return of_h, of_V, of_b, None, None, None, None
 
 
 def _between(rows: tuple[Any, Tensor], some: slice) -> Tensor:

@@ -13,6 +13,7 @@ from diffrec_cli.config import FitConfig
 from diffrec_cli.data.sequences import Rows, Sequences
 from diffrec_cli.diffusion.randomness import Draws
 from diffrec_cli.models.backend import TorchBackend
+from diffrec_cli.models.item_range import ItemRange
 
 #: Arrays of scores of all items that a batch has at a time where it has any: scores, errors, ...
 SCORE_ARRAYS = 4
@@ -25,13 +26,19 @@ class Trainable(nn.Module):
     n_items: int
     #: Whether its losses are computed without the scores of all items.
     compact: bool = False
+    #: Whether several processes may train it, each with a part of the users and of the items.
+    parallel: bool = False
 
     @classmethod
     def of(
-        cls, config: FitConfig, train: Sequences | None, n_items: int, generator: torch.Generator
+        cls,
+        config: FitConfig,
+        train: Sequences | None,
+        items: ItemRange,
+        generator: torch.Generator,
     ) -> Trainable:
         """Return the model of these settings; some also read the interactions."""
-        return cls(config.comparator, n_items, generator)
+        return cls(config.comparator, items.n_items, generator)
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the loss of a batch of users, a scalar on the backend's device."""

@@ -24,15 +24,18 @@ class Groups:
     Parameters
     ----------
     of_item
-        (|I|,) group of each item, 0 to C - 1; every group has an item.
+        (|I|,) group of each item, 0 to C - 1.
+    C
+        Number of groups; ``None``: the last one has an item.
     """
 
     of_item: NDArray[np.int64]
+    C: int | None = None
 
     @property
     def sizes(self) -> NDArray[np.int64]:
         """(C,) items in each group."""
-        return np.bincount(self.of_item)
+        return np.bincount(self.of_item, minlength=self.C or 0)
 
     @property
     def local(self) -> NDArray[np.int64]:
@@ -72,7 +75,7 @@ class GroupVAE:
     backend
         Where to compute.
     of_item
-        (|I|,) group of each item, on the host.
+        (|I|,) group of each of the backend's items, on the host.
     weights
         By name: ``encoder.C.L.W`` and ``.b`` for layer L of group C, ``decoder.C`` (joint: one
         matrix ``decoder.0`` for all items), ``bias``; all under ``vae.``.
@@ -82,7 +85,8 @@ class GroupVAE:
         self, backend: Backend, of_item: NDArray[np.int64], weights: Mapping[str, Array]
     ) -> None:
         self.backend, self.xp = backend, backend.xp
-        self.groups = Groups(of_item)
+        C = len(_numbered(backend, weights, f"{PREFIX}encoder", ".0.W"))
+        self.groups = Groups(of_item, C)
         self.local = self.groups.local
         self.bias = backend.asarray(weights[f"{PREFIX}bias"])
         self.encoders = [
@@ -106,9 +110,11 @@ class GroupVAE:
         log-variance has no tanh.
         """
         means, log_variances = [], []
+        rows = self.backend.own(rows)
         for c, layers in enumerate(self.encoders):
             (W, b), *rest = layers
-            a = self.backend.sparse_product(self._of_group(rows, c), W) + b  # (B, H_c)
+            product = self.backend.sparse_product(self._of_group(rows, c), W)
+            a = self.backend.summed(product) + b  # (B, H_c)
             for W, b in rest:
                 a = self.xp.tanh(a) @ W + b
             means.append(self.xp.tanh(a[:, : self.widths[c]]))

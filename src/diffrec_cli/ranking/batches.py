@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from diffrec_cli.config import TemporalConfig
 from diffrec_cli.data.sequences import Rows, Sequences, input_rows
+from diffrec_cli.models.backend import Backend
 from diffrec_cli.models.scorer import LinearScorer, Scorer
-from diffrec_cli.ranking.top_k import Lists, Mask, from_blocks, from_candidates, from_scores
+from diffrec_cli.ranking.top_k import Lists, Mask, from_blocks, from_candidates, from_scores, merged
 
 #: Memory that the scores of a batch may take.
 BATCH_BYTES = 256 * 2**20
@@ -83,15 +84,38 @@ def rank(
         Override the sizes chosen by memory. Scorers without an ``output`` ignore blocks.
     """
     linear = isinstance(scorer, LinearScorer) and scorer.output is not None
-    step = users_per_batch or (BLOCK_BATCH if linear else batch_size(scorer.n_items))
+    step = users_per_batch or (BLOCK_BATCH if linear else batch_size(catalogue_size(scorer)))
     width = items_per_block or max(1, BATCH_BYTES // (4 * step))
-    lists = _lists_of(scorer, k, width, precision)
+    lists = _joined(_lists_of(scorer, k, width, precision), scorer.backend, k)
     users = np.full(len(history), -1) if users is None else users
     for start in range(0, len(history), step):
         batch = np.arange(start, min(start + step, len(history)))
         masked = Mask.of(None if seen is None else seen.take(batch), excluded)
         rows = input_rows(history.take(batch), temporal, users[batch])
         yield Ranked(start, *lists(rows, masked))
+
+
+def catalogue_size(scorer: Scorer) -> int:
+    """Return the number of items that are ranked, of which several processes may have parts."""
+    items = scorer.backend.items
+    return scorer.n_items if items is None else items.n_items
+
+
+def _joined(
+    lists: Callable[[Rows, Mask], Lists], backend: Backend, k: int
+) -> Callable[[Rows, Mask], Lists]:
+    """Return the function to the lists of all items from that to the lists of a process's items."""
+    part = backend.items
+    if part is None:
+        return lists
+
+    def of_all(rows: Rows, masked: Mask) -> Lists:
+        items, scores = lists(rows, masked.between(part.start, part.stop))
+        items = np.where(items < 0, -1, items + part.start)
+        found = zip(backend.of_all_items(items), backend.of_all_items(scores), strict=True)
+        return merged(list(found), k)
+
+    return of_all
 
 
 def _lists_of(scorer: Scorer, k: int, width: int, precision: str) -> Callable[[Rows, Mask], Lists]:

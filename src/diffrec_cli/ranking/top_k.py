@@ -81,7 +81,7 @@ def from_blocks(output: Output, h: Array, masked: Mask, k: int, width: int) -> L
         columns, values = top_k(scores, k, output.backend)
         items = output.items_of(columns + start)
         lists.append((np.where(columns < 0, -1, items), values))
-    return lists[0] if len(lists) == 1 else _merge(lists, k)
+    return lists[0] if len(lists) == 1 else merged(lists, k)
 
 
 def _masked_blocks(
@@ -140,7 +140,7 @@ def _candidates(
     return backend.xp.take_along_dim(backend.xp.concatenate(columns, 1), place, 1), best
 
 
-def _merge(lists: Sequence[Lists], k: int) -> Lists:
+def merged(lists: Sequence[Lists], k: int) -> Lists:
     """Return the k best items of several lists of each user."""
     items = np.concatenate([items for items, _ in lists], axis=1)
     return _ordered(items, np.concatenate([values for _, values in lists], axis=1), k)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -43,11 +42,5 @@ class WeightAverage:
             average.lerp_(value, 1.0 - decay)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the averaged weights for a checkpoint; none without averaging."""
+        """Return the live averaged weights, for a checkpoint; none without averaging."""
         return dict(self.model.named_parameters()) if self.decay > 0 else {}
-
-    def restore(self, tensors: Mapping[str, Tensor], updates: int) -> None:
-        """Continue from the result of :meth:`tensors`."""
-        self.updates = updates
-        if self.decay > 0:
-            self.model.load_state_dict(tensors, strict=False)

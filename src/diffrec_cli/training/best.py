@@ -8,15 +8,17 @@ from pathlib import Path
 
 from torch import Tensor
 
-from diffrec_cli.files import sync
-from diffrec_cli.training.checkpoint import load_tensors, save_tensors
+from diffrec_cli.models.initial_weights import parts_of
+from diffrec_cli.models.trainable import Trainable
+from diffrec_cli.training.distributed import Processes
+from diffrec_cli.training.tensor_files import flush, has, load_whole, read_state, save_tensors
 
-_FILE = "best.safetensors"
+_NAME = "best"
 
 
 @dataclass(frozen=True)
 class Best:
-    """An epoch, its validation metrics and its weights."""
+    """An epoch, its validation metrics and its weights; only the first process has those."""
 
     epoch: int
     metrics: dict[str, float]
@@ -29,29 +31,42 @@ class BestEpoch:
     Parameters
     ----------
     run
-        Directory of the run, or ``None``.
+        Directory of the run, which several processes need; or ``None``.
+    model
+        The model whose weights they are.
+    processes
+        Those that train it.
     """
 
-    def __init__(self, run: Path | None) -> None:
-        self._path = None if run is None else run / _FILE
+    def __init__(self, run: Path | None, model: Trainable, processes: Processes) -> None:
+        self._run, self._parts, self._processes = run, parts_of(model), processes
         self._held: Best | None = None
 
     def keep(self, epoch: int, metrics: dict[str, float], weights: Mapping[str, Tensor]) -> None:
         """Store an epoch and a copy of its weights instead of the last."""
-        if self._path is None:
+        if self._run is None:
             copies = {name: tensor.detach().clone() for name, tensor in weights.items()}
             self._held = Best(epoch, metrics, copies)
             return
-        save_tensors(self._path, weights, {"epoch": epoch, "metrics": metrics})
+        state = {"epoch": epoch, "metrics": metrics}
+        save_tensors(self._run, _NAME, weights, self._parts, state, self._processes)
+
+    def figures(self) -> tuple[int, dict[str, float]] | None:
+        """Return the best epoch and its metrics; raise as :meth:`get` does."""
+        if self._run is None or not has(self._run, _NAME):
+            return None if self._held is None else (self._held.epoch, self._held.metrics)
+        state = read_state(self._run, _NAME)
+        return state["epoch"], state["metrics"]
 
     def get(self) -> Best | None:
         """Return the best epoch; raise :class:`CorruptError` if its file is damaged."""
-        if self._path is None or not self._path.exists():
+        if self._run is None or not has(self._run, _NAME):
             return self._held
-        tensors, state = load_tensors(self._path)
-        return Best(state["epoch"], state["metrics"], tensors)
+        state = read_state(self._run, _NAME)
+        weights = load_whole(self._run, _NAME) if self._processes.first else {}
+        return Best(state["epoch"], state["metrics"], weights)
 
     def sync(self) -> None:
         """Flush the file to the disk."""
-        if self._path is not None and self._path.exists():
-            sync(self._path)
+        if self._run is not None and self._processes.first:
+            flush(self._run, _NAME)

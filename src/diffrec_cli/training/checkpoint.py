@@ -1,8 +1,8 @@
 """The state of an unfinished fit on disk, so that it can be resumed.
 
 A run is a directory in ``runs/``: ``run.json`` (what is being fitted), ``epochs.jsonl`` (the epoch
-log), ``best.safetensors`` and ``checkpoint.safetensors`` (tensors, and JSON in the header).
-Randomness depends on (seed, epoch, update) alone, so no state of generators is stored.
+log), the best weights so far and a checkpoint, see :mod:`~.tensor_files`. Randomness depends on
+(seed, epoch, update) alone, so no state of generators is stored.
 """
 
 from __future__ import annotations
@@ -10,25 +10,36 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from diffrec_cli.errors import CorruptError
-from diffrec_cli.files import atomic_path, storage_errors, system_error
+from diffrec_cli.files import storage_errors
+from diffrec_cli.models.initial_weights import parts_of
+from diffrec_cli.models.item_range import ItemRange
+from diffrec_cli.models.trainable import Trainable
+from diffrec_cli.training.distributed import Processes
+from diffrec_cli.training.tensor_files import (
+    has,
+    load_tensors,
+    read_state,
+    save_tensors,
+    stored_names,
+)
 
-_FILE = "checkpoint.safetensors"
+_NAME = "checkpoint"
 
 
 def save_checkpoint(
     run: Path,
-    model: torch.nn.Module,
+    model: Trainable,
     optimizer: torch.optim.Optimizer,
     average: Mapping[str, Tensor],
     state: Mapping[str, Any],
+    processes: Processes,
 ) -> None:
     """Write all that the next epoch needs into the run's directory, atomically.
 
@@ -41,68 +52,34 @@ def save_checkpoint(
     average
         Averaged weights by name, if there are any.
     state
-        Plain values for JSON.
+        Plain values for JSON; one is the ``epoch``.
+    processes
+        Those that train it.
     """
-    tensors = {f"model.{name}": t for name, t in model.state_dict().items()}
-    tensors |= {f"average.{name}": t for name, t in average.items()}
-    for index, values in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
-    save_tensors(run / _FILE, tensors, state, synced=True)
+    tensors = _tensors(model, optimizer, average)
+    parts = _parts(model, optimizer, tensors)
+    save_tensors(run, _NAME, tensors, parts, state, processes, synced=True)
 
 
 def load_checkpoint(
-    run: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Restore model and optimiser in place; return the averaged weights and the plain state.
+    run: Path, model: Trainable, optimizer: torch.optim.Optimizer, average: Mapping[str, Tensor]
+) -> dict[str, Any]:
+    """Restore model, optimiser and averaged weights in place; return the plain state.
 
     Raises
     ------
     CorruptError
         The checkpoint is damaged or does not fit the model.
     """
-    tensors, state = load_tensors(run / _FILE)
-    try:
-        model.load_state_dict(_under(tensors, "model."))
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in _under(tensors, "optimizer.").items():
-            index, key = name.split(".", 1)
-            moments.setdefault(int(index), {})[key] = tensor
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
-    except (RuntimeError, KeyError, ValueError) as error:
-        raise _damaged(run / _FILE, error) from error
-    return _under(tensors, "average."), state
-
-
-def save_tensors(
-    path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any], *, synced: bool = False
-) -> None:
-    """Write tensors and plain values to a file, atomically; `synced` flushes it to the disk."""
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    on_host = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with storage_errors(path.parent), atomic_path(path, synced=synced) as temporary:
-        try:
-            save_file(on_host, temporary, metadata={"state": json.dumps(state)})
-        except SafetensorError as error:
-            raise system_error(error) from error
-
-
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what :func:`save_tensors` wrote; raise :class:`CorruptError` if it is damaged."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            state = json.loads(file.metadata()["state"])
-            return {name: file.get_tensor(name) for name in file.keys()}, state  # noqa: SIM118
-    except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, error) from error
+    _begin(optimizer, stored_names(run, _NAME))
+    tensors = _tensors(model, optimizer, average)
+    load_tensors(run, _NAME, tensors, _parts(model, optimizer, tensors))
+    return read_state(run, _NAME)
 
 
 def has_checkpoint(run: Path) -> bool:
     """Return whether the run's directory has a checkpoint to resume."""
-    return (run / _FILE).is_file()
+    return has(run, _NAME)
 
 
 def discard(run: Path) -> None:
@@ -118,11 +95,44 @@ def append_line(path: Path, values: Mapping[str, Any]) -> None:
         os.fsync(stream.fileno())
 
 
-def _damaged(path: Path, error: Exception) -> CorruptError:
-    return CorruptError(
-        f"{path}: the checkpoint is damaged ({error})", "fit again without --resume"
-    )
+def _tensors(
+    model: Trainable, optimizer: torch.optim.Optimizer, average: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return the live tensors of a training by their names in a checkpoint."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"average.{name}": tensor for name, tensor in average.items()}
+    for name, parameter in _optimized(optimizer):
+        tensors |= {
+            f"{name}.{key}": value for key, value in optimizer.state.get(parameter, {}).items()
+        }
+    return tensors
 
 
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+def _parts(
+    model: Trainable, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
+) -> dict[str, ItemRange]:
+    """Return which rows of the tensors are there, for those with a row for each item."""
+    parts: dict[str, ItemRange] = {}
+    for name, part in parts_of(model).items():
+        parts |= {f"model.{name}": part, f"average.{name}": part}
+    for name, parameter in _optimized(optimizer):
+        own: ItemRange | None = getattr(parameter, "part", None)
+        if own is not None:
+            parts |= {f"{name}.exp_avg": own, f"{name}.exp_avg_sq": own}
+    return {name: part for name, part in parts.items() if name in tensors}
+
+
+def _optimized(optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, Tensor]]:
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    return ((f"optimizer.{i}", parameter) for i, parameter in enumerate(parameters))
+
+
+def _begin(optimizer: torch.optim.Optimizer, stored: Collection[str]) -> None:
+    """Give AdamW the moments that a checkpoint has, to be filled."""
+    for name, parameter in _optimized(optimizer):
+        if f"{name}.step" in stored:
+            optimizer.state[parameter] = {
+                "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }

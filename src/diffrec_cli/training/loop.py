@@ -28,9 +28,10 @@ from diffrec_cli.files import write_atomically
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.trainable import Trainable
 from diffrec_cli.training.averaging import WeightAverage
-from diffrec_cli.training.best import Best, BestEpoch
+from diffrec_cli.training.best import BestEpoch
 from diffrec_cli.training.checkpoint import append_line, load_checkpoint, save_checkpoint
 from diffrec_cli.training.devices import reused_memory
+from diffrec_cli.training.distributed import ALONE, Processes
 from diffrec_cli.training.early_stopping import EarlyStopping
 
 SELECTION_METRIC = "recall@20"
@@ -128,6 +129,7 @@ def train(
     run: Path | None = None,
     resume: bool = False,
     max_seconds: float | None = None,
+    processes: Processes = ALONE,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> Trained:
@@ -153,6 +155,8 @@ def train(
     max_seconds
         Stop at the end of the last epoch before this session has run so long, by the time that the
         latest epoch took.
+    processes
+        Which process this is of several. All must call this; the first one has the weights.
     on_epoch, on_batch
         Called with progress: an :class:`Epoch`; users done and all users.
 
@@ -161,18 +165,20 @@ def train(
     TrainingError
         The loss is not finite, or training ended before an epoch could be chosen.
     """
-    backend = TorchBackend(device)
+    backend = processes.backend(device, model.n_items, config.batch_size)
     model.to(backend.device)
     optimizer = _optimizer(model, config, backend.device)
     state = _State(
-        EarlyStopping(config.patience), WeightAverage(model, config.ema_decay), BestEpoch(run)
+        EarlyStopping(config.patience),
+        WeightAverage(model, config.ema_decay),
+        BestEpoch(run, model, processes),
     )
     optimizer.register_step_post_hook(lambda *_: state.average.update())
     if resume and run is not None:
-        _resume(run, model, optimizer, state)
+        _resume(run, model, optimizer, state, processes)
     loop_began = time.perf_counter()
     earlier = state.seconds
-    checkpoints = _Checkpoints(run)
+    checkpoints = _Checkpoints(run, processes)
     stopped, interruption = "epochs", None
     try:
         with reused_memory() as reuse:
@@ -181,17 +187,20 @@ def train(
             judging = 0.0  # seconds, of the latest epoch
             while state.epoch < config.epochs:
                 epoch, begun = state.epoch + 1, time.perf_counter()
-                result = _epoch(model, rows, config, epoch, backend, precision, optimizer, on_batch)
+                result = _epoch(
+                    model, rows, config, epoch, backend, processes, precision, optimizer, on_batch
+                )
                 trained = time.perf_counter()
                 # Another epoch is begun only if one like this would end in time.
                 another = (trained - begun) + judging
                 ends = trained - loop_began + judging + another
-                late = max_seconds is not None and ends >= max_seconds
+                late = max_seconds is not None and processes.agreed(ends) >= max_seconds
                 last = late or epoch == config.epochs
                 result = _judge(model, result, config, state, validate, last)
                 judging = time.perf_counter() - trained
                 state.epoch, state.seconds = epoch, earlier + time.perf_counter() - loop_began
-                _log(run, result)
+                if processes.first:
+                    _log(run, result)
                 on_epoch(result)
                 checkpoints.offer(model, optimizer, state, force=late)
                 if result.metrics and state.stopping.exhausted(epoch):
@@ -208,7 +217,8 @@ def train(
         stopped, interruption = "interrupted", error
     chosen = None
     if validate is None and state.epoch:
-        chosen = Best(state.epoch, {}, state.average.model.state_dict())
+        state.best.keep(state.epoch, {}, state.average.model.state_dict())
+        chosen = state.best.get()
     elif state.stopping.best_epoch:
         chosen = state.best.get()
     if chosen is None and interruption is None:
@@ -244,12 +254,13 @@ def _epoch(
     config: TrainingConfig,
     epoch: int,
     backend: TorchBackend,
+    processes: Processes,
     precision: str,
     optimizer: torch.optim.Optimizer,
     on_batch: Callable[[int, int], None],
 ) -> Epoch:
     """Train on the users of one epoch."""
-    users = _users(rows, config, epoch)
+    users, lengths = _users(rows, config, epoch), np.diff(rows.indptr)
     model.train()
     model.start_epoch(epoch)
     started = time.perf_counter()
@@ -257,15 +268,20 @@ def _epoch(
     updates = math.ceil(len(users) / config.batch_size)
     for i in range(updates):
         batch = users[i * config.batch_size : (i + 1) * config.batch_size]
+        own = processes.part(batch)
+        share = model.samples(lengths[own]) / max(1, model.samples(lengths[batch]))
         draws = Draws(config.seed, epoch, i, backend.device)
         with _autocast(backend.device, precision):
-            loss = model.loss(rows.take(batch), backend, draws)
+            # All take part, even those that have no user: one stands in, who counts nothing.
+            mine = rows.take(own if len(own) else batch[:1])
+            loss = share * model.loss(mine, backend, draws)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so
+        processes.add_gradients(model)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)  # here, as gradients are as large as the weights
         total += loss.detach()
         on_batch(min((i + 1) * config.batch_size, len(users)), len(users))
-    mean = float(total) / max(1, updates)
+    mean = float(processes.sum_over_users(total)) / max(1, updates)
     seconds = time.perf_counter() - started
     if not math.isfinite(mean):
         raise TrainingError(
@@ -333,31 +349,40 @@ def _autocast(device: torch.device, precision: str) -> contextlib.AbstractContex
 class _Checkpoints:
     """Writes checkpoints, at intervals that depend on their cost."""
 
-    def __init__(self, run: Path | None) -> None:
-        self.run = run
+    def __init__(self, run: Path | None, processes: Processes) -> None:
+        self.run, self.processes = run, processes
         self.next = 0.0
 
     def offer(
         self, model: Trainable, optimizer: torch.optim.Optimizer, state: _State, *, force: bool
     ) -> None:
         now = time.perf_counter()
-        if self.run is None or (now < self.next and not force):
+        if self.run is None:
+            return
+        if self.processes.agreed(now < self.next and not force):
             return
         state.best.sync()
-        save_checkpoint(self.run, model, optimizer, state.average.tensors(), state.plain())
+        average = state.average.tensors()
+        save_checkpoint(self.run, model, optimizer, average, state.plain(), self.processes)
         took = time.perf_counter() - now
         self.next = now + max(_CHECKPOINT_SECONDS, _CHECKPOINT_SHARE * took)
 
 
-def _resume(run: Path, model: Trainable, optimizer: torch.optim.Optimizer, state: _State) -> None:
+def _resume(
+    run: Path,
+    model: Trainable,
+    optimizer: torch.optim.Optimizer,
+    state: _State,
+    processes: Processes,
+) -> None:
     """Restore model, optimiser and state from the checkpoint; the best epoch may be a later one."""
-    average, plain = load_checkpoint(run, model, optimizer)
-    state.average.restore(average, plain["updates"])
+    plain = load_checkpoint(run, model, optimizer, state.average.tensors())
+    state.average.updates = plain["updates"]
     state.epoch, state.seconds = plain["epoch"], plain["seconds"]
-    if (best := state.best.get()) is not None:
-        state.stopping.better(best.epoch, best.metrics[SELECTION_METRIC])
+    if (best := state.best.figures()) is not None:
+        state.stopping.better(best[0], best[1][SELECTION_METRIC])
     log = run / "epochs.jsonl"
-    if log.exists():  # later epochs will be run and logged again
+    if processes.first and log.exists():  # later epochs will be run and logged again
         lines = log.read_text().splitlines(keepends=True)
         kept = "".join(line for line in lines if _epoch_of(line) <= state.epoch)
         write_atomically(log, kept.encode())

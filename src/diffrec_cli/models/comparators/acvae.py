@@ -18,7 +18,7 @@ from diffrec_cli.data.sequences import Rows
 from diffrec_cli.diffusion.randomness import Draws, dropout
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.comparators.acvae_inference import WINDOW, padded
-from diffrec_cli.models.denoiser import xavier
+from diffrec_cli.models.initial_weights import xavier
 from diffrec_cli.models.likelihood import wide
 from diffrec_cli.models.trainable import Trainable
 

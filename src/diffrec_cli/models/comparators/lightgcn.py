@@ -19,6 +19,7 @@ from diffrec_cli.data.sequences import Rows, Sequences
 from diffrec_cli.diffusion.randomness import Draws, Numbers, dropout
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.comparators.bpr import bpr, draw_pairs
+from diffrec_cli.models.item_range import ItemRange
 from diffrec_cli.models.trainable import Trainable
 
 
@@ -69,10 +70,10 @@ class LightGCN(Trainable):
 
     @classmethod
     def of(
-        cls, config: FitConfig, train: Any, n_items: int, generator: torch.Generator
+        cls, config: FitConfig, train: Any, items: ItemRange, generator: torch.Generator
     ) -> LightGCN:
         """Return the model of these settings."""
-        return cls(config.settings(LightGCNConfig), train, n_items, generator)
+        return cls(config.settings(LightGCNConfig), train, items.n_items, generator)
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the BPR loss with one random item for each interaction, and the L2 penalty."""

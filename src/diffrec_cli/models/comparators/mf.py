@@ -14,6 +14,7 @@ from diffrec_cli.data.sequences import Rows
 from diffrec_cli.diffusion.randomness import Draws, dropout
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.comparators.bpr import bpr, draw_pairs, interactions
+from diffrec_cli.models.item_range import ItemRange
 from diffrec_cli.models.trainable import Trainable
 
 
@@ -37,9 +38,9 @@ class MF(Trainable):
         self.items = nn.Parameter(0.1 * torch.randn(n_items, config.dim, generator=generator))
 
     @classmethod
-    def of(cls, config: FitConfig, train: Any, n_items: int, generator: torch.Generator) -> MF:
+    def of(cls, config: FitConfig, train: Any, items: ItemRange, generator: torch.Generator) -> MF:
         """Return the model of these settings."""
-        return cls(config.settings(MFConfig), len(train), n_items, generator)
+        return cls(config.settings(MFConfig), len(train), items.n_items, generator)
 
     def loss(self, rows: Rows, backend: TorchBackend, draws: Draws) -> Tensor:
         """Return the BPR loss with one random item for each interaction, and the L2 penalty."""

@@ -45,7 +45,8 @@ class Network:
 
     def first(self, rows: Rows) -> Array:
         """Return the first layer's product with sparse histories, (B, H_1)."""
-        return self.backend.sparse_product(rows, self.W_in) + self.b_in
+        own = self.backend.own(rows)
+        return self.backend.summed(self.backend.sparse_product(own, self.W_in)) + self.b_in
 
     def encode(self, a: Array) -> Array:
         """Return the code before its activation, from the first layer's product."""

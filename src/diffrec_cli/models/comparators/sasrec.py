@@ -18,7 +18,7 @@ from diffrec_cli.data.sequences import Rows
 from diffrec_cli.diffusion.randomness import Draws, dropout
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.comparators.sasrec_inference import LAYER, aligned, encoded
-from diffrec_cli.models.denoiser import xavier
+from diffrec_cli.models.initial_weights import xavier
 from diffrec_cli.models.softmax_output import rows_at_a_time, softmax_loss
 from diffrec_cli.models.trainable import Trainable
 
