@@ -114,6 +114,7 @@ register(
         CDAEConfig,
         of_users=("users",),
         build=Code(".models.comparators.autoencoders:CDAE.of"),
+        parallel=True,
         scorer=_AUTOENCODER_SCORER,
         space={**_AUTOENCODER, "activation": ("sigmoid", "relu", "tanh")},
     )
@@ -137,6 +138,7 @@ register(
     Model(
         MultiDAEConfig,
         build=Code(".models.comparators.autoencoders:MultiDAE.of"),
+        parallel=True,
         scorer=_AUTOENCODER_SCORER,
         space=_AUTOENCODER,
         auto=_MULTIDAE,
@@ -156,6 +158,7 @@ register(
     Model(
         MultiDAEPlusConfig,
         build=Code(".models.comparators.autoencoders:MultiDAEPlus.of"),
+        parallel=True,
         scorer=_AUTOENCODER_SCORER,
         space=_AUTOENCODER,
         auto=_MULTIDAE,
@@ -179,6 +182,7 @@ register(
     Model(
         MultiVAEConfig,
         build=Code(".models.comparators.autoencoders:MultiVAE.of"),
+        parallel=True,
         scorer=_AUTOENCODER_SCORER,
         space={**_AUTOENCODER, "beta": (0.0, 0.3, 0.5, 0.7), "beta_updates": (0, 200, 500)},
         auto={"lr": 3e-4, "ema_decay": 0.99, "beta": 0.3, "beta_updates": 3333},
@@ -214,6 +218,7 @@ register(
     Model(
         CodigemConfig,
         build=Code(".models.comparators.codigem:Codigem.of"),
+        parallel=True,
         scorer=_AUTOENCODER_SCORER,
         space={**_LR, "T": (2, 5, 10), "step_beta": (5e-5, 1e-4, 5e-4)},
     )

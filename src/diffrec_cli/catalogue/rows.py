@@ -75,6 +75,8 @@ class Model:
     sized
         (its settings, |I|) -> the settings with what they leave to the size of the log and of
         memory. ``None``: nothing.
+    parallel
+        Whether several processes may train it together.
     takes_graph
         Whether there is a variant of it with item graphs in the output.
     reads_order
@@ -98,6 +100,7 @@ class Model:
     updates: int = 60
     memory: Code | None = None
     sized: Code | None = None
+    parallel: bool = False
     takes_graph: bool = False
     reads_order: bool = False
     of_users: tuple[str, ...] = ()

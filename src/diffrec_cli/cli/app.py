@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -36,7 +37,8 @@ from diffrec_cli.cli._config_file import load_defaults
 from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._options import REFITS
 from diffrec_cli.cli._output import screen
-from diffrec_cli.errors import DiffrecError
+from diffrec_cli.errors import DiffrecError, DistributedError, UsageError
+from diffrec_cli.launch import launched
 from diffrec_cli.paths import home
 from diffrec_cli.transactions import finish_interrupted
 
@@ -99,6 +101,8 @@ def options(
     context.default_map = load_defaults(context.command)
 
 
+#: Commands that several processes carry out together.
+PARALLEL = ("fit", "eval", "recommend")
 #: Options of the program that may also follow the command.
 ANYWHERE = {"--quiet": "quiet", "-q": "quiet", "--no-color": "no_color", "--debug": "debug"}
 
@@ -106,12 +110,15 @@ ANYWHERE = {"--quiet": "quiet", "-q": "quiet", "--no-color": "no_color", "--debu
 def run(arguments: Sequence[str]) -> int:
     """Run a command line, without the program's name, and return its exit code."""
     flags, rest = _split_anywhere(with_refit_values(arguments))
-    screen.configure(quiet="quiet" in flags, no_color="no_color" in flags)
+    rank, ranks = launched()
+    screen.configure(quiet="quiet" in flags or rank > 0, no_color="no_color" in flags)
     debug = "debug" in flags
     terminated = _watch_signals()
     try:
         if asked := os.environ.get(shells.ASKED):
             return shells.answer(app, asked)
+        if ranks > 1:
+            _join(rest, rank)
         finish_interrupted(home())
         code = app(rest, prog_name="diffrec", standalone_mode=False)
         sys.stdout.flush()
@@ -120,8 +127,12 @@ def run(arguments: Sequence[str]) -> int:
             return TERMINATED
         return code if isinstance(code, int) else 0
     except DiffrecError as error:
+        if rank > 0 and isinstance(error, UsageError | DistributedError):
+            return error.exit_code  # the first process says the same
         return _fail(error.what, error.fix, error.exit_code, error, debug)
     except typer.TyperException as error:
+        if rank > 0:
+            return error.exit_code
         return _fail_usage(error, debug)
     except (typer.Abort, KeyboardInterrupt):
         screen.close()
@@ -134,6 +145,17 @@ def run(arguments: Sequence[str]) -> int:
             return _fail(what, "--show-completion prints what the shell loads", 2, error, debug)
         what = f"internal error: {error.__class__.__name__}: {error}"
         return _fail(what, "this is a bug; --debug shows where", 1, error, debug)
+
+
+def _join(arguments: Sequence[str], rank: int) -> None:
+    """Refuse what one process does alone, and let the first process alone write to stdout."""
+    if not {*arguments[:1]} & {*PARALLEL, "--help"}:
+        raise UsageError(
+            f"diffrec {' '.join(arguments[:1])} runs in one process".replace("  ", " "),
+            f"leave torchrun out; it is for {', '.join(PARALLEL)}",
+        )
+    if rank > 0:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # until the end
 
 
 def with_refit_values(arguments: Sequence[str]) -> list[str]:

@@ -202,6 +202,17 @@ def fit(
             rich_help_panel=o.SPLITTING,
         ),
     ] = None,
+    item_ranks: Annotated[
+        int | None,
+        typer.Option(
+            "--item-ranks",
+            min=1,
+            metavar="N",
+            help="Under torchrun: split the items over N processes, and users over the others."
+            r" \[default: as few as memory allows]",
+            rich_help_panel=o.TRAINING,
+        ),
+    ] = None,
     no_default: Annotated[
         bool, typer.Option("--no-default", help="Keep the present default model.")
     ] = False,
@@ -243,6 +254,7 @@ def fit(
         max_seconds=o.duration(max_time),
         resume=resume,
         refit=refit,
+        item_ranks=item_ranks,
         default=not no_default,
         dry_run=dry_run,
         listener=screen,

@@ -16,7 +16,7 @@ from diffrec_cli.errors import DataError
 from diffrec_cli.evaluation.metrics import PER_USER, coverage, novelty, per_user
 from diffrec_cli.evaluation.segments import ACTIVITY, POPULARITY, Group, item_thirds, user_thirds
 from diffrec_cli.models.scorer import Scorer
-from diffrec_cli.ranking.batches import catalogue_size, rank
+from diffrec_cli.ranking.batches import Ranked, catalogue_size, rank
 
 HISTORIES = (TRAIN, TRAIN_AND_VALID)
 
@@ -61,6 +61,7 @@ def evaluate(
     grouped: bool = False,
     include_seen: bool | None = None,
     users: NDArray[np.int64] | None = None,
+    ranked: Callable[..., Iterator[Ranked]] = rank,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Rank the items that are new to each user, and compare with their items in `split`.
@@ -86,6 +87,8 @@ def evaluate(
         repeats are kept.
     users
         (U,) users to evaluate, ascending, each with interactions in the split; ``None``: all.
+    ranked
+        What makes the lists, with the parameters of :func:`~diffrec_cli.ranking.batches.rank`.
     on_progress
         Called with the users done and all users.
 
@@ -113,7 +116,7 @@ def evaluate(
     popularity = np.bincount(dataset.train.items, minlength=n_items)
     thirds = item_thirds(dataset.train, n_items)
     of_items: list[dict[str, list[NDArray[np.float64]]]] = [{} for _ in POPULARITY]
-    batches = rank(
+    batches = ranked(
         scorer,
         known.take(users),
         longest,

@@ -49,8 +49,6 @@ class DiffRec(Trainable):
         The items of its arrays.
     """
 
-    parallel = True
-
     def __init__(self, corruption: Corruption, denoiser: ItemDenoiser, items: ItemRange) -> None:
         super().__init__()
         self.corruption, self.items, self.n_items = corruption, items, items.n_items

@@ -39,7 +39,6 @@ class LatentDiffRec(Trainable):
         Source of the initial weights, on the CPU.
     """
 
-    parallel = True
     updates: Tensor
 
     def __init__(

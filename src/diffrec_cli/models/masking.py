@@ -36,7 +36,7 @@ class MaskingDiffRec(Trainable):
         See :class:`~diffrec_cli.diffusion.masking.Masking`.
     """
 
-    compact = parallel = True
+    compact = True
 
     def __init__(
         self,

@@ -35,6 +35,8 @@ class MeshBackend(TorchBackend):
         The processes that hold other items for the same users, and other users with the same items.
     most_users
         The most users of a batch that a process has.
+    wait
+        Waits for all processes, however long that takes.
     """
 
     def __init__(
@@ -44,11 +46,12 @@ class MeshBackend(TorchBackend):
         across_items: Group,
         across_users: Group,
         most_users: int,
+        wait: Callable[[], None],
     ) -> None:
         super().__init__(device)
         self.items: ItemRange = items
         self.across_items, self.across_users = across_items, across_users
-        self.most_users = most_users
+        self.most_users, self.wait = most_users, wait
         self._alone = TorchBackend(device)
 
     @property
@@ -101,6 +104,7 @@ class MeshBackend(TorchBackend):
             made = tuple(self.asarray(array) for array in make())
         else:
             made = tuple(torch.empty(shape, device=self.device) for shape in shapes)
+        self.wait()
         for array in made:
             dist.broadcast(array, src=0)
         return made

@@ -26,8 +26,6 @@ class Trainable(nn.Module):
     n_items: int
     #: Whether its losses are computed without the scores of all items.
     compact: bool = False
-    #: Whether several processes may train it, each with a part of the users and of the items.
-    parallel: bool = False
 
     @classmethod
     def of(

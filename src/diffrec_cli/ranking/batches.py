@@ -83,8 +83,7 @@ def rank(
     users_per_batch, items_per_block
         Override the sizes chosen by memory. Scorers without an ``output`` ignore blocks.
     """
-    linear = isinstance(scorer, LinearScorer) and scorer.output is not None
-    step = users_per_batch or (BLOCK_BATCH if linear else batch_size(catalogue_size(scorer)))
+    step = users_per_batch or users_at_a_time(scorer)
     width = items_per_block or max(1, BATCH_BYTES // (4 * step))
     lists = _joined(_lists_of(scorer, k, width, precision), scorer.backend, k)
     users = np.full(len(history), -1) if users is None else users
@@ -93,6 +92,12 @@ def rank(
         masked = Mask.of(None if seen is None else seen.take(batch), excluded)
         rows = input_rows(history.take(batch), temporal, users[batch])
         yield Ranked(start, *lists(rows, masked))
+
+
+def users_at_a_time(scorer: Scorer) -> int:
+    """Return how many users are ranked at a time unless something else is asked for."""
+    linear = isinstance(scorer, LinearScorer) and scorer.output is not None
+    return BLOCK_BATCH if linear else batch_size(catalogue_size(scorer))
 
 
 def catalogue_size(scorer: Scorer) -> int:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from diffrec_cli.errors import DeviceError, UsageError
+from diffrec_cli.launch import neighbours
+from diffrec_cli.memory import available_memory
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -47,6 +49,22 @@ def choose_device(asked: str) -> str:
             "count them from cuda:0",
         )
     return asked
+
+
+def own_device(device: str) -> str:
+    """Return the device of this process: of several on a machine, each has a GPU of its own."""
+    rank, ranks = neighbours()
+    return f"cuda:{rank}" if device == "cuda" and ranks > 1 else device
+
+
+def available_on(device: str) -> int | None:
+    """Return the bytes that each process of this machine may take; ``None``: unknown."""
+    import torch
+
+    if device.startswith("cuda"):
+        return int(torch.cuda.mem_get_info(torch.device(device))[0])
+    free = available_memory()
+    return None if free is None else free // neighbours()[1]
 
 
 def choose_precision(asked: str, device: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,16 +20,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
+from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import DistributedError, UsageError
+from diffrec_cli.launch import launched
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.item_range import ItemRange
 from diffrec_cli.models.mesh_backend import MeshBackend
+from diffrec_cli.models.scorer import Scorer
 from diffrec_cli.models.trainable import Trainable
+from diffrec_cli.ranking.batches import Ranked, rank, users_at_a_time
 
 USERS, ITEMS = "users", "items"
 #: Seconds without an answer after which a process counts as hung.
 TIMEOUT = "DIFFREC_RANK_TIMEOUT"
 _DEFAULT_TIMEOUT = 600.0
+_PATIENCE = timedelta(days=1)  # for what one process does for all
 _SMALL = 2**16  # numbers of a gradient, up to which it is sent together with others
 
 
@@ -42,11 +48,14 @@ class Processes:
         Its number, and how many there are.
     mesh
         All of them, (users, items); ``None``: there is one.
+    patient
+        All of them, for what takes long in one of them.
     """
 
     rank: int = 0
     ranks: int = 1
     mesh: DeviceMesh | None = None
+    patient: dist.ProcessGroup | None = None
 
     @property
     def first(self) -> bool:
@@ -68,6 +77,11 @@ class Processes:
             return 0, 1
         return self.mesh.get_local_rank(name), self.mesh.get_group(name).size()
 
+    def _group(self, name: str) -> dist.ProcessGroup:
+        if self.mesh is None:
+            raise ValueError("one process has no group")
+        return self.mesh.get_group(name)
+
     def items(self, n_items: int) -> ItemRange:
         """Return the items that this process holds."""
         return ItemRange.part(n_items, *self.over_items)
@@ -82,6 +96,7 @@ class Processes:
             self.mesh.get_group(ITEMS),
             self.mesh.get_group(USERS),
             -(-batch_size // self.over_users[1]),
+            self.wait,
         )
 
     def part(self, users: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -89,24 +104,50 @@ class Processes:
         rank, ranks = self.over_users
         return users[_bounds(len(users), rank, ranks)]
 
-    def joined(self, values: NDArray[np.float64], of: int) -> NDArray[np.float64]:
-        """Return values of all of so many users, from those of each process's part of them."""
-        if self.mesh is None:
-            return values
-        ranks = self.over_users[1]
-        device = self._device
-        parts = [
-            torch.empty(bounds.stop - bounds.start, dtype=torch.float64)
-            for bounds in (_bounds(of, rank, ranks) for rank in range(ranks))
-        ]
-        most = max(len(part) for part in parts)
-        padded = torch.zeros(most, dtype=torch.float64)
-        padded[: len(values)] = torch.from_numpy(values)
-        found = [torch.empty(most, dtype=torch.float64, device=device) for _ in parts]
-        dist.all_gather(found, padded.to(device), group=self.mesh.get_group(USERS))
-        return np.concatenate(
-            [one[: len(part)].cpu().numpy() for one, part in zip(found, parts, strict=True)]
-        )
+    def ranked(
+        self,
+        scorer: Scorer,
+        history: Sequences,
+        k: int,
+        *,
+        users: NDArray[np.int64],
+        seen: Sequences | None = None,
+        **options: Any,
+    ) -> Iterator[Ranked]:
+        """Rank as :func:`~diffrec_cli.ranking.batches.rank` does: batches go round the processes.
+
+        All processes get all lists, which are those of one process.
+        """
+        if self.over_users[1] == 1:
+            yield from rank(scorer, history, k, users=users, seen=seen, **options)
+            return
+        place, ranks = self.over_users
+        step = users_at_a_time(scorer)
+        for first in range(0, len(history), step * ranks):
+            starts = range(first, min(first + step * ranks, len(history)), step)
+            lists = np.full((step, k), -1), np.zeros((step, k), np.float32)
+            if place < len(starts):
+                own = np.arange(starts[place], min(starts[place] + step, len(history)))
+                found = rank(
+                    scorer,
+                    history.take(own),
+                    k,
+                    users=users[own],
+                    seen=None if seen is None else seen.take(own),
+                    **options,
+                )
+                for batch in found:
+                    lists[0][: len(own)], lists[1][: len(own)] = batch.items, batch.scores
+            items, scores = (self._of_all_users(array) for array in lists)
+            for start, some, values in zip(starts, items, scores, strict=False):
+                size = min(step, len(history) - start)
+                yield Ranked(start, some[:size], values[:size])
+
+    def _of_all_users(self, array: NDArray[Any]) -> list[NDArray[Any]]:
+        own = torch.from_numpy(array).to(self._device)
+        parts = [torch.empty_like(own) for _ in range(self.over_users[1])]
+        dist.all_gather(parts, own, group=self._group(USERS))
+        return [part.cpu().numpy() for part in parts]
 
     def add_gradients(self, model: Trainable) -> None:
         """Sum the gradients of all processes that have the same items."""
@@ -142,10 +183,24 @@ class Processes:
         dist.broadcast(told, src=0)
         return float(told)
 
+    def told(self, text: str = "") -> str:
+        """Return the text that the first process gives; all wait for it, however long it takes."""
+        if self.mesh is None:
+            return text
+        said = text.encode()
+        size = torch.tensor([len(said)])
+        dist.broadcast(size, src=0, group=self.patient)
+        content = torch.zeros(int(size), dtype=torch.uint8)
+        if self.first:
+            content = torch.frombuffer(bytearray(said), dtype=torch.uint8)
+        if len(content):
+            dist.broadcast(content, src=0, group=self.patient)
+        return bytes(content.numpy()).decode()
+
     def wait(self) -> None:
-        """Wait until all have come this far."""
+        """Wait until all have come this far, however long it takes."""
         if self.mesh is not None:
-            self.agreed(0.0)
+            dist.barrier(group=self.patient)
 
     @property
     def _device(self) -> str:
@@ -154,11 +209,6 @@ class Processes:
 
 #: The place of a process that is alone.
 ALONE = Processes()
-
-
-def started() -> tuple[int, int]:
-    """Return this process's rank and how many there are, as ``torchrun`` says; (0, 1) without."""
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 @contextmanager
@@ -170,7 +220,7 @@ def connected(device: str) -> Iterator[None]:
     device
         Of this process.
     """
-    rank, ranks = started()
+    rank, ranks = launched()
     if ranks == 1:
         yield
         return
@@ -191,7 +241,7 @@ def connected(device: str) -> Iterator[None]:
             dist.destroy_process_group()
 
 
-def arranged(device: str, item_ranks: int) -> Processes:
+def arranged(device: str, item_ranks: int = 1) -> Processes:
     """Return this process's place if items are split over so many processes.
 
     Raises
@@ -199,7 +249,7 @@ def arranged(device: str, item_ranks: int) -> Processes:
     UsageError
         The number of processes is no multiple of it.
     """
-    rank, ranks = started()
+    rank, ranks = launched()
     if ranks % item_ranks:
         raise UsageError(
             f"--item-ranks {item_ranks}: {ranks} processes are no multiple of it",
@@ -209,7 +259,8 @@ def arranged(device: str, item_ranks: int) -> Processes:
         return ALONE
     kind = torch.device(device).type
     mesh = init_device_mesh(kind, (ranks // item_ranks, item_ranks), mesh_dim_names=(USERS, ITEMS))
-    return Processes(rank, ranks, mesh)
+    patient = dist.new_group(backend="gloo", timeout=_PATIENCE)
+    return Processes(rank, ranks, mesh, patient)
 
 
 def divisors(n: int) -> Sequence[int]:

@@ -11,23 +11,28 @@ from typing import Any
 
 from diffrec_cli.catalogue import AUTO, MODELS, Candidate, Variant, as_file_name
 from diffrec_cli.catalogue import own_preset as find_preset
-from diffrec_cli.config import ReadOptions, SplitOptions
+from diffrec_cli.config import FitConfig, ReadOptions, SplitOptions
 from diffrec_cli.config.options import ALL, TRAIN, TRAIN_AND_VALID
+from diffrec_cli.data import store
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.errors import UsageError
+from diffrec_cli.errors import StorageError, UsageError
+from diffrec_cli.launch import launched
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.registry.artifact import Artifact
 from diffrec_cli.registry.record import ModelRecord, TrainingFacts
 from diffrec_cli.registry.references import check_model_name
 from diffrec_cli.training.devices import (
+    available_on,
     choose_device,
     choose_precision,
     device_name,
     memory_errors,
+    own_device,
 )
+from diffrec_cli.training.distributed import Processes, arranged, connected, divisors
 from diffrec_cli.training.loop import SELECTION_METRIC
 from diffrec_cli.workflows.fitting.choosing import Chosen, Jobs, choose
-from diffrec_cli.workflows.fitting.plan import Job, plan, plan_line
+from diffrec_cli.workflows.fitting.plan import Job, memory_needed, plan, plan_line
 from diffrec_cli.workflows.fitting.run_directories import discard_runs, epoch_log, open_run
 from diffrec_cli.workflows.fitting.settings import settings_of
 from diffrec_cli.workflows.fitting.training import (
@@ -117,6 +122,7 @@ def fit(
     max_seconds: float | None = None,
     resume: bool = False,
     refit: str | None = None,
+    item_ranks: int | None = None,
     default: bool = True,
     dry_run: bool = False,
     listener: Listener = silent,
@@ -152,6 +158,9 @@ def fit(
     refit
         After selection, train again for the chosen number of epochs: on ``all`` interactions, to
         deploy, or on ``train+valid``, so that test may still judge it.
+    item_ranks
+        Under ``torchrun``, over how many processes items are split, and users over the others;
+        ``None``: over as few as memory allows.
     default
         Make it the default model, unless it was interrupted.
     dry_run
@@ -165,64 +174,124 @@ def fit(
         Data, settings, device or storage are at fault; see :mod:`diffrec_cli.errors`.
     """
     started = time.perf_counter()
-    chosen_device = choose_device(device)
+    chosen_device = own_device(choose_device(device))
     chosen_precision = choose_precision(precision, chosen_device)
     if name is not None:
         check_model_name(name)
     if refit not in (None, ALL, TRAIN_AND_VALID):
         raise UsageError(f"--refit {refit}: unknown", f"one of: {ALL}, {TRAIN_AND_VALID}")
     variant = _named(variant, corruption, preset)
-    dataset = dataset_of(
-        data,
-        name=dataset_name,
-        read=read,
-        split=split,
-        items=items,
-        overwrite=overwrite,
-        dry_run=dry_run,
-        listener=listener,
-    )
-    by_default = dataset.name if variant == AUTO else f"{dataset.name}-{as_file_name(variant)}"
-    model_name = check_model_name(name or by_default)
-
-    jobs = [
-        (
-            found,
-            Job(
-                name=model_name,
-                dataset=dataset,
-                config=config,
-                preset=preset,
-                device=chosen_device,
-                precision=chosen_precision if config.trains else "fp32",
-                trained_on=refit or TRAIN,
-                default=default,
-            ),
+    _require_parallel(variant, item_ranks)
+    with ExitStack() as stack:
+        stack.enter_context(connected(chosen_device))
+        all_alike = arranged(chosen_device)
+        dataset = _dataset(
+            all_alike,
+            data,
+            name=dataset_name,
+            read=read,
+            split=split,
+            items=items,
+            overwrite=overwrite,
+            dry_run=dry_run,
+            listener=listener,
         )
-        for found, config in settings_of(variant, preset, values or {}, dataset)
-    ]
-    if variant == AUTO:
-        listener(Note(_begins(jobs[0][0], dataset)))
-    elif any_model or choose_seconds is not None:
-        listener(Note(f"--choose-time and --any have no effect: --variant names {variant}"))
-    if dry_run:
-        return _planned(jobs, listener)
-    if max_seconds is not None:
-        max_seconds = max(0.0, max_seconds - (time.perf_counter() - started))
-    with memory_errors(chosen_device), ExitStack() as stack:
-        if len(jobs) > 1:
-            chosen = choose(
-                jobs,
-                seconds=CHOOSE_SECONDS if choose_seconds is None else choose_seconds,
-                max_seconds=max_seconds,
-                any_model=any_model,
-                resume=resume,
-                listener=listener,
-                stack=stack,
+        by_default = dataset.name if variant == AUTO else f"{dataset.name}-{as_file_name(variant)}"
+        model_name = check_model_name(name or by_default)
+        settings = settings_of(variant, preset, values or {}, dataset)
+        processes = _split(all_alike, settings[0][1], dataset, chosen_device, item_ranks)
+        jobs = [
+            (
+                found,
+                Job(
+                    name=model_name,
+                    dataset=dataset,
+                    config=config,
+                    preset=preset,
+                    device=chosen_device,
+                    precision=chosen_precision if config.trains else "fp32",
+                    trained_on=refit or TRAIN,
+                    default=default,
+                    processes=processes,
+                ),
             )
-        else:
-            chosen = _as_told(jobs[0][1], resume, max_seconds, listener, stack)
-        return _completed(chosen, listener)
+            for found, config in settings
+        ]
+        if variant == AUTO:
+            listener(Note(_begins(jobs[0][0], dataset)))
+        elif any_model or choose_seconds is not None:
+            listener(Note(f"--choose-time and --any have no effect: --variant names {variant}"))
+        if dry_run:
+            return _planned(jobs, listener)
+        if max_seconds is not None:
+            max_seconds = max(0.0, max_seconds - (time.perf_counter() - started))
+        with memory_errors(chosen_device):
+            if len(jobs) > 1:
+                chosen = choose(
+                    jobs,
+                    seconds=CHOOSE_SECONDS if choose_seconds is None else choose_seconds,
+                    max_seconds=max_seconds,
+                    any_model=any_model,
+                    resume=resume,
+                    listener=listener,
+                    stack=stack,
+                )
+            else:
+                chosen = _as_told(jobs[0][1], resume, max_seconds, listener, stack)
+            return _completed(chosen, listener)
+
+
+def _require_parallel(variant: str, item_ranks: int | None) -> None:
+    """Refuse what one process does alone, if there are several, and the other way round."""
+    if launched()[1] == 1:
+        if item_ranks is not None:
+            raise UsageError(
+                f"--item-ranks {item_ranks} is for several processes",
+                "start them with torchrun, or leave it out",
+            )
+        return
+    if variant == AUTO:
+        raise UsageError(
+            "--variant auto tries models in one process",
+            "choose one with a plain `diffrec fit` or `compare`, then name it under torchrun",
+        )
+    model = Variant.parse(variant).model
+    if model is not None and not MODELS[model].parallel:
+        raise UsageError(
+            f"{model} is fitted in one process", "leave torchrun out, or name another variant"
+        )
+
+
+def _dataset(all_alike: Processes, data: Any, *, dry_run: bool, **options: Any) -> Dataset:
+    """Return the dataset, which one of several processes prepares."""
+    if dry_run or all_alike.ranks == 1:
+        return dataset_of(data, dry_run=dry_run, **options)
+    if not all_alike.first:
+        return store.load(all_alike.told())
+    dataset = dataset_of(data, **options)
+    all_alike.told(dataset.name)
+    return dataset
+
+
+def _split(
+    all_alike: Processes,
+    config: FitConfig,
+    dataset: Dataset,
+    device: str,
+    item_ranks: int | None,
+) -> Processes:
+    """Return the processes with items split over some of them: as few as memory allows."""
+    if all_alike.ranks == 1:
+        return all_alike
+    if item_ranks is None:
+        free = available_on(device)
+        fits = (
+            number
+            for number in divisors(all_alike.ranks)
+            if free is None or memory_needed(config, dataset, number) <= free
+        )
+        item_ranks = int(all_alike.agreed(next(fits, all_alike.ranks)))
+    return arranged(device, item_ranks)
 
 
 def _named(variant: str, corruption: str | None, preset: str) -> str:
@@ -264,9 +333,22 @@ def _as_told(
     model = Variant.parse(job.config.variant).model
     if job.dataset.weighed and model is not None and not MODELS[model].weighs:
         listener(Note(f"{model} takes all interactions alike: it cannot read their strengths"))
-    run = open_run(job, resume, listener, stack)
+    run = _run_of_all(job, resume, listener, stack)
     outcome = train_model(job, run=run, resume=resume, max_seconds=max_seconds, listener=listener)
     return Chosen(job, run, outcome, {})
+
+
+def _run_of_all(job: Job, resume: bool, listener: Listener, stack: ExitStack) -> Path:
+    """Return the directory that the first process locks for all."""
+    if job.processes.first:
+        return Path(job.processes.told(str(open_run(job, resume, listener, stack))))
+    run = Path(job.processes.told())
+    if not run.is_dir():
+        raise StorageError(
+            f"{run} of the first process is not on this machine",
+            "set DIFFREC_HOME to a directory that all machines share",
+        )
+    return run
 
 
 def _begins(first: Candidate, dataset: Dataset) -> str:

@@ -51,8 +51,6 @@ class Autoencoder(Trainable):
         Whether the code is a mean and a log-variance.
     """
 
-    parallel = True
-
     def __init__(
         self,
         items: ItemRange,

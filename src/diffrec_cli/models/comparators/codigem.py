@@ -32,8 +32,6 @@ class Codigem(Trainable):
         Source of the initial weights, on the CPU.
     """
 
-    parallel = True
-
     def __init__(self, config: CodigemConfig, items: ItemRange, generator: torch.Generator) -> None:
         super().__init__()
         self.config, self.items, self.n_items = config, items, items.n_items

@@ -17,9 +17,11 @@ from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.models.baselines import fitting_memory, sized
 from diffrec_cli.models.build import build_model, parameter_count
 from diffrec_cli.models.graph_selection import graph_memory
+from diffrec_cli.models.item_range import ItemRange
 from diffrec_cli.models.trainable import Trainable
 from diffrec_cli.ranking.batches import BATCH_BYTES, BLOCK_BATCH
 from diffrec_cli.training.devices import device_name
+from diffrec_cli.training.distributed import ALONE, Processes
 
 _PROCESS_BYTES = 480 * 2**20  # Python, torch and what else a fit imports
 _INTERACTION_BYTES = 40
@@ -44,6 +46,8 @@ class Job:
         On what to train again after selection: ``train`` is not to.
     default
         Whether the model becomes the default.
+    processes
+        Which process this is of several.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Job:
     precision: str
     trained_on: str
     default: bool
+    processes: Processes = ALONE
 
     @property
     def fingerprint(self) -> str:
@@ -75,6 +80,8 @@ def plan(job: Job) -> dict[str, Any]:
     dataset, config = job.dataset, job.config
     model = _model(config, dataset) if config.trains else None
     parameters = 0 if model is None else parameter_count(model)
+    if model is not None and job.processes.ranks > 1:
+        model = _model(config, dataset, job.processes.items(dataset.n_items))
     return {
         "name": job.name,
         "variant": config.variant,
@@ -88,7 +95,8 @@ def plan(job: Job) -> dict[str, Any]:
         "seed": config.seed,
         "parameters": parameters,
         "loss_form": _loss_form(config, model),
-        "memory_bytes": _memory(config, dataset, model, parameters),
+        "processes": [job.processes.over_users[1], job.processes.over_items[1]],
+        "memory_bytes": _memory(config, dataset, model),
         "config": config.to_dict(),
     }
 
@@ -108,17 +116,27 @@ def plan_line(plan: Mapping[str, Any]) -> str:
         parts.insert(-1, f"{plan['parameters'] / 1e6:.1f}M parameters")
     if plan["loss_form"]:
         parts.insert(-1, f"loss_form {plan['loss_form']}")
+    if plan["processes"] != [1, 1]:
+        users, items = plan["processes"]
+        parts[-1] += " each"
+        parts.insert(-1, f"processes {users} over users x {items} over items")
     return ", ".join(parts)
 
 
-def _model(config: FitConfig, dataset: Dataset) -> Trainable | None:
+def memory_needed(config: FitConfig, dataset: Dataset, item_ranks: int) -> int:
+    """Return about how much memory each process takes if so many have a part of the items."""
+    items = ItemRange.part(dataset.n_items, 0, item_ranks)
+    return _memory(config, dataset, _model(config, dataset, items))
+
+
+def _model(config: FitConfig, dataset: Dataset, items: ItemRange | None = None) -> Trainable | None:
     """Return a model of shapes alone; latent variants as if all groups had the same size."""
     n_items = dataset.n_items
     if config.latent is not None and n_items < config.latent.C:
         return None  # clustering will refuse this
     even = None if config.latent is None else np.arange(n_items) % config.latent.C
     with torch.device("meta"):  # nothing is allocated or drawn
-        return build_model(config, n_items, even, dataset.train)
+        return build_model(config, n_items, even, dataset.train, items)
 
 
 def _loss_form(config: FitConfig, model: Trainable | None) -> str | None:
@@ -128,7 +146,7 @@ def _loss_form(config: FitConfig, model: Trainable | None) -> str | None:
     return "compact" if model.compact else "scores"
 
 
-def _memory(config: FitConfig, dataset: Dataset, model: Trainable | None, parameters: int) -> int:
+def _memory(config: FitConfig, dataset: Dataset, model: Trainable | None) -> int:
     """Estimate the peak: this process, the log, a validation, and training or item graphs."""
     n_items = dataset.n_items
     of_log = _INTERACTION_BYTES * sum(part.size for part in dataset.parts.values())
@@ -141,5 +159,5 @@ def _memory(config: FitConfig, dataset: Dataset, model: Trainable | None, parame
         return max(of_fit, of_graph) + others
     users = min(dataset.n_users, config.training.batch_size)
     copies = 5 if config.training.ema_decay > 0 else 4  # weights, gradients, moments, average
-    of_fit = copies * 4 * parameters + model.batch_bytes(users)
+    of_fit = copies * 4 * parameter_count(model) + model.batch_bytes(users)
     return max(of_fit, of_graph) + others

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from diffrec_cli.config import FitConfig
 from diffrec_cli.config.options import IN_WORDS, TRAIN
-from diffrec_cli.data.sequences import input_rows
+from diffrec_cli.data.sequences import Sequences, input_rows
 from diffrec_cli.evaluation.evaluate import evaluate
 from diffrec_cli.files import storage_errors
 from diffrec_cli.graph.judging import Late, never
@@ -23,6 +23,7 @@ from diffrec_cli.models.baselines import fit_closed_form
 from diffrec_cli.models.build import array_size, build_model, parameter_count, stored_weights
 from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.models.trainable import Trainable
+from diffrec_cli.training.distributed import ALONE
 from diffrec_cli.training.loop import Epoch, Trained, train
 from diffrec_cli.workflows.fitting.closed_form import fit_on_train
 from diffrec_cli.workflows.fitting.graphs import refitted_graphs, with_graphs
@@ -91,13 +92,16 @@ def train_model(
         return _in_closed_form(job, listener)
     late = _after(max_seconds)
     of_item = _groups(job, run, resume, listener)
-    model = build_model(job.config, job.dataset.n_items, of_item, job.dataset.train)
+    model = _built(job, of_item, job.dataset.train)
     to_train = max_seconds
     if job.config.graph is not None and max_seconds is not None:
         to_train = _TRAINING_SHARE * max_seconds
     trained = _select(job, model, run, resume, to_train, listener)
-    if trained.epoch == 0:
+    if trained.epoch == 0 or not job.processes.first:
         return TrainedModel(trained, {}, job.config, interruption=trained.interruption)
+    if job.processes.ranks > 1:  # from here on the first process goes alone, with all items
+        job = replace(job, processes=ALONE)
+        model = _built(job, of_item, job.dataset.train)
     if trained.interruption is None and _valid_sample(job) is not None:
         model.load_state_dict(trained.weights)
         trained = replace(trained, metrics=_measured(job, model, None))
@@ -132,13 +136,17 @@ def _trained_again(
     job: Job, selected: TrainedModel, run: Path | None, listener: Listener
 ) -> TrainedModel:
     """Train for the chosen number of epochs."""
+    job.processes.wait()  # the first one may have built item graphs
     of_item = _groups(job, run, True, listener)
-    fresh = build_model(
-        job.config, job.dataset.n_items, of_item, job.dataset.history(job.trained_on)
-    )
-    again = _refit(job, fresh, selected.trained.epoch, listener)
+    history = job.dataset.history(job.trained_on)
+    fresh = _built(job, of_item, history)
+    again = _refit(job, fresh, selected.trained.epoch, run, listener)
     if again.interruption is not None:
         raise again.interruption
+    if not job.processes.first:
+        return selected
+    if job.processes.ranks > 1:
+        fresh = _built(replace(job, processes=ALONE), of_item, history)
     fresh.load_state_dict(again.weights)
     arrays = stored_weights(fresh.scoring_weights())
     return replace(selected, arrays=_graphs_again(job, selected, arrays), trained_on=job.trained_on)
@@ -161,6 +169,12 @@ def _graphs_again(
     if selected.config.graph is None:
         return arrays
     return refitted_graphs(selected.config, arrays, job.dataset, job.trained_on, job.device)
+
+
+def _built(job: Job, of_item: NDArray[np.int64] | None, train: Sequences) -> Trainable:
+    """Return the model with initial weights: of the items of this process."""
+    n_items = job.dataset.n_items
+    return build_model(job.config, n_items, of_item, train, job.processes.items(n_items))
 
 
 def _after(seconds: float | None) -> Late:
@@ -235,6 +249,17 @@ def _groups(
 ) -> NDArray[np.int64] | None:
     """Return the item groups of a latent variant: new ones, or the resumed run's."""
     path = None if run is None else run / "groups.npy"
+    if path is not None and not job.processes.first:
+        job.processes.wait()
+        return np.load(path, allow_pickle=False) if path.exists() else None
+    of_item = _first_groups(job, path, resume, listener)
+    job.processes.wait()
+    return of_item
+
+
+def _first_groups(
+    job: Job, path: Path | None, resume: bool, listener: Listener
+) -> NDArray[np.int64] | None:
     if resume and path is not None and path.exists():
         kept: NDArray[np.int64] = np.load(path, allow_pickle=False)
         return kept
@@ -273,22 +298,31 @@ def _select(
         run=run,
         resume=resume,
         max_seconds=max_seconds,
+        processes=job.processes,
         on_epoch=stages.epoch,
         on_batch=stages.batch,
     )
 
 
-def _refit(job: Job, model: Trainable, epochs: int, listener: Listener) -> Trained:
+def _refit(
+    job: Job, model: Trainable, epochs: int, run: Path | None, listener: Listener
+) -> Trained:
     """Train anew on more than the train part, for the chosen number of epochs."""
     listener(Note(f"training again on {IN_WORDS[job.trained_on]} for {epochs} epochs"))
     config = replace(job.config.training, epochs=epochs)
     stages = _Listening(replace(job.config, training=config), listener)
+    own = None  # several processes join their weights in files
+    if run is not None and job.processes.ranks > 1:
+        own = run / "refit"
+        own.mkdir(exist_ok=True)
     return train(
         model,
         input_rows(job.dataset.history(job.trained_on), job.config.temporal),
         config,
         device=job.device,
         precision=job.precision,
+        run=own,
+        processes=job.processes,
         on_epoch=stages.epoch,
         on_batch=stages.batch,
     )
@@ -320,8 +354,15 @@ def _measured(job: Job, model: Trainable, users: NDArray[np.int64] | None) -> di
     model.eval()
     with torch.inference_mode():
         config = replace(job.config, graph=None)
-        scorer = build_scorer(config, model.scoring_weights(), TorchBackend(job.device))
-        found = evaluate(scorer, job.dataset, "valid", temporal=job.config.temporal, users=users)
+        backend = job.processes.backend(job.device, job.dataset.n_items)
+        found = evaluate(
+            build_scorer(config, model.scoring_weights(), backend),
+            job.dataset,
+            "valid",
+            temporal=job.config.temporal,
+            users=users,
+            ranked=job.processes.ranked,
+        )
     return found.means
 
 

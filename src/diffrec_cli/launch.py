@@ -1,0 +1,15 @@
+"""How ``torchrun`` started this process; needs no torch."""
+
+from __future__ import annotations
+
+import os
+
+
+def launched() -> tuple[int, int]:
+    """Return the number of this process and how many there are; (0, 1) without ``torchrun``."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def neighbours() -> tuple[int, int]:
+    """Return the number of this process on its machine, and how many run there."""
+    return int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
