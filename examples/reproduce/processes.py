@@ -25,7 +25,7 @@ VARIANTS = {
     "t+masking": {},
     "base+smoothing": {},
     "base": {"dims": "64", "step_sampling": "importance"},
-    "l": {"C": "2", "dims": "32", "z_dim": "32", "encoder_dims": "64"},
+    "l": {"C": "2", "dims": "32", "z_dim": "32", "encoder_dims": "64", "warmup": "none"},
 }
 K = 20
 
@@ -36,14 +36,11 @@ def fit(data: str, variant: str, grid: tuple[int, int], form: str) -> tuple[np.n
         **VARIANTS[variant],
         "epoch_updates": "1",
         "eval_every": str(UPDATES),
-        "warmup_epochs": "0",
         "batch_size": "200",
         "loss_form": form,
     }
     if variant == "t+masking":
         del settings["loss_form"]
-    if variant != "l":
-        del settings["warmup_epochs"]
     name = f"processes-{variant.replace('+', '-')}-{form}-{grid[0]}x{grid[1]}"
     command = ["fit", data, "-v", variant, "--epochs", str(UPDATES), "--name", name]
     for key, value in settings.items():

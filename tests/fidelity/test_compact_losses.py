@@ -54,7 +54,7 @@ def same_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     def dense(numbers: Numbers, dtype: torch.dtype) -> Tensor:
         return noise(len(numbers.offset), numbers.size)
 
-    def product(W: Tensor, numbers: Numbers, rows: Tensor | None) -> Tensor:
+    def product(W: Tensor, numbers: Numbers, rows: Tensor | None, total: object) -> Tensor:
         assert rows is not None
         return noise(len(numbers.offset), len(W))[:, rows] @ W[rows]
 

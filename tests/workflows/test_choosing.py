@@ -160,7 +160,8 @@ def test_what_was_stopped_for_lack_of_time_is_trained_to_its_end_if_chosen(
         return train_model(job, resume=resume, max_seconds=limit, **options)
 
     monkeypatch.setattr(choosing, "train_model", stopped_at_once)
-    fitted = fit(BAD, GOOD, choose_seconds=60.0)
+    good = Candidate("base", {**GOOD.values, "batch_size": 2}, "fast")  # after one epoch, too
+    fitted = fit(BAD, good, choose_seconds=60.0)
     assert [row["stopped"] for row in choice(fitted)["tried"]] == ["epochs", "time"]
     assert (fitted.training.stopped, fitted.training.epochs) == ("epochs", 4)
     assert limits[0] is None

@@ -155,7 +155,7 @@ def _join(arguments: Sequence[str], rank: int) -> None:
             f"leave torchrun out; it is for {', '.join(PARALLEL)}",
         )
     if rank > 0:
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # until the end
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # until the end
 
 
 def with_refit_values(arguments: Sequence[str]) -> list[str]:

@@ -13,6 +13,8 @@ from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import Format, chosen, filled, make_table, print_renderable, screen
+from diffrec_cli.errors import UsageError
+from diffrec_cli.launch import launched
 
 WHO, WHAT = "For whom", "Which items"
 
@@ -218,6 +220,7 @@ def recommend(
 
     options = o.recommend_options(context)
     if out is None or str(out) == "-":
+        _refuse_several_processes()
         lists = workflows.recommend(model, listener=screen, **options)
         print_lists(chosen(form, piped="csv"), lists)
         return
@@ -227,6 +230,13 @@ def recommend(
     screen.close()
     users = "" if exported.users is None else f" for {exported.users:,} users"
     screen.say(f"lists of {exported.model}{users} in {out}")
+
+
+def _refuse_several_processes() -> None:
+    if launched()[1] > 1:
+        raise UsageError(
+            "several processes write lists to a file", "add --out FILE, or leave torchrun out"
+        )
 
 
 def print_lists(form: str, lists: Any, key: str = "recommendations") -> None:

@@ -21,6 +21,7 @@ from diffrec_cli.evaluation.evaluate import HISTORIES, Evaluation
 from diffrec_cli.evaluation.evaluate import evaluate as evaluate_scorer
 from diffrec_cli.evaluation.metrics import METRICS, parse_metric
 from diffrec_cli.evaluation.significance import Paired, interval, paired_randomisation
+from diffrec_cli.launch import launched
 from diffrec_cli.models.backend import Backend, TorchBackend
 from diffrec_cli.models.baselines import fit_closed_form
 from diffrec_cli.models.baselines.selection import selects_on_valid
@@ -30,9 +31,11 @@ from diffrec_cli.registry.artifact import Artifact
 from diffrec_cli.training.devices import (
     choose_device,
     memory_errors,
+    own_device,
     ranking_fix,
     ranking_precision,
 )
+from diffrec_cli.training.distributed import arranged, connected
 from diffrec_cli.workflows.fitting.closed_form import fit_on_train
 from diffrec_cli.workflows.fitting.settings import default_settings
 from diffrec_cli.workflows.progress import Listener, Note, Step, silent
@@ -219,7 +222,7 @@ def evaluate(
         metrics, ks = _with(metrics, name), _with(ks, k)
     if per_user is not None:
         check_target(per_user)
-    device, precision = choose_device(device), ranking_precision(precision)
+    device, precision = own_device(choose_device(device)), ranking_precision(precision)
     backend = TorchBackend(device)
     artifacts = [registry.resolve(model) for model in models] or [registry.resolve(None)]
     for artifact in artifacts:
@@ -228,7 +231,8 @@ def evaluate(
     histories = _histories_of(artifacts, split, history, listener)
     options = {"ks": ks, "metrics": metrics, "grouped": groups, "precision": precision}
     options["include_seen"] = include_seen
-    with memory_errors(device, ranking_fix(device)):
+    with memory_errors(device, ranking_fix(device)), connected(device):
+        options["ranked"] = arranged(device).ranked
         scored = [_loaded(artifact, backend) for artifact in artifacts]
         first = scored[0].dataset
         scored += [_fitted(name, first, trained_on, backend, listener) for name in baselines]
@@ -240,7 +244,7 @@ def evaluate(
             for one in scored
         ]
     evaluated = _compared(results, scored, listener)
-    if per_user is not None:
+    if per_user is not None and launched()[0] == 0:
         write_file(per_user, [per_user_table(evaluated)])
     return evaluated
 

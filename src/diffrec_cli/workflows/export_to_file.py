@@ -28,6 +28,7 @@ from diffrec_cli.files import (
     sweep_incoming,
     write_atomically,
 )
+from diffrec_cli.launch import launched
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.workflows.progress import Listener, Note, Step, silent
 from diffrec_cli.workflows.recommend_lists import (
@@ -92,6 +93,7 @@ def export_lists(
         The disk is full, or fails.
     """
     out = Path(out)
+    several = launched()[1] > 1
     by_name = check_target(out)
     if form not in (None, by_name):
         raise UsageError(
@@ -99,11 +101,18 @@ def export_lists(
             "leave out --format, or use --out - and a redirection",
         )
     asked = RecommendOptions(**options)
+    if several and not asked.all_users:
+        raise UsageError(
+            "several processes share the lists of all users",
+            "add --all-users, or leave torchrun out",
+        )
     lists = recommend_by(model, asked, listener)
-    if asked.all_users:
+    if not asked.all_users:
+        write_file(out, lists.tables)
+    elif not several:
         _write_in_parts(out, lists, _fingerprint(lists.model, asked), listener)
     else:
-        write_file(out, lists.tables)
+        _write_together(out, lists, _fingerprint(lists.model, asked), asked.device, listener)
     return Exported(lists.model, lists.users, out)
 
 
@@ -112,13 +121,40 @@ def _write_in_parts(
 ) -> None:
     directory = out.with_name(f"{out.name}.partial")
     with ExitStack() as stack:
-        with storage_errors(directory):
-            stack.enter_context(locked(directory, timeout=0))
-            _keep_if_same(directory, fingerprint, listener)
-            sweep_incoming(out.absolute().parent)  # left by killed exports
+        _claim(directory, fingerprint, listener, stack)
         parts, users = _make(directory, lists, listener)
         write_file(out, _read(parts, users, listener))
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _write_together(
+    out: Path, lists: Recommendations, fingerprint: str, device: str, listener: Listener
+) -> None:
+    """Make the parts in several processes; the first one puts them together."""
+    from diffrec_cli.training.devices import choose_device, own_device
+    from diffrec_cli.training.distributed import arranged, connected
+
+    directory = out.with_name(f"{out.name}.partial")
+    device = own_device(choose_device(device))
+    with ExitStack() as stack:
+        stack.enter_context(connected(device))
+        processes = arranged(device)
+        if processes.first:
+            _claim(directory, fingerprint, listener, stack)
+        processes.wait()
+        parts, users = _make(directory, lists, listener, processes.over_users)
+        processes.wait()
+        if processes.first:
+            write_file(out, _read(parts, users, listener))
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _claim(directory: Path, fingerprint: str, listener: Listener, stack: ExitStack) -> None:
+    """Lock the directory of the parts, and remove what is of another export."""
+    with storage_errors(directory):
+        stack.enter_context(locked(directory, timeout=0))
+        _keep_if_same(directory, fingerprint, listener)
+        sweep_incoming(directory.absolute().parent)  # left by killed exports
 
 
 def _keep_if_same(directory: Path, fingerprint: str, listener: Listener) -> None:
@@ -136,12 +172,23 @@ def _keep_if_same(directory: Path, fingerprint: str, listener: Listener) -> None
     write_atomically(plan, dump_json(record))
 
 
-def _make(directory: Path, lists: Recommendations, listener: Listener) -> tuple[list[Path], int]:
-    """Make the parts that are missing; return all of them in order, and the number of users."""
+def _make(
+    directory: Path,
+    lists: Recommendations,
+    listener: Listener,
+    place: tuple[int, int] = (0, 1),
+) -> tuple[list[Path], int]:
+    """Make the parts that are missing; return all of them in order, and the number of users.
+
+    Of n processes, `place` (i, n) is this one's: it makes each n-th part.
+    """
     parts, done, reused = [], 0, 0
     for number, request in enumerate(lists.requests):
         part = directory / f"{number:06d}.parquet"
         done += len(request)
+        if number % place[1] != place[0]:
+            parts.append(part)
+            continue
         if part.exists():
             reused = done
         else:
