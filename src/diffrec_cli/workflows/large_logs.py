@@ -7,7 +7,7 @@ from functools import partial
 
 from diffrec_cli.config import ReadOptions, SplitOptions
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.data.on_disk.choice import needed_memory, rows_beyond_memory
+from diffrec_cli.data.on_disk.choice import MORE_MEMORY, needed_memory, rows_beyond_memory
 from diffrec_cli.data.on_disk.reading import NeedsMemoryError, read_to_disk
 from diffrec_cli.data.on_disk.splitting import check_options, order_on_disk, split_on_disk
 from diffrec_cli.data.reading.input_file import InputFile
@@ -18,8 +18,6 @@ from diffrec_cli.files import publish_directory, storage_errors
 from diffrec_cli.memory import available_memory
 from diffrec_cli.paths import datasets_dir
 from diffrec_cli.workflows.progress import Listener, Note
-
-_MORE_MEMORY = "allow more memory (see ulimit -v, or the limit of the container)"
 
 #: Splits a log; what else it takes, and returns, is as of :func:`~.split.split_log`.
 Splitter = Callable[..., Dataset]
@@ -58,22 +56,28 @@ def split_logs(
         The disk is full, or fails.
     """
     rows = rows_in_memory or _rows_beyond_memory(files, listener)
-    if rows is not None:
-        try:
-            return _on_disk(files, read, split, tell_and_split, rows)
-        except NeedsMemoryError as error:
-            needs = str(error)
-        listener(Note(f"the whole log is read into memory after all, as {needs} needs it"))
+    needs = ""
     try:
+        if rows is not None:
+            try:
+                return _on_disk(files, read, split, tell_and_split, rows)
+            except NeedsMemoryError as error:
+                needs = str(error)
+            listener(Note(f"the whole log is read into memory after all, as {needs} needs it"))
         log = read_files(files, read)
         return tell_and_split(log, partial(split_log, log))
     except MemoryError as error:
-        if rows is None:
-            raise DeviceError("the log does not fit into memory", _MORE_MEMORY) from error
-        raise DeviceError(
-            f"the log does not fit into memory, and {needs} needs it there",
-            f"leave that out: other logs are sorted on disk; or {_MORE_MEMORY}",
-        ) from error
+        raise _too_large(needs) from error
+
+
+def _too_large(needs: str) -> DeviceError:
+    """Return the error of a log that does not fit; `needs`: what forbids to sort it on disk."""
+    if not needs:
+        return DeviceError("the log does not fit into memory", MORE_MEMORY)
+    return DeviceError(
+        f"the log does not fit into memory, and {needs} needs it there",
+        f"leave that out: other logs are sorted on disk; or {MORE_MEMORY}",
+    )
 
 
 def _rows_beyond_memory(files: Sequence[InputFile], listener: Listener) -> int | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.reading.input_file import InputFile, damage
 from diffrec_cli.data.reading.parquet import is_parquet
+from diffrec_cli.errors import DeviceError
 from diffrec_cli.memory import available_memory
 
 #: Bytes a row takes in memory at the peak, as measured with users, items, ratings and times.
@@ -14,6 +15,11 @@ ROW_BYTES = 120
 #: Bytes of text for each byte of a compressed file, about.
 _UNPACKED = 5
 _LOOK_AT = 64 << 10
+#: Bytes for what Arrow reads ahead, 32 blocks of text, and for libraries that are loaded by then.
+_READING = 160 << 20
+#: Bytes without which nothing is tried: NumPy and Arrow may crash where memory ends.
+_LEAST = 220_000_000
+MORE_MEMORY = "allow more memory (see ulimit -v, or the limit of the container)"
 _FEWEST, _MOST = 50_000, 4_000_000  # rows; with more of them nothing is faster
 
 
@@ -23,12 +29,24 @@ def needed_memory(files: Sequence[InputFile]) -> int:
 
 
 def rows_beyond_memory(needed: int) -> int | None:
-    """Return how many rows are to be in memory at a time; ``None``: all, as they fit."""
+    """Return how many rows are to be in memory at a time; ``None``: all, as they fit.
+
+    Raises
+    ------
+    DeviceError
+        Not even a part fits.
+    """
     available = available_memory()
     if available is None or needed <= available:
         return None
-    # Half is for ids and counts of users and items.
-    return min(max(available // (2 * ROW_BYTES), _FEWEST), _MOST)
+    if available < _LEAST:
+        raise DeviceError(
+            f"{available / 1e6:.0f} MB of memory are available, and a log of this size needs"
+            f" {_LEAST / 1e6:.0f} MB or more to be sorted on disk",
+            MORE_MEMORY,
+        )
+    # Half of what is left by then is for ids and counts of users and items.
+    return min(max((available - _READING) // (2 * ROW_BYTES), _FEWEST), _MOST)
 
 
 def _rows(file: InputFile) -> int:

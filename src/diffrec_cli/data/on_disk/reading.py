@@ -159,23 +159,28 @@ class _Rows:
         return Log(none, none, rating, time, user_ids, item_ids, **known)
 
     def _write(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        log = Log(
-            user=self._users.codes([piece.user for piece in waiting]),
-            item=self._items.codes([piece.item for piece in waiting]),
-            rating=_joined([piece.rating for piece in waiting]),
-            time=_joined([None if p.times is None else p.times.values for p in waiting]),
-            user_ids=self._users.ids,
-            item_ids=self._items.ids,
-        )
+        log = self._joined()
         self.runs.append(log)
         for name, ends in self._ends.items():
             values = getattr(log, name)
             if values is not None:
                 ends.append(np.array([values.min(), values.max()], values.dtype))
 
+    def _joined(self) -> Log:
+        """Return the rows that wait as a log; none wait any more."""
+        waiting, self._waiting = self._waiting, []
+        times = [None if piece.times is None else piece.times.values for piece in waiting]
+        return Log(
+            user=self._users.codes([piece.user for piece in waiting]),
+            item=self._items.codes([piece.item for piece in waiting]),
+            rating=_concatenated([piece.rating for piece in waiting]),
+            time=_concatenated(times),
+            user_ids=self._users.ids,
+            item_ids=self._items.ids,
+        )
 
-def _joined(arrays: Sequence[Any]) -> Any:
+
+def _concatenated(arrays: Sequence[Any]) -> Any:
     return None if arrays[0] is None else np.concatenate(arrays)
 
 
