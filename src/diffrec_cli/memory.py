@@ -25,7 +25,7 @@ _GROUP_FILES = (
 _NO_LIMIT = 1 << 60
 #: An address space below this is tight: allocators and threads reserve about 1.5 GB.
 _TIGHT = 4 << 30
-_M_ARENA_MAX = -8  # of glibc's malloc.h
+_M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3  # of glibc's malloc.h
 
 
 def available_memory() -> int | None:
@@ -63,6 +63,8 @@ def save_address_space() -> None:
     with suppress(OSError, AttributeError):  # not glibc
         # Each thread has an arena of its own otherwise. Its variable is read before Python runs.
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+        # Large arrays are given back at once; between others they could not.
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
 
 
 def require_memory(model: str, needed: int, n_items: int) -> None:

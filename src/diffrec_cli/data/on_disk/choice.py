@@ -60,5 +60,5 @@ def _rows(file: InputFile) -> int:
     size = file.path.stat().st_size
     if not file.begins_with(text):
         size *= _UNPACKED
-    lines = text.count(b"\n") + 1
+    lines = max(text.count(b"\n"), 1)
     return size * lines // max(len(text), 1)
