@@ -10,14 +10,16 @@ from diffrec_cli.data.reading.parquet import is_parquet
 from diffrec_cli.errors import DeviceError
 from diffrec_cli.memory import available_memory
 
-#: Bytes a row takes in memory at the peak, as measured with users, items, ratings and times.
-ROW_BYTES = 120
+#: Bytes a row takes in memory at the peak: 50 to 85 were measured with text ids and times.
+ROW_BYTES = 100
+#: Bytes for each of the rows that are in memory at a time: what is left over is for ids and counts.
+_AT_A_TIME = 240
 #: Bytes of text for each byte of a compressed file, about.
 _UNPACKED = 5
 _LOOK_AT = 64 << 10
 #: Bytes for what Arrow reads ahead, 32 blocks of text, and for libraries that are loaded by then.
 _READING = 160 << 20
-#: Bytes without which nothing is tried: NumPy and Arrow may crash where memory ends.
+#: Bytes that sorting on disk needs; with less, NumPy and Arrow may crash.
 _LEAST = 220_000_000
 MORE_MEMORY = "allow more memory (see ulimit -v, or the limit of the container)"
 _FEWEST, _MOST = 50_000, 4_000_000  # rows; with more of them nothing is faster
@@ -37,7 +39,7 @@ def rows_beyond_memory(needed: int) -> int | None:
         Not even a part fits.
     """
     available = available_memory()
-    if available is None or needed <= available:
+    if available is None or needed <= max(available, _LEAST):
         return None
     if available < _LEAST:
         raise DeviceError(
@@ -45,8 +47,7 @@ def rows_beyond_memory(needed: int) -> int | None:
             f" {_LEAST / 1e6:.0f} MB or more to be sorted on disk",
             MORE_MEMORY,
         )
-    # Half of what is left by then is for ids and counts of users and items.
-    return min(max((available - _READING) // (2 * ROW_BYTES), _FEWEST), _MOST)
+    return min(max((available - _READING) // _AT_A_TIME, _FEWEST), _MOST)
 
 
 def _rows(file: InputFile) -> int:

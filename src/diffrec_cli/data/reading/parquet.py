@@ -43,12 +43,15 @@ def read_parquet_pieces(file: InputFile, options: ReadOptions) -> Iterator[RawLo
     names = pq.read_schema(file.path).names
     columns = roles.named_columns(names, options, file.label)
     wanted = [names[p] for role in ROLES if (p := columns.position(role)) is not None]
-    encoded = [names[columns.user], names[columns.item]]
 
     def tables() -> Iterator[pa.Table]:
-        with pq.ParquetFile(file.path, read_dictionary=encoded, buffer_size=_BUFFER) as content:
-            for batch in content.iter_batches(_PIECE_ROWS, columns=wanted, use_threads=False):
-                yield pa.Table.from_batches([batch])
+        # Ids are not read as dictionaries: each batch would have that of the whole row group.
+        with pq.ParquetFile(file.path, buffer_size=_BUFFER) as content:
+            for group in range(content.num_row_groups):  # what is read of one is held to its end
+                batches = content.iter_batches(
+                    _PIECE_ROWS, row_groups=[group], columns=wanted, use_threads=False
+                )
+                yield from (pa.Table.from_batches([batch]) for batch in batches)
 
     def read(table: pa.Table, before: int) -> RawLog:
         return log_of_rows(table, names, columns, replace(file, rows_before=before), options)
