@@ -8,6 +8,7 @@ dropped rows and files are equal. Linux only.
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def _prepare(log: Path, home: Path, megabytes: int | None) -> dict[str, object]:
     started = time.perf_counter()
     process = subprocess.Popen(
         ["bash", "-c", command, sys.executable, str(log)],
-        env={"DIFFREC_HOME": str(home), "PATH": "/usr/bin:/bin"},
+        env={**os.environ, "DIFFREC_HOME": str(home)},
         stdout=subprocess.DEVNULL,
     )
     peaks = {"VmPeak": 0, "VmHWM": 0}  # of the address space, and of what is resident

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +104,16 @@ def test_a_log_without_an_order_needs_to_be_in_memory_and_its_notes_are_told_onc
     workflows.prepare([log], dry_run=True, rows_in_memory=20, listener=events.append)
     assert "whose split is random" in events[0].text
     assert len({event.text for event in events}) == len(events)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere ulimit -v may not hold")
+def test_a_log_of_three_times_the_memory_that_is_allowed_gives_the_same_dataset() -> None:
+    script = Path(__file__).parents[2] / "examples" / "reproduce" / "prepare_beyond_memory.py"
+    command = [sys.executable, str(script), "45000000", "600"]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "3.15 times 600 MB" in printed
+    assert "content_hash: equal\ndropped: equal\narrays: equal" in printed
 
 
 def run_out(*arguments: object) -> None:

@@ -26,7 +26,6 @@ from diffrec_cli.data.order import NONE, SAMPLE, TIMES
 from diffrec_cli.data.reading.log import Log
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.data.splitting.checks import check_needs, check_not_empty
-from diffrec_cli.data.splitting.grouping import stable_order
 from diffrec_cli.data.splitting.parts import (
     Cutter,
     cut_at,
@@ -47,9 +46,9 @@ from diffrec_cli.data.splitting.rows import (
 )
 from diffrec_cli.data.splitting.split import (
     before_test,
-    found_order,
     join_items,
     late_rows,
+    order_of,
     split_record,
 )
 from diffrec_cli.data.splitting.window import Window, moment, nothing_inside
@@ -174,14 +173,9 @@ def order_on_disk(log: LogOnDisk, options: SplitOptions) -> tuple[str, str]:
     NeedsMemoryError
         There is none: the split is drawn at random from the whole log.
     """
-    if options.order is not None:
-        return options.order, ""
-    if log.head.time is not None:
-        return TIMES, ""
-    first = log.runs.first_users(log.head, SAMPLE)
-    rows = stable_order(first.user)
-    history = Sequences.from_rows(first.user[rows], first.item[rows], len(first.user_ids))
-    order, reason = found_order(history, log.head.item_ids.array.to_pylist())
+    known = options.order is not None or log.head.time is not None
+    first = log.head if known else log.runs.first_users(log.head, SAMPLE)
+    order, reason = order_of(first, options)
     if order == NONE:
         raise NeedsMemoryError("a log without times or another order, whose split is random,")
     return order, reason

@@ -100,7 +100,7 @@ def split_log(
     start = None
     if options.test_from is not None:
         start = moment(log, options.test_from, "--test-from")
-    order, reason = _order(log, options)
+    order, reason = order_of(log, options)
     if order != TIMES:
         log = dataclasses.replace(log, time=None)
     log = one_rating_a_pair(log, options, dropped, late_rows(log, start))
@@ -157,7 +157,7 @@ def split_record(options: SplitOptions, threshold: float | None) -> dict[str, An
     return {**dataclasses.asdict(options), "min_rating": threshold}
 
 
-def _order(log: Log, options: SplitOptions) -> tuple[str, str]:
+def order_of(log: Log, options: SplitOptions) -> tuple[str, str]:
     """Return what the order of a user's rows is, and how it was found out if no one said it."""
     if options.order is not None:
         return options.order, ""
