@@ -1,5 +1,6 @@
 """Files and directories that are wholly there or not there."""
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from diffrec_cli.files import (
     delete_directory,
     publish_directory,
     put_in_place,
+    storage_errors,
     sweep_incoming,
     write_atomically,
 )
@@ -68,3 +70,8 @@ def test_only_what_was_left_long_ago_is_swept_unless_told_otherwise(tmp_path: Pa
     assert list(tmp_path.iterdir()) == [young]
     sweep_incoming(tmp_path, older_than=0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_mapped_is_a_lack_of_memory(tmp_path: Path) -> None:
+    with pytest.raises(MemoryError, match="Cannot allocate"), storage_errors(tmp_path):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")

@@ -38,6 +38,8 @@ def storage_errors(path: Path) -> Iterator[None]:
                 f"no space left on the disk while writing {path}",
                 "free some space (see `diffrec doctor`) and run the same command again",
             ) from error
+        if error.errno == errno.ENOMEM:  # a file cannot be mapped
+            raise MemoryError(str(error)) from error
         raise StorageError(
             f"cannot write {path}: {error.strerror or error}",
             "check the permissions, or set DIFFREC_HOME to a directory that you can write to",

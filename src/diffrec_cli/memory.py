@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,16 +12,59 @@ from diffrec_cli.errors import DeviceError
 
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
+_OWN_CGROUPS = Path("/proc/self/cgroup")
 _STATUS = Path("/proc/self/status")
+
+#: Files of a control group, by version: its limit, what is used, and a key of ``memory.stat``: what
+#: of this is a cache of files, which gives way.
+_GROUP_FILES = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+#: From here on, a limit of version 1 is none.
+_NO_LIMIT = 1 << 60
+#: An address space below this is tight: allocators and threads reserve about 1.5 GB.
+_TIGHT = 4 << 30
+_M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3  # of glibc's malloc.h
 
 
 def available_memory() -> int | None:
     """Return the bytes available without swapping, or None if unknown.
 
-    On Linux a container's limit counts too. Elsewhere it is the physical memory.
+    On Linux the limits of a container (control groups of version 1 and 2) and of the address space
+    (``ulimit -v``) count too. Elsewhere it is the physical memory.
     """
-    known = [size for size in (_meminfo(), _cgroup()) if size is not None]
+    left = address_space_left()
+    known = [size for size in (_meminfo(), _cgroups(), left) if size is not None]
     return min(known) if known else _physical()
+
+
+def address_space_left() -> int | None:
+    """Return the bytes that ``ulimit -v`` leaves to this process, or None without a limit."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return None
+    return max(0, limit - (_kilobytes(_STATUS, "VmSize:") or 0))
+
+
+def save_address_space() -> None:
+    """Let libraries reserve little address space if it is tight; call it before they are loaded."""
+    left = address_space_left()
+    if left is None or left >= _TIGHT:
+        return
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    import ctypes
+
+    with suppress(OSError, AttributeError):  # not glibc
+        # Each thread has an arena of its own otherwise. Its variable is read before Python runs.
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+        # Large arrays are given back at once; between others they could not.
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
 
 
 def require_memory(model: str, needed: int, n_items: int) -> None:
@@ -77,11 +121,45 @@ def _kilobytes(path: Path, name: str) -> int | None:
     return None
 
 
-def _cgroup() -> int | None:
+def _cgroups() -> int | None:
+    """Return what the limits of this process's control groups leave, or None without a limit."""
+    left = [_left_in(group, *names) for group in _groups() for names in _GROUP_FILES]
+    return min((size for size in left if size is not None), default=None)
+
+
+def _groups() -> Iterator[Path]:
+    """Yield the directories of this process's control groups, and those above them.
+
+    In a container, the path of a group may be that of the host, and only the root is there.
+    """
+    lines: list[str] = []
+    with suppress(OSError):
+        lines = _OWN_CGROUPS.read_text().splitlines()
+    yield from (_CGROUP, _CGROUP / "memory")
+    for line in lines:
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        root = _CGROUP / "memory" if controllers else _CGROUP
+        group = root / path.lstrip("/")
+        yield from (one for one in (group, *group.parents) if root in one.parents)
+
+
+def _left_in(group: Path, limit: str, used: str, cached: str) -> int | None:
     with suppress(OSError, ValueError):  # "max" is no number: no limit
-        limit = int((_CGROUP / "memory.max").read_text())
-        return max(0, limit - int((_CGROUP / "memory.current").read_text()))
+        most = int((group / limit).read_text())
+        if most < _NO_LIMIT:
+            held = int((group / used).read_text()) - _figure(group / "memory.stat", cached)
+            return max(0, most - held)
     return None
+
+
+def _figure(path: Path, name: str) -> int:
+    with suppress(OSError, ValueError):
+        figures = (line.split() for line in path.read_text().splitlines())
+        return next((int(value) for key, value in figures if key == name), 0)
+    return 0
 
 
 def _physical() -> int | None:

@@ -87,7 +87,8 @@ def prepare(
     """Split a rating log into train, valid and test, and count every dropped row.
 
     Reads text (separated by comma, tab, ;, | or ::), gzip, Parquet, RecBole .inter,
-    and the .npy lists of DiffRec's authors. Ids are kept as written.
+    and the .npy lists of DiffRec's authors. Ids are kept as written. A log larger than
+    memory is sorted on disk.
     """
     from diffrec_cli import workflows
 

@@ -47,6 +47,9 @@ FRESH = "fresh"
 #: Arrays that a part only has where its interactions are not all alike.
 _OPTIONAL = ("strength", "again")
 
+#: Numbers, or texts, that are hashed at a time.
+_HASHED = 1 << 18
+
 #: What a record holds besides its kind and schema version.
 _FIELDS: Mapping[str, type] = {
     "dataset": str,
@@ -297,12 +300,14 @@ class Dataset:
         if self.chronology != PARTS:
             digest.update("/".join(self.chronology).encode())
         for sequences in self.parts.values():
-            digest.update(sequences.indptr.astype("<i8").tobytes())
-            digest.update(sequences.items.astype("<i4").tobytes())
+            _hash_array(digest, sequences.indptr, "<i8")
+            _hash_array(digest, sequences.items, "<i4")
             if sequences.strength is not None:
-                digest.update(b"strength" + sequences.strength.astype("<f4").tobytes())
+                digest.update(b"strength")
+                _hash_array(digest, sequences.strength, "<f4")
             if sequences.again is not None:
-                digest.update(b"again" + sequences.again.tobytes())
+                digest.update(b"again")
+                _hash_array(digest, sequences.again, "?")
         _hash_strings(digest, self.user_ids.array)
         for column in self.item_table.column_names:
             digest.update(f"\0{column}\0".encode())
@@ -488,6 +493,12 @@ def _check(dataset: Dataset) -> None:
             raise ValueError(f"the {part} part does not fit the id maps")
 
 
+def _hash_array(digest: Any, values: NDArray[Any], kind: str) -> None:
+    """Feed numbers to a hash, block by block: they may be mapped from a file."""
+    for start in range(0, len(values), _HASHED):
+        digest.update(np.ascontiguousarray(values[start : start + _HASHED], kind).data)
+
+
 def _hash_strings(digest: Any, strings: Any) -> None:
     """Feed strings to a hash by their lengths and bytes, whatever Arrow's chunking."""
     if isinstance(strings, pa.ChunkedArray):
@@ -495,4 +506,6 @@ def _hash_strings(digest: Any, strings: Any) -> None:
     strings = strings.cast(pa.large_string())
     lengths = pc.fill_null(pc.binary_length(strings), -1)
     digest.update(np.asarray(lengths).astype("<i8").tobytes())
-    digest.update("".join(s or "" for s in strings.to_pylist()).encode())
+    for start in range(0, len(strings), _HASHED):
+        texts = strings.slice(start, _HASHED).to_pylist()
+        digest.update("".join(text or "" for text in texts).encode())

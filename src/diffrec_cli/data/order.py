@@ -15,11 +15,12 @@ from diffrec_cli.data.sequences import Sequences
 
 #: What a dataset says of its order: by a time column, as the rows of the file stand, or none.
 TIMES, FILE, NONE = ORDERS = ("times", "file", "none")
+#: Interactions of whole users that show it.
+SAMPLE = 1_000_000
 
 _SORTED_SHARE = 0.99
 _SHUFFLES = 10
 _MIN_DEVIATIONS = 4.0
-_SAMPLE = 1_000_000  # interactions of whole users
 _MIN_ERRORS = 5.0  # standard errors of a difference: MovieLens-1M's lists have 23, others below 2
 
 
@@ -117,5 +118,5 @@ def _rank(ids: Sequence[str]) -> NDArray[np.int64]:
 
 def _first_users(history: Sequences) -> Sequences:
     """Return the first users' rows, about a million in all: an order shows in them too."""
-    users = int(np.searchsorted(history.indptr, _SAMPLE))
+    users = int(np.searchsorted(history.indptr, SAMPLE))
     return history if users >= len(history) else history.take(np.arange(users))

@@ -6,6 +6,7 @@ import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from diffrec_cli.workflows.progress import Listener, Note, silent
 
 if TYPE_CHECKING:  # Arrow is loaded when a log is read
     from diffrec_cli.data.reading.log import Log
+    from diffrec_cli.workflows.large_logs import Splitter
 
 _SPLIT_FILES = "split files"
 
@@ -65,6 +67,7 @@ def prepare(
     items: str | Path | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
+    rows_in_memory: int | None = None,
     listener: Listener = silent,
 ) -> Prepared:
     """Read logs, split them and store the dataset.
@@ -83,6 +86,9 @@ def prepare(
         Replace another dataset of that name.
     dry_run
         Report only, store nothing.
+    rows_in_memory
+        Sort the log on disk, with so many rows in memory at a time, whatever its size. ``None``: so
+        that it fits into the memory that is available; if it does, it is not sorted on disk.
     listener
         Gets decisions.
 
@@ -93,7 +99,9 @@ def prepare(
     UsageError
         The name is taken by other content, or options contradict each other.
     StorageError
-        The dataset cannot be written.
+        The dataset cannot be written, or the disk is full.
+    DeviceError
+        The log does not fit into memory, and an option forbids to sort it on disk.
     """
     from diffrec_cli.data.reading.log import is_authors_directory
     from diffrec_cli.data.reading.split_files import split_files
@@ -107,7 +115,7 @@ def prepare(
     elif first.is_dir() and len(inputs) == 1 and (files := split_files(first)):
         dataset = _from_split_files(files, name, read, split, items, listener)
     else:
-        dataset = _from_logs(inputs, name, read, split, items, listener)
+        dataset = _from_logs(inputs, name, read, split, items, listener, rows_in_memory)
     if dry_run:
         return Prepared(dataset, None)
     path, reused = store.save(dataset, overwrite=overwrite)
@@ -213,8 +221,10 @@ def _from_logs(
     split: SplitOptions | None,
     items: str | Path | None,
     listener: Listener,
+    rows_in_memory: int | None,
 ) -> Dataset:
-    from diffrec_cli.data.reading.log import read_logs
+    from diffrec_cli.data.reading.log import open_logs
+    from diffrec_cli.workflows.large_logs import split_logs
 
     read, split = read or ReadOptions(), split or SplitOptions()
     if split.parts is not None:
@@ -223,8 +233,12 @@ def _from_logs(
             "leave it out: the log is split here, test last",
         )
     read = read.for_target(split.target)
-    log = read_logs([str(path) for path in inputs], read, stdin=sys.stdin.buffer)
-    return _split(log, inputs, name, read, split, items, listener)
+
+    def tell_and_split(log: Log, cut: Splitter) -> Dataset:
+        return _split(log, inputs, name, read, split, items, listener, cut)
+
+    with open_logs([str(path) for path in inputs], read, stdin=sys.stdin.buffer) as files:
+        return split_logs(files, read, split, tell_and_split, listener, rows_in_memory)
 
 
 def _from_split_files(
@@ -236,6 +250,7 @@ def _from_split_files(
     listener: Listener,
 ) -> Dataset:
     from diffrec_cli.data.reading.log import read_split_files
+    from diffrec_cli.data.splitting.split import split_log
 
     read, split = read or ReadOptions(), split or SplitOptions()
     said = ", ".join(f"{part} from {path.name}" for part, path in files.items())
@@ -250,7 +265,8 @@ def _from_split_files(
     listener(Note(f"{_directory_of(files)} is split already: {said}{own}"))
     read = read.for_target(split.target)
     log = read_split_files(files, read)
-    dataset = _split(log, [_directory_of(files)], name, read, split, items, listener)
+    cut = partial(split_log, log)
+    dataset = _split(log, [_directory_of(files)], name, read, split, items, listener, cut)
     return _in_time(dataset, split, listener)
 
 
@@ -266,10 +282,9 @@ def _split(
     split: SplitOptions,
     items: str | Path | None,
     listener: Listener,
+    cut: Splitter,
 ) -> Dataset:
     """Tell how a log was read, and split it."""
-    from diffrec_cli.data.splitting.split import split_log
-
     for note in (*log.taken, *log.notes):
         listener(Note(note))
     source = {
@@ -279,7 +294,7 @@ def _split(
         "split": dataclasses.asdict(split),
     }
     item_table = None if items is None else _items(items, read, log.item_column)
-    dataset = split_log(log, split, name=name, item_table=item_table, source=source)
+    dataset = cut(split, name=name, item_table=item_table, source=source)
     _tell_window(log, dataset, split, listener)
     _tell_order(dataset, listener)
     _tell_cuts(dataset, split, listener)

@@ -5,19 +5,21 @@ from __future__ import annotations
 import codecs
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import BinaryIO
 
 from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.reading.columns import is_date
-from diffrec_cli.data.reading.delimited import read_text_log
+from diffrec_cli.data.reading.delimited import read_text_log, read_text_pieces
 from diffrec_cli.data.reading.input_file import MAX_RECORD, InputFile
 from diffrec_cli.data.reading.raw_log import RawLog
 from diffrec_cli.data.reading.separators import find_separators, split_line
 
 _ITEM = re.compile(rb"^([^\s,:;|]+):[ \t]*\r?$", re.MULTILINE)
 _ROW = re.compile(rb"^(?=[^\r\n])", re.MULTILINE)
+_NOTE = "each line that ends in a colon is taken as the item of the rows below it, column 1"
 
 
 def is_blocks(file: InputFile, options: ReadOptions) -> bool:
@@ -33,6 +35,18 @@ def read_block_log(file: InputFile, options: ReadOptions) -> RawLog:
 
     A user, a rating and a time follow, as many as there are. Lines keep their numbers.
     """
+    log = read_text_log(*_in_rows(file, options))
+    return replace(log, notes=(*log.notes, _NOTE))
+
+
+def read_block_pieces(file: InputFile, options: ReadOptions) -> Iterator[RawLog]:
+    """Yield what :func:`read_block_log` reads, some rows at a time."""
+    for log in read_text_pieces(*_in_rows(file, options)):
+        yield replace(log, notes=(*log.notes, _NOTE))
+
+
+def _in_rows(file: InputFile, options: ReadOptions) -> tuple[InputFile, ReadOptions]:
+    """Return the file with rows instead of blocks, and how to read these."""
     row = file.first_lines(2)[1].decode(errors="replace").strip("\r\n")
     sep = options.sep or find_separators(row, ReadOptions())[0]
     rest = split_line(row, sep)[1:]  # after the user
@@ -47,10 +61,7 @@ def read_block_log(file: InputFile, options: ReadOptions) -> RawLog:
         rating_col=options.rating_col or places.get("rating_col"),
         time_col=options.time_col or places.get("time_col"),
     )
-    rows = replace(file, rewritten=partial(_Rows, sep=sep.encode()))
-    log = read_text_log(rows, in_rows)
-    note = "each line that ends in a colon is taken as the item of the rows below it, column 1"
-    return replace(log, notes=(*log.notes, note))
+    return replace(file, rewritten=partial(_Rows, sep=sep.encode())), in_rows
 
 
 class _Rows(io.RawIOBase):

@@ -60,12 +60,15 @@ class InputFile:
     rewritten
         What stands between the content and whoever reads it: a format that is turned into lines of
         another one, each in its place.
+    rows_before
+        Rows of the file before those that are read, which messages count.
     """
 
     label: str
     path: Path
     encoding: str = "utf-8"
     rewritten: Callable[[BinaryIO], Any] | None = None
+    rows_before: int = 0
 
     def begins_with(self, magic: bytes) -> bool:
         """Tell whether these are the file's first bytes, before unpacking."""
@@ -214,6 +217,8 @@ def damage(file: InputFile) -> Iterator[None]:
     """Turn a truncated or unreadable file into a DataError that names it."""
     try:
         yield
+    except MemoryError:  # Arrow's is one of its other errors, too
+        raise
     except UnicodeError as error:
         raise DataError(
             f"{file.label}: not {file.encoding} text ({error})",

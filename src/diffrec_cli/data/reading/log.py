@@ -7,7 +7,8 @@ lines has the number of its first. A record may have at most 2 MiB.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,17 +27,23 @@ from diffrec_cli.data.reading.events import Events, in_words, strengths
 from diffrec_cli.data.reading.formats import format_of
 from diffrec_cli.data.reading.input_file import InputFile, damage, open_input
 from diffrec_cli.data.reading.items import first_of_each_id
+from diffrec_cli.data.reading.numbering import codes
 from diffrec_cli.data.reading.raw_log import ID_TYPE, NoRowsError, RawLog
 from diffrec_cli.errors import DataError, UsageError
 
 __all__ = [
     "Log",
+    "check_alike",
     "is_authors_directory",
+    "open_logs",
     "read_authors_lists",
+    "read_files",
     "read_input",
     "read_item_table",
     "read_logs",
     "read_split_files",
+    "told",
+    "without_rows",
 ]
 
 
@@ -139,20 +146,35 @@ def read_logs(
     UsageError
         No file is given, or the options contradict each other.
     """
+    with open_logs(paths, options, stdin) as files:
+        return read_files(files, options)
+
+
+@contextmanager
+def open_logs(
+    paths: Sequence[str | Path], options: ReadOptions, stdin: BinaryIO | None = None
+) -> Iterator[list[InputFile]]:
+    """Open the files of a log, as :func:`read_logs` takes them; nothing of them is read."""
     if not paths:
         raise UsageError("no input file", "give one or more log files, or - for stdin")
+    with ExitStack() as stack:
+        opened = (open_input(path, options.encoding, stdin) for path in _files(paths))
+        yield [stack.enter_context(file) for file in opened]
+
+
+def read_files(files: Sequence[InputFile], options: ReadOptions) -> Log:
+    """Read open files as one log, as :func:`read_logs` does."""
     pieces, without = [], []
-    for path in _files(paths):
-        with open_input(path, options.encoding, stdin) as file:
-            try:
-                pieces.append(_read(file, options))
-            except NoRowsError as error:
-                without.append(error)
+    for file in files:
+        try:
+            pieces.append(_read(file, options))
+        except NoRowsError as error:
+            without.append(error)
     if not pieces:
         raise without[0]
     log = _strong(_join(pieces), options)
     if without:
-        log = replace(log, notes=(*log.notes, f"files without rows: {len(without):,}"))
+        log = replace(log, notes=(*log.notes, without_rows(len(without))))
     pieces.clear()
     pa.default_memory_pool().release_unused()  # so that the split can have it
     return log
@@ -259,9 +281,9 @@ def _strong(log: Log, options: ReadOptions, *, whole: bool = True) -> Log:
 
 
 def _join(pieces: Sequence[RawLog]) -> Log:
-    _check_alike(pieces)
-    user, user_ids = _codes([piece.user for piece in pieces])
-    item, item_ids = _codes([piece.item for piece in pieces])
+    check_alike(pieces)
+    user, user_ids = codes([piece.user for piece in pieces])
+    item, item_ids = codes([piece.item for piece in pieces])
     ratings = [piece.rating for piece in pieces if piece.rating is not None]
     times = [piece.times.values for piece in pieces if piece.times is not None]
     weights = [piece.weight for piece in pieces if piece.weight is not None]
@@ -273,18 +295,30 @@ def _join(pieces: Sequence[RawLog]) -> Log:
         time=_concatenate(times),
         user_ids=user_ids,
         item_ids=item_ids,
-        notes=_once(
+        strength=_concatenate(weights),
+        events=Events.of(pa.chunked_array(chunks, ID_TYPE), pieces[0].label) if chunks else None,
+        **told(pieces, user_ids, item_ids),
+    )
+
+
+def told(pieces: Sequence[RawLog], user_ids: IdMap, item_ids: IdMap) -> dict[str, Any]:
+    """Return what a log tells of its files besides their rows: those fields of :class:`Log`."""
+    return {
+        "notes": _once(
             [(p.label, _taken(p)) for p in pieces if not p.header]
             + [(p.label, note) for p in pieces for note in (*p.notes, _date_note(p)) if note]
         )
         + _id_notes(user_ids, item_ids),
-        taken=_once([(piece.label, _taken(piece)) for piece in pieces if piece.header]),
-        missing=sum(piece.missing for piece in pieces),
-        dated=pieces[0].times is not None and pieces[0].times.is_date,
-        item_column=pieces[0].columns.names[pieces[0].columns.item],
-        strength=_concatenate(weights),
-        events=Events.of(pa.chunked_array(chunks, ID_TYPE), pieces[0].label) if chunks else None,
-    )
+        "taken": _once([(piece.label, _taken(piece)) for piece in pieces if piece.header]),
+        "missing": sum(piece.missing for piece in pieces),
+        "dated": pieces[0].times is not None and pieces[0].times.is_date,
+        "item_column": pieces[0].columns.names[pieces[0].columns.item],
+    }
+
+
+def without_rows(count: int) -> str:
+    """Return what to tell of files that have no rows."""
+    return f"files without rows: {count:,}"
 
 
 def _concatenate(arrays: list[Any]) -> Any:
@@ -333,7 +367,8 @@ _OVERLOOKED = {
 }
 
 
-def _check_alike(pieces: Sequence[RawLog]) -> None:
+def check_alike(pieces: Sequence[RawLog]) -> None:
+    """Raise a :class:`DataError` unless files have the same kinds of columns."""
     first = pieces[0]
     for piece in pieces[1:]:
         for role in ("rating", "times", "events", "weight"):
@@ -349,32 +384,3 @@ def _check_alike(pieces: Sequence[RawLog]) -> None:
                 f"{first.label} and {piece.label}: one has dates, the other numbers as time",
                 "bring them to the same form",
             )
-
-
-def _codes(columns: Sequence[pa.ChunkedArray]) -> tuple[NDArray[np.int32], IdMap]:
-    """Join encoded ids into (n,) int32 codes, numbered by first appearance."""
-    chunks = [chunk for column in columns for chunk in column.chunks if len(chunk)]
-    unified = pa.chunked_array(chunks, ID_TYPE).unify_dictionaries()
-    ids = unified.chunk(0).dictionary
-    codes = np.concatenate([np.asarray(chunk.indices) for chunk in unified.chunks])
-    if _by_appearance(unified, len(ids)):
-        return codes, IdMap(ids)
-    # Parquet's dictionaries may have any order, and values that no row has.
-    first = np.full(len(ids), len(codes))
-    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # the last assignment stays
-    order = np.argsort(first, kind="stable")[: np.count_nonzero(first < len(codes))]
-    renumbered = np.zeros(len(ids), np.int32)
-    renumbered[order] = np.arange(len(order), dtype=np.int32)
-    return renumbered[codes], IdMap(ids.take(pa.array(order)))
-
-
-def _by_appearance(encoded: pa.ChunkedArray, count: int) -> bool:
-    """Tell whether codes are numbered by first appearance, and all are used."""
-    largest = -1
-    for chunk in encoded.chunks:
-        codes = np.asarray(chunk.indices)
-        before = np.maximum.accumulate(np.append(np.int32(largest), codes[:-1]))
-        if np.any(codes > np.maximum(before, largest) + 1):
-            return False
-        largest = max(largest, int(codes.max()))
-    return largest == count - 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -62,3 +63,21 @@ class RawLog:
     notes: tuple[str, ...] = ()
     events: pa.ChunkedArray | None = None
     weight: NDArray[np.float32] | None = None
+
+    def without_rows(self) -> RawLog:
+        """Return what is known of the file, without its rows."""
+
+        def none_of(values: Any) -> Any:
+            return None if values is None else values[:0]
+
+        times = self.times
+        return replace(
+            self,
+            user=self.user[:0],
+            item=self.item[:0],
+            rating=none_of(self.rating),
+            times=None if times is None else replace(times, values=times.values[:0]),
+            events=none_of(self.events),
+            weight=none_of(self.weight),
+            missing=0,
+        )

@@ -136,12 +136,29 @@ def parse_times(column: pa.ChunkedArray, time_format: str | None = None) -> Time
     return _parse_text(column.cast(pa.string()), time_format)
 
 
+def tell_unit(values: NDArray[Any]) -> NDArray[Any]:
+    """Return a few of these times, (n,), by which :func:`refuse_units` judges all of them."""
+    of_unit = [_within(values, unit) for unit in (_SECONDS, _MILLISECONDS)]
+    shown = [values[found.argmax()] for found in of_unit if found.any()]
+    ends = [values.min(), values.max()] if len(values) else []
+    return np.array([*ends, *shown], values.dtype)
+
+
+def refuse_units(values: NDArray[Any]) -> None:
+    """Raise a :class:`MixedUnitsError` for seconds and milliseconds since 1970 in one column."""
+    _of_one_unit(values)
+
+
+def _within(values: NDArray[Any], unit: tuple[float, float]) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = (values >= unit[0]) & (values < unit[1])
+    return found
+
+
 def _of_one_unit(values: Any) -> Any:
     """Return the times; refuse seconds and milliseconds since 1970 in one column."""
     if not len(values) or values.min() < _SECONDS[0] or values.max() < _MILLISECONDS[0]:
         return values
-    seconds = (values >= _SECONDS[0]) & (values < _SECONDS[1])
-    milliseconds = (values >= _MILLISECONDS[0]) & (values < _MILLISECONDS[1])
+    seconds, milliseconds = (_within(values, unit) for unit in (_SECONDS, _MILLISECONDS))
     if seconds.any() and milliseconds.any():
         raise MixedUnitsError(f"{values[milliseconds.argmax()]:.0f}")
     return values

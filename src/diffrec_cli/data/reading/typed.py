@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,12 +53,19 @@ def log_of_table(
     DataError
         The table has no rows, or a value is no id, rating or time.
     """
-    roles.check_options(columns, options, file.label)
     missing = 0
     if options.missing == "skip":
         table, missing = without_missing(table)
     if not table.num_rows:
         raise NoRowsError(file.label)
+    return replace(log_of_rows(table, names, columns, file, options), missing=missing)
+
+
+def log_of_rows(
+    table: pa.Table, names: Sequence[str], columns: Columns, file: InputFile, options: ReadOptions
+) -> RawLog:
+    """Return the rows of a table that misses no value, as :func:`log_of_table` does."""
+    roles.check_options(columns, options, file.label)
 
     def column(role: str) -> pa.ChunkedArray | None:
         place = columns.position(role)
@@ -70,7 +78,6 @@ def log_of_table(
         rating=_ratings(column("rating"), columns, file),
         times=_times(column("time"), columns, file, options),
         columns=columns,
-        missing=missing,
         events=None if columns.event is None else _kinds(column("event")),
         weight=_weights(column("weight"), columns, file),
     )
@@ -217,7 +224,7 @@ def _times(
         raise DataError(f"{file.label}: column {name!r}: {error.what}", error.fix) from error
     except UnreadableTimeError as error:
         what, fix = time_complaint(error.value)
-        where = f"{file.label}: row {error.row + 1}: column {name!r}"
+        where = f"{file.label}: row {file.rows_before + error.row + 1}: column {name!r}"
         raise DataError(f"{where}: {what}", fix) from error
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(
@@ -227,5 +234,5 @@ def _times(
 
 def _refuse_row(bad: NDArray[np.bool_], name: str, what: str, fix: str, file: InputFile) -> None:
     if bad.any():
-        row = int(bad.argmax()) + 1
+        row = file.rows_before + int(bad.argmax()) + 1
         raise DataError(f"{file.label}: row {row}: column {name!r}: {what}", fix)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,10 @@ class Cut:
         strength = None if self.strength is None else self.strength[mask]
         again = None if self.again is None else self.again[mask]
         return Cut(self.rows[mask], self.labels[mask], strength, again)
+
+
+#: Cuts some rows of a log by ratio.
+Cutter = Callable[[Log, RowNumbers], Cut]
 
 
 def part_sizes(
@@ -138,29 +143,48 @@ def cut_by_time(log: Log, rows: RowNumbers, options: SplitOptions) -> Cut:
     if log.time is None or not len(rows):
         return Cut(rows, np.zeros(len(rows), np.int8))
     times = log.time[rows]
-    shares = np.cumsum(options.ratios)[:2] / sum(options.ratios)
-    counts = np.clip(round_half_up(len(rows) * shares), 1, len(rows))
-    # The last moment of train and the last one of valid.
-    ends = np.partition(times, counts - 1)[counts - 1]
-    labels = (times > ends[0]).astype(np.int8) + (times > ends[1]).astype(np.int8)
-    return Cut(rows, labels)
+    places = last_rows(len(rows), options.ratios) - 1
+    ends = np.partition(times, places)[places]
+    return cut_at_ends(log, rows, ends)
 
 
-def cut_at(log: Log, rows: RowNumbers, late: NDArray[np.bool_], before: SplitOptions) -> Cut:
-    """Put what is `late`, (n,) of the log, into test; cut what is before as `before` says."""
+def last_rows(count: int, ratios: tuple[float, float, float]) -> NDArray[np.int64]:
+    """Return how many of so many rows are up to the last of train, and up to the last of valid."""
+    shares = np.cumsum(ratios)[:2] / sum(ratios)
+    return np.clip(round_half_up(count * shares), 1, count)
+
+
+def cut_at_ends(log: Log, rows: RowNumbers, ends: NDArray[Any]) -> Cut:
+    """Cut at the last moment of train and the last one of valid, (2,)."""
+    times = cast(NDArray[Any], log.time)[rows]
+    return Cut(rows, (times > ends[0]).astype(np.int8) + (times > ends[1]).astype(np.int8))
+
+
+def cut_at(log: Log, rows: RowNumbers, late: NDArray[np.bool_], before: Cutter) -> Cut:
+    """Put what is `late`, (n,) of the log, into test; cut what is before it with `before`."""
     late = late[rows]
-    by_ratio = cut_by_time if before.split_by == "time" else cut_by_user
     labels = np.full(len(rows), TEST, np.int8)
-    labels[~late] = by_ratio(log, rows[~late], before).labels
+    labels[~late] = before(log, rows[~late]).labels
     return Cut(rows, labels)
 
 
 def only_seen_in_train(log: Log, cut: Cut, dropped: Counter[str]) -> Cut:
     """Drop the users without a train row, then valid and test rows of items not in train."""
-    for reason, codes in (("user_unseen_in_train", log.user), ("item_unseen_in_train", log.item)):
-        seen = np.zeros(int(codes.max()) + 1, np.bool_)
-        seen[codes[cut.rows[cut.labels == TRAIN]]] = True
-        keep = seen[codes[cut.rows]]
-        dropped[reason] += len(keep) - int(np.count_nonzero(keep))
-        cut = cut.keep(keep)
-    return cut
+    cut = only_with(in_train(log.user, cut), log.user, cut, "user_unseen_in_train", dropped)
+    return only_with(in_train(log.item, cut), log.item, cut, "item_unseen_in_train", dropped)
+
+
+def in_train(codes: NDArray[np.int32], cut: Cut) -> NDArray[np.bool_]:
+    """Return which users, or items, have a row of train; `codes`, (n,), are those of the log."""
+    seen = np.zeros(int(codes.max(initial=-1)) + 1, np.bool_)
+    seen[codes[cut.rows[cut.labels == TRAIN]]] = True
+    return seen
+
+
+def only_with(
+    seen: NDArray[np.bool_], codes: NDArray[np.int32], cut: Cut, reason: str, dropped: Counter[str]
+) -> Cut:
+    """Return the rows of users, or items, that are `seen`; count the others under a reason."""
+    keep = seen[codes[cut.rows]]
+    dropped[reason] += len(keep) - int(np.count_nonzero(keep))
+    return cut.keep(keep)

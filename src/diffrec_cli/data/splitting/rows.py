@@ -37,16 +37,21 @@ def rating_threshold(log: Log, options: SplitOptions) -> float | None:
 
 def positive_rows(log: Log, threshold: float | None) -> RowNumbers:
     """Return the rows that are liked; raise a DataError if there are none."""
-    if log.rating is None or threshold is None:
-        return np.arange(len(log))
-    rows = np.flatnonzero(log.rating >= np.float32(threshold))
-    if not len(rows):
+    rows = liked_rows(log, threshold)
+    if log.rating is not None and threshold is not None and not len(rows):
         raise DataError(
             f"all ratings are below the threshold {threshold:g}: they run from "
             f"{log.rating.min():g} to {log.rating.max():g}",
             "give a lower --min-rating",
         )
     return rows
+
+
+def liked_rows(log: Log, threshold: float | None) -> RowNumbers:
+    """Return the rows whose ratings are not below the threshold; all without ratings."""
+    if log.rating is None or threshold is None:
+        return np.arange(len(log))
+    return np.flatnonzero(log.rating >= np.float32(threshold))
 
 
 def one_rating_a_pair(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from diffrec_cli.data.order import FILE, NONE, TIMES, why_unordered
 from diffrec_cli.data.reading.log import Log
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.data.splitting import noise
+from diffrec_cli.data.splitting.checks import check_needs, check_not_empty
 from diffrec_cli.data.splitting.grouping import stable_order
 from diffrec_cli.data.splitting.parts import (
     TEST,
@@ -92,16 +94,16 @@ def split_log(
         The log lacks what the setting needs (ratings, timestamps), the threshold is unknown, or
         fewer than two users or two items are left.
     """
-    _check_needs(log, options)
+    check_needs(log, options)
     dropped: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
     log = within(log, options, dropped)
     start = None
     if options.test_from is not None:
         start = moment(log, options.test_from, "--test-from")
-    order, reason = _order(log, options)
+    order, reason = order_of(log, options)
     if order != TIMES:
         log = dataclasses.replace(log, time=None)
-    log = one_rating_a_pair(log, options, dropped, _late(log, start))
+    log = one_rating_a_pair(log, options, dropped, late_rows(log, start))
     if order == NONE and options.target is not None:
         raise DataError(
             f"--target needs to know what came before a purchase, and rows have no order: {reason}",
@@ -116,7 +118,7 @@ def split_log(
     dropped["rating_below_threshold"] = len(log) - len(positive)
 
     rows = liked = oldest_first(log, positive)
-    aim, keep, late = target_rows(log, options), options.repeats == "keep", _late(log, start)
+    aim, keep, late = target_rows(log, options), options.repeats == "keep", late_rows(log, start)
     if not keep:
         rows = without_duplicates(log, rows, dropped, aim)
     rows = k_core_of_the_past(log, rows, options, dropped, late)
@@ -130,11 +132,11 @@ def split_log(
             cut = with_history(cut, rows, times[mine], dropped, len(log))
         cut = once_a_part(log, cut, liked, times, aim, keep, dropped)
     cut = only_seen_in_train(log, cut, dropped)
-    _check_not_empty(log, cut, options)
+    left = (len(np.unique(codes[cut.rows])) for codes in (log.user, log.item))
+    check_not_empty(log, options, *left)
     if options.setting == "noisy" and options.noise == "natural":
         cut = _mix_in_low_ratings(log, cut, positive, options, dropped)
 
-    record = {**dataclasses.asdict(options), "min_rating": threshold}
     told: dict[str, Any] = {"order": reason} if reason else {}
     if ties:
         told["ties"] = ties
@@ -143,14 +145,19 @@ def split_log(
     dataset = dataclasses.replace(
         _dataset(log, cut, name, options.setting, order, item_table),
         dropped=dict(dropped),
-        source={**(source or {}), "split": record, **told},
+        source={**(source or {}), "split": split_record(options, threshold), **told},
     )
     if options.noise == "random":
         return add_random_items(dataset, options, _all_pairs(log, cut))
     return dataset
 
 
-def _order(log: Log, options: SplitOptions) -> tuple[str, str]:
+def split_record(options: SplitOptions, threshold: float | None) -> dict[str, Any]:
+    """Return the options of a split as a dataset's source has them."""
+    return {**dataclasses.asdict(options), "min_rating": threshold}
+
+
+def order_of(log: Log, options: SplitOptions) -> tuple[str, str]:
     """Return what the order of a user's rows is, and how it was found out if no one said it."""
     if options.order is not None:
         return options.order, ""
@@ -181,77 +188,21 @@ def _cut(log: Log, rows: RowNumbers, options: SplitOptions, start: float | None)
     by_ratio = cut_by_time if options.split_by == "time" else cut_by_user
     if start is None:
         return by_ratio(log, rows, options)
-    before = dataclasses.replace(options, ratios=(*options.ratios[:2], 0))
-    return cut_at(log, rows, _late(log, start), before)
+    before = before_test(options)
+    return cut_at(log, rows, late_rows(log, start), partial(by_ratio, options=before))
 
 
-def _late(log: Log, start: float | None) -> NDArray[np.bool_]:
+def before_test(options: SplitOptions) -> SplitOptions:
+    """Return how what is before the first moment of test is cut: into train and valid."""
+    return dataclasses.replace(options, ratios=(*options.ratios[:2], 0))
+
+
+def late_rows(log: Log, start: float | None) -> NDArray[np.bool_]:
     """Return which rows are of the test part that begins at this moment, (n,); none without it."""
     if start is None or log.time is None:
         return np.zeros(len(log), np.bool_)
     late: NDArray[np.bool_] = log.time >= start
     return late
-
-
-def _check_needs(log: Log, options: SplitOptions) -> None:
-    askers = {
-        "--setting temporal": options.setting == "temporal",
-        "--split-by time": options.split_by == "time",
-        "--order times": options.order == TIMES,
-        "--since": options.since is not None,
-        "--until": options.until is not None,
-        "--test-from": options.test_from is not None,
-    }
-    asker = next((option for option, asks in askers.items() if asks), None)
-    if log.time is None and asker is not None:
-        raise DataError(
-            f"{asker} needs timestamps and the log has no time column",
-            "name the column with --time-col, or leave that option out",
-        )
-    if log.rating is None and options.min_rating is not None:
-        raise DataError(
-            "--min-rating needs ratings and the log has no rating column",
-            "name the column with --rating-col, or leave that option out",
-        )
-    if options.setting == "noisy" and log.strength is not None:
-        raise DataError(
-            "--setting noisy takes interactions that are all alike, and these have strengths",
-            "leave out --event-weights and --weight-col, or --setting noisy",
-        )
-    natural = options.setting == "noisy" and options.noise == "natural"
-    if natural and log.rating is None:
-        raise DataError(
-            "--setting noisy takes its noise from low ratings and the log has no rating column",
-            "name the column with --rating-col, or use --noise random --noise-ratio 0.3",
-        )
-
-
-def _check_not_empty(log: Log, cut: Cut, options: SplitOptions) -> None:
-    for what, codes in (("user", log.user), ("item", log.item)):
-        left = len(np.unique(codes[cut.rows]))
-        if left < 2:
-            raise DataError(
-                f"{left} {what}{'' if left == 1 else 's'} left after filtering; "
-                "a recommender needs two or more",
-                _what_leaves_more(log, options),
-            )
-
-
-def _what_leaves_more(log: Log, options: SplitOptions) -> str:
-    """Return the advice for a log of which too little is left, by what it has and what was said."""
-    filters = {
-        "--min-user-interactions": options.min_user_interactions > 1,
-        "--min-item-interactions": options.min_item_interactions > 1,
-    }
-    lower = [option for option, said in filters.items() if said]
-    if log.rating is not None:
-        lower.insert(0, "--min-rating")
-    advice = ["give more data", *([f"lower {' and '.join(lower)}"] if lower else [])]
-    if options.since is not None or options.until is not None:
-        advice.append("a wider window")
-    if options.test_from is not None:
-        advice.append("a later --test-from")
-    return " or ".join(advice)
 
 
 # Noise -----------------------------------------------------------------------------------

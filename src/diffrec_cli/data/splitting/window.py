@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import Counter
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -26,20 +27,55 @@ _FIX = (
 
 def within(log: Log, options: SplitOptions, dropped: Counter[str]) -> Log:
     """Return the rows from ``since`` on and before ``until``; count the others."""
-    if log.time is None or (options.since is None and options.until is None):
+    rows = Window.of(log, options).rows(log)
+    if rows is None:
         return log
-    inside = np.ones(len(log), np.bool_)
-    if options.since is not None:
-        inside &= log.time >= moment(log, options.since, "--since")
-    if options.until is not None:
-        inside &= log.time < moment(log, options.until, "--until")
-    dropped["outside_window"] = len(log) - int(np.count_nonzero(inside))
-    if not inside.any():
-        raise DataError(
-            f"no row is in the window: the log's times run {reach(log)}",
-            "give another --since or --until",
+    dropped["outside_window"] = len(log) - len(rows)
+    if not len(rows):
+        raise nothing_inside(log)
+    return log.take(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Moments between which a log counts, as its times count them; ``None``: no such moment.
+
+    Parameters
+    ----------
+    since, until
+        The first moment that counts, and the first that does not any more.
+    """
+
+    since: float | None
+    until: float | None
+
+    @staticmethod
+    def of(log: Log, options: SplitOptions) -> Window:
+        """Return the window of a log; of its times, the first and the last are looked at."""
+        since, until = options.since, options.until
+        return Window(
+            None if log.time is None or since is None else moment(log, since, "--since"),
+            None if log.time is None or until is None else moment(log, until, "--until"),
         )
-    return log.take(np.flatnonzero(inside))
+
+    def rows(self, log: Log) -> NDArray[np.int64] | None:
+        """Return the rows inside; ``None``: all of them."""
+        if log.time is None or self == Window(None, None):
+            return None
+        inside = np.ones(len(log), np.bool_)
+        if self.since is not None:
+            inside &= log.time >= self.since
+        if self.until is not None:
+            inside &= log.time < self.until
+        return np.flatnonzero(inside)
+
+
+def nothing_inside(log: Log) -> DataError:
+    """Return the error of a window without a row."""
+    return DataError(
+        f"no row is in the window: the log's times run {reach(log)}",
+        "give another --since or --until",
+    )
 
 
 def moment(log: Log, text: str, option: str) -> float:
