@@ -73,6 +73,7 @@ def lists(reference: str, directory: Path) -> pd.DataFrame:
 
 
 def main() -> None:
+    """Print a line for each model, form of its loss, and grid."""
     data = sys.argv[1] if len(sys.argv) > 1 else "s"
     print(f"{'model':<16}{'form':<9}{'users x items':<15}{'loss':>9}  lists")
     for variant in VARIANTS:

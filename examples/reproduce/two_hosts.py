@@ -19,6 +19,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from diffrec_cli.paths import runs_dir
+
 HOSTS = ("diffrec-a", "diffrec-b")
 ADDRESSES = ("10.77.0.1", "10.77.0.2")
 PORT = 29577
@@ -26,6 +28,7 @@ ENDED_WITHIN = 30.0
 
 
 def system(*command: str) -> None:
+    """Run a command that must succeed."""
     subprocess.run(command, check=True)
 
 
@@ -44,6 +47,7 @@ def make_hosts() -> None:
 
 
 def remove_hosts() -> None:
+    """Remove what there is of the namespaces."""
     for host in HOSTS:
         subprocess.run(("ip", "netns", "del", host), stderr=subprocess.DEVNULL)
 
@@ -74,10 +78,9 @@ def workers(host: int) -> list[int]:
     return sorted(found)
 
 
-def epochs_done(errors: Path) -> int:
-    from diffrec_cli.paths import runs_dir
-
-    logs = [path for path in runs_dir().glob("*/epochs.jsonl")]
+def epochs_done() -> int:
+    """Return the epochs that the latest run has logged."""
+    logs = list(runs_dir().glob("*/epochs.jsonl"))
     latest = max(logs, key=lambda path: path.stat().st_mtime, default=None)
     return 0 if latest is None else len(latest.read_text().splitlines())
 
@@ -86,8 +89,8 @@ def kill_one(command: list[str], directory: Path) -> None:
     """Begin the fit on both hosts, kill a process of the second, and tell how the job ends."""
     errors = [directory / f"host-{name}.txt" for name in "ab"]
     jobs = [start(host, command, errors[host]) for host in (0, 1)]
-    before = epochs_done(errors[0])
-    while epochs_done(errors[0]) - before < 3 or not workers(1):
+    before = epochs_done()
+    while epochs_done() - before < 3 or not workers(1):
         if any(job.poll() is not None for job in jobs):
             raise SystemExit(errors[0].read_text())
         time.sleep(0.2)
@@ -97,7 +100,7 @@ def kill_one(command: list[str], directory: Path) -> None:
     while any(job.poll() is None for job in jobs):
         time.sleep(0.05)
     took = time.monotonic() - killed
-    print(f"killed {victim} on the second host after {epochs_done(errors[0])} epochs")
+    print(f"killed {victim} on the second host after {epochs_done()} epochs")
     print(f"both hosts ended after {took:.1f} s, codes {[job.returncode for job in jobs]}")
     for line in errors[0].read_text().splitlines():
         if line.startswith(("error:", "  fix:")):
@@ -121,6 +124,7 @@ def finished(command: list[str], processes: int) -> dict[str, float]:
 
 
 def main() -> None:
+    """Run the drill."""
     data, variant, epochs = [*sys.argv[1:], *("s", "t+masking", "12")[len(sys.argv) - 1 :]][:3]
     fit = ["fit", data, "-v", variant, "--epochs", epochs, "--precision", "fp32"]
     make_hosts()

@@ -20,7 +20,7 @@ def two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
         (("fit", "checkerboard"), "--variant auto tries models in one process"),
         (("data", "ls"), "diffrec data runs in one process"),
         (("recommend", "--user", "1"), "several processes write lists to a file"),
-        (("recommend", "--user", "1", "-o", "l.csv"), "several processes divide the lists"),
+        (("recommend", "--user", "1", "-o", "l.csv"), "several processes share the lists"),
     ],
 )
 def test_what_one_process_does_alone_is_refused(

@@ -27,6 +27,8 @@ from tests.training import mesh_worker
 from tests.training.mesh_worker import Case
 
 USERS, ITEMS, RANKS = 30, 41, 2
+#: So many items that few of their rows are read in a batch.
+WIDE = 1500
 SMALL: dict[str, dict[str, Any]] = {
     "base": {"dims": (8,), "loss_form": "scores", "step_sampling": "importance"},
     "base normalised": {"dims": (8,), "normalize_input": True, "T_prime": 2},
@@ -41,6 +43,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "t+masking": {"dim": 6, "half_lives": (1.0, 4.0), "temperature": None},
     "t+masking cosine": {"dim": 6, "half_lives": (1.0, 4.0), "temperature": 0.2},
     "base+masking": {"dim": 6},
+    "l wide": {"dims": (6,), "loss_form": "compact", "C": 3, "warmup": "none"},
+    "t+masking wide": {"dim": 6, "half_lives": (1.0, 4.0), "temperature": None},
     "cdae": {"dim": 6},
     "multidae": {"dims": (6,)},
     "multidae++": {"dims": (6,)},
@@ -49,9 +53,9 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
-def history() -> Sequences:
+def history(items: int) -> Sequences:
     rng = np.random.default_rng(3)
-    rows = [rng.permutation(ITEMS)[: rng.integers(2, 9)] for _ in range(USERS)]
+    rows = [rng.permutation(items)[: rng.integers(2, 9)] for _ in range(USERS)]
     users = np.repeat(np.arange(USERS), [len(row) for row in rows])
     return Sequences.from_rows(users, np.concatenate(rows), USERS)
 
@@ -59,7 +63,8 @@ def history() -> Sequences:
 def case_of(name: str) -> Case:
     variant = name.split()[0]
     known = preset("auto", variant, users=USERS)
-    return Case(known.with_values(SMALL[name]), history(), ITEMS)
+    items = WIDE if name.endswith("wide") else ITEMS
+    return Case(known.with_values(SMALL[name]), history(items), items)
 
 
 def free_port() -> int:

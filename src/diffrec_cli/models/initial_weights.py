@@ -1,6 +1,7 @@
 """Initial weights, which are the same however many processes the items are split over.
 
-A parameter with a row for each item has an attribute ``part``, the items that it has.
+A parameter with a row for each item has an attribute ``part``, the items that it has. If only the
+rows of a batch's items get a gradient, it has an attribute ``sparse``.
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ def small(size: int | ItemRange, generator: torch.Generator) -> nn.Parameter:
 def zeros(items: ItemRange) -> nn.Parameter:
     """Return a bias of each item that is 0."""
     return _parameter(torch.zeros(len(items)), items)
+
+
+def read_sparsely(parameter: nn.Parameter) -> nn.Parameter:
+    """Mark a parameter of which a batch reads the rows of its items alone."""
+    parameter.sparse = True  # type: ignore[attr-defined]
+    return parameter
 
 
 def parts_of(model: nn.Module) -> dict[str, ItemRange]:

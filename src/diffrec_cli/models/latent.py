@@ -17,7 +17,7 @@ from diffrec_cli.models import linear_output
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.denoiser import Denoiser
 from diffrec_cli.models.diffrec_inference import corruption_of
-from diffrec_cli.models.initial_weights import xavier, zeros
+from diffrec_cli.models.initial_weights import read_sparsely, xavier, zeros
 from diffrec_cli.models.item_range import ItemRange
 from diffrec_cli.models.likelihood import annealed, divergence, multinomial, sample, wide
 from diffrec_cli.models.trainable import SCORE_ARRAYS, Trainable
@@ -187,7 +187,10 @@ def _vae_parameters(
         sizes = [size, *(h[c] for h in hidden), 2 * widths[c]]
         rows = [parts[c], *map(ItemRange.whole, sizes[1:-1])]
         encoders[str(c)] = nn.ModuleDict(
-            {str(i): _Layer(rows[i], sizes[i + 1], generator) for i in range(len(rows))}
+            {
+                str(i): _Layer(rows[i], sizes[i + 1], generator, of_items=i == 0)
+                for i in range(len(rows))
+            }
         )
     if config.decoder == "joint":
         shapes = [(items, config.z_dim)]
@@ -215,7 +218,11 @@ def _parts(groups: Groups, items: ItemRange) -> list[ItemRange]:
 class _Layer(nn.Module):
     """A matrix with one row for each input, and a bias."""
 
-    def __init__(self, inputs: ItemRange, fan_out: int, generator: torch.Generator) -> None:
+    def __init__(
+        self, inputs: ItemRange, fan_out: int, generator: torch.Generator, *, of_items: bool
+    ) -> None:
         super().__init__()
         self.W = xavier(inputs, fan_out, inputs.n_items + fan_out, generator)
+        if of_items:
+            read_sparsely(self.W)
         self.b = nn.Parameter(torch.zeros(fan_out))

@@ -14,7 +14,7 @@ from diffrec_cli.data.sequences import Rows, Sequences
 from diffrec_cli.diffusion.masking import Masking
 from diffrec_cli.diffusion.randomness import Draws
 from diffrec_cli.models.backend import TorchBackend
-from diffrec_cli.models.initial_weights import xavier, zeros
+from diffrec_cli.models.initial_weights import read_sparsely, xavier, zeros
 from diffrec_cli.models.item_range import ItemRange
 from diffrec_cli.models.masking_inference import hidden
 from diffrec_cli.models.softmax_output import rows_at_a_time, softmax_loss
@@ -51,7 +51,8 @@ class MaskingDiffRec(Trainable):
         d, kernels = config.dim, max(1, len(config.half_lives))
         if config.temperature is None:
             self.E = nn.ParameterList(
-                xavier(items, d, items.n_items + d, generator) for _ in range(kernels)
+                read_sparsely(xavier(items, d, items.n_items + d, generator))
+                for _ in range(kernels)
             )
         else:
             self.mix = nn.Parameter(torch.ones(kernels, d))

@@ -154,17 +154,16 @@ class Processes:
         if self.mesh is None or self.over_users[1] == 1:
             return
         group = self.mesh.get_group(USERS)
-        gradients = []
+        small, waiting = [], []
         for parameter in model.parameters():
             if parameter.grad is None:  # none of its users has a loss
                 parameter.grad = torch.zeros_like(parameter)
-            gradients.append(parameter.grad)
-        small = [gradient for gradient in gradients if gradient.numel() <= _SMALL]
-        waiting = [
-            dist.all_reduce(gradient, group=group, async_op=True)
-            for gradient in gradients
-            if gradient.numel() > _SMALL
-        ]
+            if hasattr(parameter, "sparse"):
+                _add_rows(parameter.grad, group)
+            elif parameter.grad.numel() <= _SMALL:
+                small.append(parameter.grad)
+            else:
+                waiting.append(dist.all_reduce(parameter.grad, group=group, async_op=True))
         _add_together(small, group)
         for work in waiting:
             work.wait()
@@ -281,6 +280,27 @@ def _add_together(gradients: Sequence[Tensor], group: dist.ProcessGroup) -> None
     parts = torch.split(flat, [gradient.numel() for gradient in gradients])
     for gradient, part in zip(gradients, parts, strict=True):
         gradient.copy_(part.view_as(gradient))
+
+
+def _add_rows(gradient: Tensor, group: dist.ProcessGroup) -> None:
+    """Sum a gradient of which most rows are 0: send the others, if that is less."""
+    rows = gradient.abs().amax(dim=1).nonzero()[:, 0]
+    most = torch.tensor([len(rows)], device=gradient.device)
+    dist.all_reduce(most, dist.ReduceOp.MAX, group=group)
+    size, ranks = int(most), group.size()
+    if size * ranks >= len(gradient):
+        dist.all_reduce(gradient, group=group)
+        return
+    place = rows.new_zeros(size)  # zeros are added to row 0 for what a process has less
+    values = gradient.new_zeros(size, gradient.shape[1])
+    place[: len(rows)], values[: len(rows)] = rows, gradient[rows]
+    places = [torch.empty_like(place) for _ in range(ranks)]
+    parts = [torch.empty_like(values) for _ in range(ranks)]
+    dist.all_gather(places, place, group=group)
+    dist.all_gather(parts, values, group=group)
+    gradient.zero_()
+    for of_part, part in zip(places, parts, strict=True):
+        gradient.index_add_(0, of_part, part)
 
 
 def _is_of_connection(error: RuntimeError) -> bool:
