@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -194,3 +197,75 @@ def test_two_processes_evaluate_and_write_what_one_does(home: Path, tmp_path: Pa
     found = json.loads(done.stdout)["results"]
     wanted = workflows.evaluate(["m"], device="cpu").to_dict()["results"]
     assert found == json.loads(json.dumps(wanted))
+
+
+MANY = ("fit", "checkerboard", "-v", "base", *SETTINGS[:4], "--precision", "fp32", "--name", "m")
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are found in /proc")
+class TestFaults:
+    """A process of two that dies, or hangs, in the midst of a fit."""
+
+    @pytest.mark.parametrize(
+        ("signal_", "timeout"),
+        [(signal.SIGKILL, "600"), pytest.param(signal.SIGSTOP, "5", marks=pytest.mark.long)],
+        ids=["dies", "hangs"],
+    )
+    def test_the_job_ends_with_one_error_and_can_be_resumed_by_one(
+        self, home: Path, signal_: signal.Signals, timeout: str, tmp_path: Path
+    ) -> None:
+        settings = {"dims": (8,), "batch_size": 20, "epochs": 2000, "patience": 2000}
+        fit = [*MANY, "--epochs", "2000", "--set", "patience=2000", "--device", "cpu"]
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        errors = tmp_path / "errors.txt"
+        job = subprocess.Popen(
+            [sys.executable, *launcher, "-m", "diffrec_cli", *fit],
+            stderr=errors.open("wb"),
+            env={**os.environ, "DIFFREC_RANK_TIMEOUT": timeout, "OMP_NUM_THREADS": "1"},
+        )
+        wait_until(lambda: list(home.glob("runs/*/checkpoint-*/state.json")), job)
+        os.kill(worker(job.pid, rank=1), signal_)
+        assert job.wait(60) != 0
+        said = errors.read_text()
+        assert said.count("error: a process of this job has ended, or does not answer") == 1
+        assert "--resume" in said
+        resumed = workflows.fit(
+            "checkerboard",
+            variant="base",
+            name="m",
+            values=settings,
+            device="cpu",
+            precision="fp32",
+            resume=True,
+            max_seconds=3.0,
+        )
+        assert resumed.training is not None
+        losses = [entry["loss"] for entry in registry.resolve("m").epoch_log()]
+        undisturbed = workflows.fit(
+            "checkerboard",
+            variant="base",
+            values={**settings, "epochs": 3},
+            device="cpu",
+            precision="fp32",
+            name="short",
+        )
+        wanted = [entry["loss"] for entry in registry.resolve(str(undisturbed.model)).epoch_log()]
+        assert losses[:3] == pytest.approx(wanted, rel=1e-4)
+
+
+def wait_until(there: Callable[[], object], job: subprocess.Popen[bytes]) -> None:
+    ends = time.monotonic() + 120
+    while not there():
+        assert job.poll() is None
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+
+
+def worker(launcher: int, rank: int) -> int:
+    """Return the process of a rank that a launcher started."""
+    children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
+    for child in map(int, children):
+        variables = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+        if f"RANK={rank}".encode() in variables:
+            return child
+    raise LookupError(rank)
