@@ -94,6 +94,7 @@ def work(
     """Run the updates as one process of a grid; the first one tells what it measured."""
     torch.set_num_threads(1)
     os.environ |= {
+        "TORCHELASTIC_RUN_ID": "scale",
         "RANK": str(rank),
         "WORLD_SIZE": str(grid[0] * grid[1]),
         "MASTER_ADDR": "127.0.0.1",

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import os
 
+_MARK = "TORCHELASTIC_RUN_ID"
+
 
 def launched() -> tuple[int, int]:
-    """Return the number of this process and how many there are; (0, 1) without ``torchrun``."""
+    """Return the number of this process and how many there are; (0, 1) without ``torchrun``.
+
+    Clusters set RANK for programs of other kinds, too, so torchrun's own mark is asked for.
+    """
+    if _MARK not in os.environ:
+        return 0, 1
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 

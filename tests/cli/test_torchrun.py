@@ -8,6 +8,7 @@ from diffrec_cli.data.dataset import Dataset
 
 @pytest.fixture
 def two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "test")
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
 
@@ -41,9 +42,28 @@ def test_items_are_split_only_under_torchrun(cli, checkerboard: Dataset) -> None
     assert "torchrun" in result.err
 
 
+def test_other_programs_ranks_mean_nothing(cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert cli("data", "ls").code == 0
+
+
+@pytest.mark.usefixtures("two_processes")
+@pytest.mark.parametrize("seconds", ["soon", "0", "nan", "-3"])
+def test_a_time_limit_is_a_number_of_seconds(
+    cli, checkerboard: Dataset, monkeypatch: pytest.MonkeyPatch, seconds: str
+) -> None:
+    store.save(checkerboard)
+    monkeypatch.setenv("DIFFREC_RANK_TIMEOUT", seconds)
+    result = cli("fit", "checkerboard", "-v", "base", "--device", "cpu")
+    assert result.code == 2
+    assert f"DIFFREC_RANK_TIMEOUT={seconds}" in result.err
+
+
 def test_a_process_that_is_not_the_first_is_silent(
     cli, checkerboard: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "test")
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     for arguments in (("fit", "checkerboard", "-v", "ease"), ("fit", "--nonsense"), ("data", "ls")):

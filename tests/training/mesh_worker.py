@@ -66,6 +66,7 @@ def work(rank: int, ranks: int, port: int, cases: dict[str, Case], folder: Path)
     """Compute all cases in each grid of two processes, and store what came of it."""
     torch.set_num_threads(1)
     os.environ |= {
+        "TORCHELASTIC_RUN_ID": "test",
         "RANK": str(rank),
         "WORLD_SIZE": str(ranks),
         "MASTER_ADDR": "127.0.0.1",

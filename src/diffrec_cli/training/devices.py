@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from diffrec_cli.errors import DeviceError, UsageError
-from diffrec_cli.launch import neighbours
+from diffrec_cli.launch import launched, neighbours
 from diffrec_cli.memory import available_memory
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
@@ -52,9 +52,9 @@ def choose_device(asked: str) -> str:
 
 
 def own_device(device: str) -> str:
-    """Return the device of this process: of several on a machine, each has a GPU of its own."""
-    rank, ranks = neighbours()
-    return f"cuda:{rank}" if device == "cuda" and ranks > 1 else device
+    """Return the device of this process: of several, each has a GPU of its own."""
+    several = launched()[1] > 1
+    return f"cuda:{neighbours()[0]}" if device == "cuda" and several else device
 
 
 def available_on(device: str) -> int | None:

@@ -224,7 +224,9 @@ def connected(device: str) -> Iterator[None]:
         yield
         return
     name = "nccl" if device.startswith("cuda") else "gloo"
-    timeout = timedelta(seconds=float(os.environ.get(TIMEOUT, _DEFAULT_TIMEOUT)))
+    timeout = timedelta(seconds=_timeout())
+    if name == "nccl":
+        torch.cuda.set_device(torch.device(device))
     try:
         dist.init_process_group(name, rank=rank, world_size=ranks, timeout=timeout)
         yield
@@ -238,6 +240,17 @@ def connected(device: str) -> Iterator[None]:
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _timeout() -> float:
+    asked = os.environ.get(TIMEOUT, str(_DEFAULT_TIMEOUT))
+    try:
+        seconds = float(asked)
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds < 1e7:
+        raise UsageError(f"{TIMEOUT}={asked}: no number of seconds from 1 on", f"unset {TIMEOUT}")
+    return seconds
 
 
 def arranged(device: str, item_ranks: int = 1) -> Processes:
