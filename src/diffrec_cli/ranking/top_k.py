@@ -64,7 +64,8 @@ class Mask:
     def apply(self, scores: Array, backend: Backend) -> None:
         """Set the masked scores to minus infinity, in place."""
         # Made where the scores are: a GPU's host would copy a number there, and wait.
-        barred = backend.xp.full_like(scores[:1, :1], -np.inf)[0]  # (1,)
+        barred = backend.scratch(1, scores)
+        barred[:] = -np.inf
         scores[backend.asarray(self.rows), backend.asarray(self.items)] = barred
         if len(self.excluded):
             scores[:, backend.asarray(self.excluded)] = barred
