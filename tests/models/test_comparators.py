@@ -324,9 +324,9 @@ class TestSequences:
 
     def test_the_contrastive_term_is_least_where_users_are_told_apart(self) -> None:
         model = ACVAE(ACVAEConfig(dim=4), ITEMS, generator())
-        state, row = 5 * torch.eye(4).repeat_interleave(2, 0), torch.arange(4).repeat_interleave(2)
-        own = model._contrast(state, state, row, USERS)
-        others = model._contrast(state, state.roll(2, 0), row, USERS)
+        state, row = 5 * torch.eye(4).repeat_interleave(2, 0), np.repeat(np.arange(4), 2)
+        own = model._contrast(state, state, row, BACKEND)
+        others = model._contrast(state, state.roll(2, 0), row, BACKEND)
         assert own < 0.01 < others
 
     def test_a_batch_of_single_items_has_a_loss_of_zero(self) -> None:

@@ -162,8 +162,9 @@ class Numbers:
 
     def _words(self, rows: slice, places: Tensor) -> Tensor:
         """Return the words of some users at these places, (n,) -> (r, n)."""
+        overlap = self.device.type != "mps"  # which would read arrays that are freed by then
         offset, slope = (
-            torch.from_numpy(array[rows, None]).to(self.device, non_blocking=True)
+            torch.from_numpy(array[rows, None]).to(self.device, non_blocking=overlap)
             for array in (self.offset, self.slope)
         )
         words: Tensor = _hashed((offset + places * _GOLDEN).mul_(slope))

@@ -135,7 +135,7 @@ class GraphDenoiser(nn.Module):
         only E^T x_t, E^T x is corrupted instead of x.
         """
         Q, values = self._basis_on(backend)
-        w = (self.mix * self.reads)[t]  # (B, 3)
+        w = (self.mix * self.reads)[t, :, None]  # (B, 3, 1)
         c = sparse_dropout(rows, self.config.dropout, draws)
         own, read = backend.own(rows), backend.own(rows.above(c))
         of_E = backend.summed(backend.sparse_product(read, self.E))
@@ -145,8 +145,8 @@ class GraphDenoiser(nn.Module):
         QE = VE[-len(values) :]  # (r, d)
         z = corruption.corrupt(xE, t, (xQ * values) @ QE)  # E^T x_t
         history = cE / backend.asarray(lengths(c))
-        h = w[:, [W_Z]] * z / self.kappa + w[:, [W_C]] * history  # (B, d)
-        seen = w[:, [W_SMOOTH]] * cQ * values  # (B, r)
+        h = w[:, W_Z] * z / self.kappa + w[:, W_C] * history  # (B, d)
+        seen = w[:, W_SMOOTH] * cQ * values  # (B, r)
         hidden = torch.cat([h, seen], 1)
         kept = replace(c, values=c.values * (1.0 - self.config.dropout))  # values of the history
         confidence = self.config.confidence
@@ -157,7 +157,8 @@ class GraphDenoiser(nn.Module):
             errors = squares(scores, rows, backend)  # scores (B, |I|)
         else:
             xV = torch.cat([xE, xQ], 1)
-            VQ = torch.cat([QE.T, torch.eye(len(QE)).to(Q)])  # Q's columns are orthonormal
+            eye = torch.eye(len(QE), dtype=Q.dtype, device=Q.device)
+            VQ = torch.cat([QE.T, eye])  # Q's columns are orthonormal
             VV = torch.cat([VE, VQ], 1)  # (d + r, d + r)
             errors = squared_errors(rows, own, xV, hidden, VV, bV, self.b, backend)
         for weight, some in ((confidence - 1.0, rows), (-less, kept)):

@@ -82,7 +82,7 @@ class _SoftmaxLoss(torch.autograd.Function):
                 scores = (some @ factors[1].T).to(h.dtype).add_(b)
                 flat = scores.view(-1)
                 if hidden is not None:
-                    flat[_between(hidden, rows) - first] = -torch.inf
+                    flat.index_fill_(0, _between(hidden, rows) - first, -torch.inf)
                 at = _between(targets, rows) - first
                 weight = y[int(targets[0][rows.start]) : int(targets[0][rows.stop])]
                 scores.sub_(backend.largest_of_items(scores.amax(1, keepdim=True)))

@@ -63,9 +63,12 @@ class Mask:
 
     def apply(self, scores: Array, backend: Backend) -> None:
         """Set the masked scores to minus infinity, in place."""
-        scores[backend.asarray(self.rows), backend.asarray(self.items)] = -np.inf
+        # Made where the scores are: a GPU's host would copy a number there, and wait.
+        barred = backend.scratch(1, scores)
+        barred[:] = -np.inf
+        scores[backend.asarray(self.rows), backend.asarray(self.items)] = barred
         if len(self.excluded):
-            scores[:, backend.asarray(self.excluded)] = -np.inf
+            scores[:, backend.asarray(self.excluded)] = barred
 
 
 def from_scores(scores: Array, masked: Mask, k: int, backend: Backend) -> Lists:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, pad, softplus
 
@@ -72,7 +73,7 @@ class ACVAE(Trainable):
         error = cross_entropy(scores, sequence[:, 1:][at])
         prior = draws.at("prior", places, self.config.dim).normal(z.dtype)
         divergence, lesson = self._criticism(state, z, prior)
-        tie = self._contrast(state, z, at[0], len(rows))
+        tie = self._contrast(state, z, row, backend)
         return error + self.config.beta * divergence + lesson + self.config.contrast * tie
 
     def _states(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -103,16 +104,20 @@ class ACVAE(Trainable):
         told = softplus(-_logit(state, z, first, second)).mean()
         return estimate, told + softplus(_logit(state, prior, first, second)).mean()
 
-    def _contrast(self, state: Tensor, z: Tensor, row: Tensor, users: int) -> Tensor:
+    def _contrast(
+        self, state: Tensor, z: Tensor, row: NDArray[np.int64], backend: TorchBackend
+    ) -> Tensor:
         """Return the cross-entropy of finding each user's mean z by the mean of their states."""
-        counts = torch.bincount(row, minlength=users).clamp(min=1)[:, None]
+        # Users are counted on the host, so that it need not wait for the device.
+        _, place, counts = np.unique(row, return_inverse=True, return_counts=True)
+        users, at = len(counts), backend.asarray(place)
+        each = backend.asarray(counts)[:, None]
         means = [
-            wide(x).new_zeros(users, x.shape[1]).index_add(0, row, wide(x)) / counts
+            wide(x).new_zeros(users, x.shape[1]).index_add(0, at, wide(x)) / each
             for x in (state, z)
         ]
-        present = torch.unique(row)
-        logits = means[0][present] @ means[1][present].T  # (users, users)
-        return cross_entropy(logits, torch.arange(len(present), device=row.device))
+        logits = means[0] @ means[1].T  # (users, users)
+        return cross_entropy(logits, torch.arange(users, device=logits.device))
 
 
 def _logit(state: Tensor, z: Tensor, first: Tensor, second: Tensor) -> Tensor:

@@ -25,13 +25,11 @@ def draw_pairs(
     row = backend.asarray(rows.row_index)
     positive = backend.asarray(rows.items.astype(np.int64))
     known = torch.sort(row * n_items + positive).values
-    negative = torch.empty_like(positive)
-    wrong = torch.arange(len(positive), device=positive.device)
-    candidates = draws.at("negative", interactions(rows), _DRAWS).below(n_items)
-    for attempt in range(_DRAWS):
-        drawn = candidates[wrong, attempt]
-        negative[wrong] = drawn
-        wrong = wrong[_contains(known, row[wrong] * n_items + drawn)]
+    candidates = draws.at("negative", interactions(rows), _DRAWS).below(n_items)  # (nnz, _DRAWS)
+    wrong = _contains(known, row[:, None] * n_items + candidates)
+    negative = candidates[:, -1]
+    for attempt in reversed(range(_DRAWS - 1)):  # the first that is not wrong is left at the end
+        negative = torch.where(wrong[:, attempt], negative, candidates[:, attempt])
     return backend.asarray(rows.users[rows.row_index]), positive, negative
 
 
