@@ -26,6 +26,7 @@ from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.models.item_range import ItemRange
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.training.distributed import ALONE, divisors
+from diffrec_cli.training.tensor_files import load_tensors, load_whole, read_state
 from tests.training import mesh_worker
 from tests.training.mesh_worker import Case
 
@@ -46,6 +47,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "t+masking": {"dim": 6, "half_lives": (1.0, 4.0), "temperature": None},
     "t+masking cosine": {"dim": 6, "half_lives": (1.0, 4.0), "temperature": 0.2},
     "base+masking": {"dim": 6},
+    "l in stages": {"dims": (6,), "C": 2, "warmup": "vae"},
+    "l of many groups": {"dims": (6,), "z_dim": 60, "loss_form": "compact", "C": 41},
     "l wide": {"dims": (6,), "loss_form": "compact", "C": 3, "warmup": "none"},
     "t+masking wide": {"dim": 6, "half_lives": (1.0, 4.0), "temperature": None},
     "cdae": {"dim": 6},
@@ -78,9 +81,14 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[Any, dict[str, dict[str, Any]]]:
+def mesh_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("mesh")
+
+
+@pytest.fixture(scope="module")
+def found(mesh_folder: Path) -> dict[Any, dict[str, dict[str, Any]]]:
     """Return what each process of each grid computed, by (processes over items, rank)."""
-    folder = tmp_path_factory.mktemp("mesh")
+    folder = mesh_folder
     cases = {name: case_of(name) for name in SMALL}
     torch.multiprocessing.spawn(
         mesh_worker.work, (RANKS, free_port(), cases, folder), nprocs=RANKS, join=True
@@ -119,6 +127,22 @@ class TestTwoProcesses:
             np.testing.assert_array_equal(
                 found[item_ranks, rank][name]["lists"], found["alone"][name]["lists"]
             )
+
+
+def test_what_processes_store_replaces_what_others_left(found, mesh_folder: Path) -> None:
+    assert len(list((mesh_folder / "stored-00000007").glob("*.safetensors"))) == RANKS
+    whole = load_whole(mesh_folder, mesh_worker.NAME)
+    torch.testing.assert_close(whole["V"], mesh_worker.WHOLE)
+    assert whole["step"] == 3.0
+    assert read_state(mesh_folder, mesh_worker.NAME) == {"epoch": 7}
+
+
+@pytest.mark.parametrize("start", [0, 3, 6])
+def test_any_number_of_processes_reads_its_rows(found, mesh_folder: Path, start: int) -> None:
+    part = ItemRange(11, start, start + 5)
+    mine = torch.empty(5, 2)
+    load_tensors(mesh_folder, mesh_worker.NAME, {"V": mine}, {"V": part})
+    torch.testing.assert_close(mine, mesh_worker.WHOLE[part.columns])
 
 
 def test_all_models_that_say_so_are_held_to_it() -> None:

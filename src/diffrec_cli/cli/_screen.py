@@ -21,6 +21,7 @@ class Screen:
     def __init__(self) -> None:
         self.quiet = False
         self.plain = False
+        self.only_errors = False
         self._console: Any = None
         self._progress: Any = None
         self._task: Any = None
@@ -30,9 +31,9 @@ class Screen:
         self._epoch_ended: float | None = None
         self._epoch_seconds: float | None = None
 
-    def configure(self, *, quiet: bool, no_color: bool) -> None:
-        """Set what the command line asked for."""
-        self.quiet = quiet
+    def configure(self, *, quiet: bool, no_color: bool, only_errors: bool = False) -> None:
+        """Set what the command line asked for; another process may speak for this one."""
+        self.quiet, self.only_errors = quiet or only_errors, only_errors
         self.plain = no_color or bool(os.environ.get("NO_COLOR"))
 
     @property
@@ -47,7 +48,8 @@ class Screen:
 
     def warn(self, text: str) -> None:
         """Print a line that matters even when quiet."""
-        self._print(text)
+        if not self.only_errors:
+            self._print(text)
 
     def error(self, what: str, fix: str) -> None:
         """Print an error: one line of what and where, one line of fix."""

@@ -37,7 +37,14 @@ from diffrec_cli.cli._config_file import load_defaults
 from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._options import REFITS
 from diffrec_cli.cli._output import screen
-from diffrec_cli.errors import DiffrecError, DistributedError, UsageError
+from diffrec_cli.errors import (
+    DeviceError,
+    DiffrecError,
+    DistributedError,
+    NotFoundError,
+    StorageError,
+    UsageError,
+)
 from diffrec_cli.launch import launched
 from diffrec_cli.paths import home
 from diffrec_cli.transactions import finish_interrupted
@@ -111,7 +118,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run a command line, without the program's name, and return its exit code."""
     flags, rest = _split_anywhere(with_refit_values(arguments))
     rank, ranks = launched()
-    screen.configure(quiet="quiet" in flags or rank > 0, no_color="no_color" in flags)
+    screen.configure(quiet="quiet" in flags, no_color="no_color" in flags, only_errors=rank > 0)
     debug = "debug" in flags
     terminated = _watch_signals()
     try:
@@ -127,7 +134,7 @@ def run(arguments: Sequence[str]) -> int:
             return TERMINATED
         return code if isinstance(code, int) else 0
     except DiffrecError as error:
-        if rank > 0 and isinstance(error, UsageError | DistributedError):
+        if rank > 0 and not _is_of_this_machine(error):
             return error.exit_code  # the first process says the same
         return _fail(error.what, error.fix, error.exit_code, error, debug)
     except typer.TyperException as error:
@@ -156,6 +163,12 @@ def _join(arguments: Sequence[str], rank: int) -> None:
         )
     if rank > 0:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # until the end
+
+
+def _is_of_this_machine(error: DiffrecError) -> bool:
+    """Return whether other processes may not have an error."""
+    alike = isinstance(error, DistributedError | NotFoundError)
+    return isinstance(error, DeviceError | StorageError) and not alike
 
 
 def with_refit_values(arguments: Sequence[str]) -> list[str]:

@@ -192,6 +192,8 @@ class TorchBackend(_AllItems):
 
         self.xp: Any = torch
         self.device = torch.device(device)
+        #: Whether the users here only stand in, so that they count nothing.
+        self.stands_in = False
 
     def shared(self, h: Array) -> Array:
         """Return h, which is multiplied with the weights of these items, whatever they are."""

@@ -40,7 +40,7 @@ def build_model(
         The items that its arrays shall have; ``None``: all.
     """
     generator = torch.Generator().manual_seed(config.training.seed)
-    items = items or ItemRange.whole(n_items)
+    items = ItemRange.whole(n_items) if items is None else items
     model: Trainable
     row = model_row(config)
     if row is not None:

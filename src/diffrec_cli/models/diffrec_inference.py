@@ -109,7 +109,8 @@ class DiffRecScorer(DiffusionScorer):
 
     def _start(self, rows: Rows) -> Array:
         """Return x_T as a dense array, (B, |I|)."""
-        items = self.backend.items or ItemRange.whole(self.n_items)
+        part = self.backend.items
+        items = ItemRange.whole(self.n_items) if part is None else part
         x_0 = self.backend.dense(self.backend.own(rows), self.n_items)
         return self.noised(x_0, rows, items.columns, items.n_items)
 

@@ -86,24 +86,12 @@ class GraphDenoiser(nn.Module):
         self.register_buffer("kappa", torch.tensor([max(1.0, mean_length)]))
         reads = torch.tensor([config.reads_z, True, config.adds_smooth])
         self.register_buffer("reads", reads.float(), persistent=False)
-        self._train = train
-        self._basis: tuple[Tensor, Tensor] | None = None
+        self._graph = _Graph(train, items, config.rank)
 
     @property
     def basis(self) -> tuple[Tensor, Tensor]:
         """Q (|I|, r) and the eigenvalues (r,) on the model's device; made at first use."""
-        return self._basis_on(TorchBackend(str(self.E.device)))
-
-    def _basis_on(self, backend: TorchBackend) -> tuple[Tensor, Tensor]:
-        """Make the basis if that has not been done, in one process for all."""
-        if self._basis is None:
-            n_items, rank = self.items.n_items, self.config.rank
-            r = spectrum_rank(self._train, n_items, rank)
-            Q, values = backend.made_once(
-                lambda: astuple(item_spectrum(self._train, n_items, rank)), ((n_items, r), (r,))
-            )
-            self._basis = Q[self.items.columns].clone(), values
-        return self._basis
+        return self._graph.basis(TorchBackend(str(self.E.device)))
 
     @classmethod
     def of(
@@ -134,7 +122,7 @@ class GraphDenoiser(nn.Module):
         Errors at interactions in c weigh less. As the corruption is linear and the prediction reads
         only E^T x_t, E^T x is corrupted instead of x.
         """
-        Q, values = self._basis_on(backend)
+        Q, values = self._graph.basis(backend)
         w = (self.mix * self.reads)[t, :, None]  # (B, 3, 1)
         c = sparse_dropout(rows, self.config.dropout, draws)
         own, read = backend.own(rows), backend.own(rows.above(c))
@@ -184,9 +172,9 @@ class GraphDenoiser(nn.Module):
 
     def batch_bytes(self, users: int) -> int:
         """Return about how much memory a batch and the graph take beside the weights."""
-        d, r = self.config.dim, spectrum_rank(self._train, self.items.n_items, self.config.rank)
+        d, r, n_users = self.config.dim, self._graph.rank, self._graph.n_users
         # Q and its singular vectors' other side, and E beside Q.
-        graph = 4 * (self.items.n_items * r + len(self.items) * (r + d) + len(self._train) * r)
+        graph = 4 * (self.items.n_items * r + len(self.items) * (r + d) + n_users * r)
         if self.compact:
             return graph + compact_bytes(users, len(self.items), d)
         return graph + 4 * SCORE_ARRAYS * users * len(self.items)
@@ -206,3 +194,37 @@ class GraphDenoiser(nn.Module):
             "EV": E.T @ V,
             "bV": b @ V,
         }
+
+
+class _Graph:
+    """The item graph of the training interactions; copies of a model share it.
+
+    Parameters
+    ----------
+    train
+        The interactions.
+    items
+        The items whose rows of Q are wanted.
+    most
+        The largest number of eigenvectors.
+    """
+
+    def __init__(self, train: Sequences, items: ItemRange, most: int) -> None:
+        self._train, self._items = train, items
+        self.n_users, self.rank = len(train), spectrum_rank(train, items.n_items, most)
+        self._made: tuple[Tensor, Tensor] | None = None
+
+    def __deepcopy__(self, memo: object) -> _Graph:
+        """Return the graph itself: it is as large as the catalogue."""
+        return self
+
+    def basis(self, backend: TorchBackend) -> tuple[Tensor, Tensor]:
+        """Return Q (|I|, r) and the eigenvalues (r,); one process makes them for all."""
+        if self._made is None:
+            n_items, r = self._items.n_items, self.rank
+            Q, values = backend.made_once(
+                lambda: astuple(item_spectrum(self._train, n_items, r)), ((n_items, r), (r,))
+            )
+            own = Q if self._items.is_whole else Q[self._items.columns].clone()
+            self._made = own, values
+        return self._made

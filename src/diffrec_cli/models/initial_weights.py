@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from diffrec_cli.models.item_range import ItemRange
 
-_ROWS_AT_ONCE = 2**14  # a multiple of 16: torch draws numbers in such groups
+_GROUP = 16  # torch draws numbers in groups of so many, and a last part that is shorter in its way
+_ROWS_AT_ONCE = 2**10 * _GROUP
 
 
 def xavier(
@@ -64,7 +65,10 @@ def normal(rows: int | ItemRange, columns: int | None, generator: torch.Generato
         return torch.randn(rows.n_items, *shape, generator=generator)
     out = torch.empty(len(rows), *shape)
     for start in range(0, rows.n_items, _ROWS_AT_ONCE):
-        stop = min(start + _ROWS_AT_ONCE, rows.n_items)
+        if start > 0 and rows.n_items - start < _GROUP:
+            break  # drawn with those before
+        stop = start + _ROWS_AT_ONCE
+        stop = rows.n_items if rows.n_items - stop < _GROUP else stop
         drawn = torch.randn(stop - start, *shape, generator=generator)
         first, last = max(start, rows.start), min(stop, rows.stop)
         if first < last:

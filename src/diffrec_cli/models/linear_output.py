@@ -161,6 +161,8 @@ def multinomial(output: Output, h: Tensor, x: Rows, backend: TorchBackend) -> Te
 
 def log_normalisers(h: Tensor, V: Tensor, b: Tensor) -> Tensor:
     """Return ``log sum_i exp(h V^T + b)_i``, (B,), for h (B, H), V (|I|, H) and b (|I|,)."""
+    if len(V) == 0:  # a process may have no item of a group
+        return h.new_full((len(h),), -torch.inf)
     found: Tensor = _LogNormalisers.apply(h, V, b, _product_type(V))  # type: ignore[no-untyped-call]
     return found
 

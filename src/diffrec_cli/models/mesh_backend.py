@@ -119,7 +119,8 @@ class MeshBackend(TorchBackend):
         Where a process has fewer users than others, zeros follow.
         """
         padded = x.new_zeros(self.most_users)
-        padded[: len(x)] = x.detach()
+        if not self.stands_in:
+            padded[: len(x)] = x.detach()
         parts = [torch.empty_like(padded) for _ in range(self.across_users.size())]
         dist.all_gather(parts, padded, group=self.across_users)
         return torch.cat(parts)

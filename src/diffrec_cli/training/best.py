@@ -41,6 +41,7 @@ class BestEpoch:
     def __init__(self, run: Path | None, model: Trainable, processes: Processes) -> None:
         self._run, self._parts, self._processes = run, parts_of(model), processes
         self._held: Best | None = None
+        self._figures: tuple[int, dict[str, float]] | None = None
 
     def keep(self, epoch: int, metrics: dict[str, float], weights: Mapping[str, Tensor]) -> None:
         """Store an epoch and a copy of its weights instead of the last."""
@@ -48,6 +49,7 @@ class BestEpoch:
             copies = {name: tensor.detach().clone() for name, tensor in weights.items()}
             self._held = Best(epoch, metrics, copies)
             return
+        self._figures = epoch, metrics
         state = {"epoch": epoch, "metrics": metrics}
         save_tensors(self._run, _NAME, weights, self._parts, state, self._processes)
 
@@ -56,15 +58,17 @@ class BestEpoch:
         if self._run is None or not has(self._run, _NAME):
             return None if self._held is None else (self._held.epoch, self._held.metrics)
         state = read_state(self._run, _NAME)
-        return state["epoch"], state["metrics"]
+        self._figures = state["epoch"], state["metrics"]
+        return self._figures
 
     def get(self) -> Best | None:
         """Return the best epoch; raise :class:`CorruptError` if its file is damaged."""
+        if not self._processes.first:  # the first one may have removed the files by now
+            return None if self._figures is None else Best(*self._figures, {})
         if self._run is None or not has(self._run, _NAME):
             return self._held
         state = read_state(self._run, _NAME)
-        weights = load_whole(self._run, _NAME) if self._processes.first else {}
-        return Best(state["epoch"], state["metrics"], weights)
+        return Best(state["epoch"], state["metrics"], load_whole(self._run, _NAME))
 
     def sync(self) -> None:
         """Flush the file to the disk."""

@@ -154,8 +154,14 @@ class Processes:
         if self.mesh is None or self.over_users[1] == 1:
             return
         group = self.mesh.get_group(USERS)
+        parameters = list(model.parameters())
+        learning = torch.tensor([p.grad is not None for p in parameters], device=self._device)
+        learning = learning.to(torch.int32)
+        dist.all_reduce(learning, dist.ReduceOp.MAX, group=group)
         small, waiting = [], []
-        for parameter in model.parameters():
+        for parameter, learns in zip(parameters, learning.tolist(), strict=True):
+            if not learns:  # in no process: a stage of the training leaves it as it is
+                continue
             if parameter.grad is None:  # none of its users has a loss
                 parameter.grad = torch.zeros_like(parameter)
             if hasattr(parameter, "sparse"):
@@ -174,13 +180,17 @@ class Processes:
             dist.all_reduce(x, group=self.mesh.get_group(USERS))
         return x
 
-    def agreed(self, value: float) -> float:
-        """Return what the first process says, so that all do the same."""
+    def agreed(self, decision: bool) -> bool:
+        """Return what the first process decides, so that all do the same."""
+        return bool(self.number(decision))
+
+    def number(self, own: int) -> int:
+        """Return the number that the first process has."""
         if self.mesh is None:
-            return value
-        told = torch.tensor([value], dtype=torch.float64, device=self._device)
+            return own
+        told = torch.tensor([own], device=self._device, dtype=torch.int64)
         dist.broadcast(told, src=0)
-        return float(told)
+        return int(told)
 
     def told(self, text: str = "") -> str:
         """Return the text that the first process gives; all wait for it, however long it takes."""

@@ -194,7 +194,7 @@ def train(
                 # Another epoch is begun only if one like this would end in time.
                 another = (trained - begun) + judging
                 ends = trained - loop_began + judging + another
-                late = max_seconds is not None and processes.agreed(ends) >= max_seconds
+                late = max_seconds is not None and processes.agreed(ends >= max_seconds)
                 last = late or epoch == config.epochs
                 result = _judge(model, result, config, state, validate, last)
                 judging = time.perf_counter() - trained
@@ -216,7 +216,9 @@ def train(
     except KeyboardInterrupt as error:
         stopped, interruption = "interrupted", error
     chosen = None
-    if validate is None and state.epoch:
+    # Interrupted processes have stopped at different places: they cannot write together.
+    together = interruption is None or processes.ranks == 1
+    if validate is None and state.epoch and together:
         state.best.keep(state.epoch, {}, state.average.model.state_dict())
         chosen = state.best.get()
     elif state.stopping.best_epoch:
@@ -271,8 +273,9 @@ def _epoch(
         own = processes.part(batch)
         share = model.samples(lengths[own]) / max(1, model.samples(lengths[batch]))
         draws = Draws(config.seed, epoch, i, backend.device)
+        # All take part, even those that have no user: one stands in, who counts nothing.
+        backend.stands_in = len(own) == 0
         with _autocast(backend.device, precision):
-            # All take part, even those that have no user: one stands in, who counts nothing.
             mine = rows.take(own if len(own) else batch[:1])
             loss = share * model.loss(mine, backend, draws)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so

@@ -37,6 +37,11 @@ class _Part(Tensor):
 
     rows: ItemRange
 
+    def size(self, dim: Any = None) -> Any:
+        """Return the shape of the whole, which a stored tensor must have."""
+        whole = torch.Size([self.rows.n_items, *self.shape[1:]])
+        return whole if dim is None else whole[dim]
+
     def __create_write_items__(self, name: str, tensor: Tensor) -> list[WriteItem]:
         return [
             WriteItem(
@@ -45,7 +50,7 @@ class _Part(Tensor):
                 tensor_data=TensorWriteData(
                     chunk=chunk,
                     properties=TensorProperties(dtype=self.dtype),
-                    size=torch.Size([self.rows.n_items, *self.shape[1:]]),
+                    size=self.size(),
                 ),
             )
             for chunk in self.__create_chunk_list__()

@@ -50,7 +50,7 @@ def save_tensors(
     processes
         Those that call this.
     synced
-        Whether to flush them to the disk.
+        Whether one process flushes them to the disk; several always do.
     """
     before = _stored(run, name)
     with storage_errors(run):
@@ -61,6 +61,9 @@ def save_tensors(
             from diffrec_cli.training import parted_tensors
 
             kept = run / f"{name}-{state['epoch']:08}"
+            if processes.first and kept.exists():  # of other processes, which may have been more
+                shutil.rmtree(kept)
+            processes.wait()
             parted_tensors.save_parts(kept, tensors, parts, state)
         if processes.first:
             for path in before:

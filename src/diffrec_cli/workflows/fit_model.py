@@ -283,6 +283,10 @@ def _split(
     """Return the processes with items split over some of them: as few as memory allows."""
     if all_alike.ranks == 1:
         return all_alike
+    if item_ranks is not None and item_ranks > dataset.n_items:
+        raise UsageError(
+            f"--item-ranks {item_ranks}: there are {dataset.n_items} items", "use fewer"
+        )
     if item_ranks is None:
         free = available_on(device)
         fits = (
@@ -290,7 +294,8 @@ def _split(
             for number in divisors(all_alike.ranks)
             if free is None or memory_needed(config, dataset, number) <= free
         )
-        item_ranks = int(all_alike.agreed(next(fits, all_alike.ranks)))
+        most = max(n for n in divisors(all_alike.ranks) if n <= dataset.n_items)
+        item_ranks = all_alike.number(min(most, next(fits, most)))
     return arranged(device, item_ranks)
 
 
