@@ -4,6 +4,7 @@ On the checkerboard the right answer is known: even users want the even items th
 not seen, odd users the odd ones.
 """
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,8 @@ from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.ranking.batches import rank
 from diffrec_cli.registry import versions as registry
 
+#: Where the models are fitted and measured: ``cuda``, ``mps``.
+DEVICE = os.environ.get("DIFFREC_TEST_DEVICE", "cpu")
 QUICK = {
     "dims": (16,),
     "batch_size": 10,
@@ -66,7 +69,7 @@ class ModelContract:
             dataset.name,
             variant=self.variant,
             values={**self.values, **options.pop("values", {})},
-            device="cpu",
+            device=DEVICE,
             precision="fp32",
             **options,
         )
@@ -78,7 +81,8 @@ class ModelContract:
     def scores(self, model: str, backend) -> np.ndarray:
         artifact = registry.resolve(model)
         rows = input_rows(artifact.dataset().known, artifact.config().temporal)
-        return np.asarray(self.scorer(model, backend).scores(rows))
+        scores: np.ndarray = backend.host(self.scorer(model, backend).scores(rows))
+        return scores
 
     def test_the_known_answer_is_found(self, fitted) -> None:
         table = workflows.recommend(fitted.model, all_users=True, k=2).table().to_pylist()
@@ -87,7 +91,7 @@ class ModelContract:
         assert np.mean(right) > 0.95
 
     def test_the_valid_metrics_are_those_of_the_stored_model(self, fitted) -> None:
-        evaluated = workflows.evaluate([fitted.model], split="valid", device="cpu")
+        evaluated = workflows.evaluate([fitted.model], split="valid", device=DEVICE)
         stored = fitted.training.valid
         assert evaluated.results[0].evaluation.means == pytest.approx(dict(stored), abs=0.02)
 
@@ -110,7 +114,7 @@ class ModelContract:
 
     def test_numpy_and_torch_give_the_same_scores(self, fitted) -> None:
         on_numpy = self.scores(fitted.model, NumpyBackend())
-        on_torch = self.scores(fitted.model, TorchBackend("cpu"))
+        on_torch = self.scores(fitted.model, TorchBackend(DEVICE))
         np.testing.assert_allclose(on_numpy, on_torch, rtol=1e-3, atol=1e-4)
 
     def test_lists_do_not_hang_on_the_batch_size(self, fitted, checkerboard: Dataset) -> None:
@@ -293,7 +297,7 @@ class TestRecentEASE(ClosedFormContract):
     variant = "ease-t"
 
     def test_recency_weighs_what_is_read_not_what_is_learnt(self, fitted, checkerboard) -> None:
-        plain = workflows.fit(checkerboard.name, variant="ease", device="cpu")
+        plain = workflows.fit(checkerboard.name, variant="ease", device=DEVICE)
         B, of_ones = (registry.resolve(m).weights()["B"] for m in (fitted.model, plain.model))
         np.testing.assert_array_equal(B, of_ones)
         assert not np.allclose(
