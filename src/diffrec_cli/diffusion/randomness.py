@@ -31,6 +31,7 @@ _HASH = ((16, 0x21F0AAAD), (15, 0xD35A2D97 - 2**32), (15, 1))  # shift, then mul
 _SPLIT_MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
 _AT_ONCE = 2**18  # numbers on a CPU: they stay in its cache
 _AT_ONCE_ELSEWHERE = 2**24
+_FEW = 2**15  # words that NumPy hashes sooner than torch has begun
 
 
 class Draws:
@@ -162,13 +163,16 @@ class Numbers:
 
     def _words(self, rows: slice, places: Tensor) -> Tensor:
         """Return the words of some users at these places, (n,) -> (r, n)."""
+        of_users = self.offset[rows, None], self.slope[rows, None]
+        if self.device.type == "cpu" and len(of_users[0]) * len(places) <= _FEW:
+            words = (of_users[0] + places.numpy() * np.int32(_GOLDEN)) * of_users[1]
+            return torch.from_numpy(_hashed(words))
         overlap = self.device.type != "mps"  # which would read arrays that are freed by then
         offset, slope = (
-            torch.from_numpy(array[rows, None]).to(self.device, non_blocking=overlap)
-            for array in (self.offset, self.slope)
+            torch.from_numpy(array).to(self.device, non_blocking=overlap) for array in of_users
         )
-        words: Tensor = _hashed((offset + places * _GOLDEN).mul_(slope))
-        return words
+        hashed: Tensor = _hashed((offset + places * _GOLDEN).mul_(slope))
+        return hashed
 
     def _parts(self, width: int) -> Iterator[tuple[slice, slice]]:
         """Cut an array of so many columns into parts that are computed at once."""
@@ -192,7 +196,8 @@ def _hashed(words: Words) -> Words:
     """Hash words in place; they are signed, so the bits that a shift repeats are cut off."""
     for shift, multiplier in _HASH:
         words ^= (words >> shift) & (2 ** (32 - shift) - 1)
-        words *= multiplier
+        if multiplier != 1:
+            words *= multiplier
     return words
 
 
