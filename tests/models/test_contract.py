@@ -81,7 +81,8 @@ class ModelContract:
     def scores(self, model: str, backend) -> np.ndarray:
         artifact = registry.resolve(model)
         rows = input_rows(artifact.dataset().known, artifact.config().temporal)
-        scores: np.ndarray = backend.host(self.scorer(model, backend).scores(rows))
+        scorer = self.scorer(model, backend)
+        scores: np.ndarray = scorer.backend.host(scorer.scores(rows))
         return scores
 
     def test_the_known_answer_is_found(self, fitted) -> None:
