@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.distributed.checkpoint.api import CheckpointException
 
 from diffrec_cli import workflows
 from diffrec_cli.catalogue import MODELS
@@ -23,9 +26,12 @@ from diffrec_cli.catalogue import own_preset as preset
 from diffrec_cli.data import store
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.sequences import Sequences
+from diffrec_cli.errors import CorruptError, StorageError
+from diffrec_cli.files import storage_errors
 from diffrec_cli.models.item_range import ItemRange
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.training.distributed import ALONE, divisors
+from diffrec_cli.training.parted_tensors import _quiet
 from diffrec_cli.training.tensor_files import load_tensors, load_whole, read_state
 from tests.training import mesh_worker
 from tests.training.mesh_worker import Case
@@ -143,6 +149,24 @@ def test_any_number_of_processes_reads_its_rows(found, mesh_folder: Path, start:
     mine = torch.empty(5, 2)
     load_tensors(mesh_folder, mesh_worker.NAME, {"V": mine}, {"V": part})
     torch.testing.assert_close(mine, mesh_worker.WHOLE[part.columns])
+
+
+def test_a_damaged_part_is_named(found, mesh_folder: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(mesh_folder, tmp_path / "run")
+    part = min((run / "stored-00000007").glob("*.safetensors"))
+    part.write_bytes(part.read_bytes()[:-8])
+    with pytest.raises(CorruptError, match="stored-00000007: the checkpoint is damaged"):
+        load_whole(run, mesh_worker.NAME)
+    mine = torch.empty(5, 3)
+    with pytest.raises(CorruptError, match="damaged"):
+        load_tensors(mesh_folder, mesh_worker.NAME, {"V": mine}, {"V": ItemRange(11, 0, 5)})
+
+
+def test_a_full_disk_in_a_process_is_its_error() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    failed = CheckpointException("write", {0: (ValueError("another"), None), 1: (full, None)})
+    with pytest.raises(StorageError, match="no space left"), storage_errors(Path("run")), _quiet():
+        raise failed
 
 
 def test_all_models_that_say_so_are_held_to_it() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.distributed import checkpoint as dcp
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.metadata import (
     ChunkStorageMetadata,
     MetadataIndex,
@@ -27,9 +28,7 @@ from torch.distributed.checkpoint.planner import TensorWriteData, WriteItem, Wri
 from diffrec_cli.errors import UsageError
 from diffrec_cli.files import dump_json, write_atomically
 from diffrec_cli.models.item_range import ItemRange
-from diffrec_cli.training.tensor_files import STATE
-
-Parts = Mapping[str, ItemRange]
+from diffrec_cli.training.tensor_files import STATE, Parts
 
 
 class _Part(Tensor):
@@ -130,7 +129,7 @@ def _storage(name: str) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep torch's remarks on single processes and formats off the terminal."""
+    """Keep torch's remarks off the terminal, and give a failure of a process as its own error."""
     logger = logging.getLogger("torch.distributed.checkpoint")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -138,5 +137,15 @@ def _quiet() -> Iterator[None]:
         warnings.simplefilter("ignore")
         try:
             yield
+        except CheckpointException as error:  # no Exception, so that nothing else catches it
+            raise _first_failure(error) from error
         finally:
             logger.setLevel(level)
+
+
+def _first_failure(error: CheckpointException) -> Exception:
+    """Return what went wrong in a process: an OSError if there is one."""
+    failures = [failure for failure, _ in error.failures.values()]
+    failures.sort(key=lambda failure: not isinstance(failure, OSError))
+    first = failures[0] if failures else error
+    return first if isinstance(first, Exception) else ValueError(str(error))
