@@ -51,6 +51,8 @@ class ListMaker:
         Number of users asked for, if known.
     more
         Arrays that the model has besides those that are stored.
+    loaded
+        The model's scorer on NumPy, if it is in memory already.
     """
 
     def __init__(
@@ -63,11 +65,12 @@ class ListMaker:
         disliked: NDArray[np.int64],
         total: int | None,
         more: Mapping[str, NDArray[Any]] | None = None,
+        loaded: Scorer | None = None,
     ) -> None:
         self.artifact, self.dataset, self.config = artifact, dataset, artifact.config()
         self.options, self.limits = options, limits
         self.liked, self.disliked = liked, disliked
-        self.total, self.more = total, more
+        self.total, self.more, self.loaded = total, more, loaded
         self.served = 0
         self._engine: _Engine | None = None
 
@@ -145,8 +148,10 @@ class ListMaker:
 
     def _start(self, few: bool) -> _Engine:
         device = _NUMPY if few else _choose_device(self.options.device)
-        backend = NumpyBackend() if few else TorchBackend(device)
-        scorer = load_scorer(self.artifact, self.config, self.dataset, backend, self.more)
+        scorer = self.loaded if few else None
+        if scorer is None:
+            backend = NumpyBackend() if few else TorchBackend(device)
+            scorer = load_scorer(self.artifact, self.config, self.dataset, backend, self.more)
         trained = trained_alone(scorer).n_items
         weight = self.config.newest_weight
         vectors = None

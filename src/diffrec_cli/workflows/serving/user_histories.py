@@ -277,10 +277,15 @@ def unseen_users(
             f"unknown item {names}: no item of the history is known to the model",
             "item ids are as written in the log",
         )
-    everyone, every = np.arange(len(given.labels)), np.ones(len(entries.user), np.bool_)
-    histories = entries.by_user(everyone, len(given.labels), every)
-    nobody = np.full(len(given.labels), -1)
-    return Request(strings(given.labels), nobody, histories, histories.lengths == 0)
+    return as_request(given.labels, entries)
+
+
+def as_request(labels: Sequence[str], entries: Entries) -> Request:
+    """Return unseen users by their entries; who has none is unknown."""
+    everyone, every = np.arange(len(labels)), np.ones(len(entries.user), np.bool_)
+    histories = entries.by_user(everyone, len(labels), every)
+    nobody = np.full(len(labels), -1)
+    return Request(strings(labels), nobody, histories, histories.lengths == 0)
 
 
 def options_of(dataset: Dataset) -> ReadOptions:

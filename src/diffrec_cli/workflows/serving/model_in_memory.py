@@ -1,0 +1,199 @@
+"""A model that stays in memory, and answers several requests for lists at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from diffrec_cli.data.arrow import strings, to_numpy
+from diffrec_cli.data.reading.histories import listed_histories
+from diffrec_cli.errors import DiffrecError, NotFoundError, UsageError
+from diffrec_cli.models.backend import NumpyBackend
+from diffrec_cli.registry.artifact import Artifact
+from diffrec_cli.workflows.progress import silent
+from diffrec_cli.workflows.serving.item_filters import item_filters
+from diffrec_cli.workflows.serving.list_maker import ListMaker
+from diffrec_cli.workflows.serving.loading import load_scorer
+from diffrec_cli.workflows.serving.options import RecommendOptions
+from diffrec_cli.workflows.serving.user_histories import (
+    Request,
+    UserHistories,
+    as_request,
+    known_items,
+)
+
+#: What the rows of a history's list have in place of a user, as with ``recommend --history``.
+_NO_USER = "history"
+_NO_ITEMS = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a list should be like; see ``RecommendOptions``."""
+
+    k: int | None = None
+    where: str | None = None
+    allow: tuple[str, ...] | None = None
+    block: tuple[str, ...] | None = None
+    include_seen: bool = False
+    titles: bool = False
+    why: bool = False
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request for one list: for a user, or for a history, oldest first."""
+
+    user: str | None
+    history: tuple[str, ...]
+    wanted: Wanted
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A list.
+
+    Parameters
+    ----------
+    model
+        Reference of the model that made it.
+    rows
+        As ``diffrec recommend --format json`` has them: user, rank, item, score, and what else was
+        asked for.
+    unknown_items
+        Items of the request that the model does not know.
+    """
+
+    model: str
+    rows: list[dict[str, Any]]
+    unknown_items: list[str]
+
+
+class ModelInMemory:
+    """A model, read once, with what it was trained on.
+
+    Parameters
+    ----------
+    artifact
+        The stored model. Its weights are views of the file, which may be removed meanwhile.
+
+    Raises
+    ------
+    CorruptError
+        Its files are damaged, or it gives scores that are no numbers.
+    """
+
+    def __init__(self, artifact: Artifact) -> None:
+        self.artifact, self.dataset, self.config = artifact, artifact.dataset(), artifact.config()
+        self.reference = artifact.record.reference
+        self.histories = UserHistories(self.dataset)
+        self._scorer = load_scorer(artifact, self.config, self.dataset, NumpyBackend())
+        self._try()
+
+    def _try(self) -> None:
+        """Make a list, so that no one waits for what is read at first use."""
+        users = self.dataset.user_ids.at(np.arange(min(1, self.dataset.n_users)))
+        for _ in range(2):  # a map of ids makes its dictionary at the second question
+            found = self.answers([Ask(user, (), Wanted()) for user in users])
+            self.answers([Ask(None, tuple(self.dataset.item_ids.at([0])), Wanted())])
+        for answer in found:
+            if isinstance(answer, DiffrecError):
+                raise answer
+
+    def answers(self, asks: Sequence[Ask]) -> list[Answer | Exception]:
+        """Return the answer to each request, or why there is none.
+
+        Those that want the same kind of list are ranked together.
+        """
+        alike: dict[tuple[Wanted, bool], list[int]] = {}
+        for place, ask in enumerate(asks):
+            alike.setdefault((ask.wanted, ask.user is None), []).append(place)
+        found: dict[int, Answer | Exception] = {}
+        for (wanted, _), places in alike.items():
+            answers = self._alike([asks[place] for place in places], wanted)
+            found.update(zip(places, answers, strict=True))
+        return [found[place] for place in range(len(asks))]
+
+    def _alike(self, asks: Sequence[Ask], wanted: Wanted) -> Sequence[Answer | Exception]:
+        try:
+            return self._ranked(asks, wanted)
+        except Exception as error:  # the caller tells its kinds apart
+            if len(asks) == 1:
+                return [error]
+        # What fails for one of them must not fail for the others.
+        return [answer for ask in asks for answer in self._alike([ask], wanted)]
+
+    def _ranked(self, asks: Sequence[Ask], wanted: Wanted) -> list[Answer | Exception]:
+        """Rank for users, or for histories, who want the same."""
+        options = self._options(wanted)
+        limits = item_filters(self.dataset, options, _NO_ITEMS, silent)
+        maker = ListMaker(
+            self.artifact,
+            self.dataset,
+            options,
+            limits,
+            _NO_ITEMS,
+            _NO_ITEMS,
+            len(asks),
+            loaded=self._scorer,
+        )
+        request = self._request(asks)
+        known = np.flatnonzero(~request.unknown)
+        rows = _rows_by_user(list(maker.serve(request.take(known))), len(asks))
+        return [
+            self._nothing_known(ask) if unknown else self._answer(ask, rows[place])
+            for place, (ask, unknown) in enumerate(zip(asks, request.unknown, strict=True))
+        ]
+
+    def _options(self, wanted: Wanted) -> RecommendOptions:
+        n_items, k = self.dataset.n_items, wanted.k
+        if k is not None and k > n_items:
+            raise UsageError(
+                f"k {k}: larger than the catalogue of {n_items} items", f"ask for {n_items} or less"
+            )
+        self.dataset.require_titles(wanted.titles, self.reference)
+        options = RecommendOptions(users=[_NO_USER], device="cpu", **vars(wanted))
+        return options if options.length <= n_items else replace(options, k=n_items)
+
+    def _request(self, asks: Sequence[Ask]) -> Request:
+        """Return the users or histories; their labels are their places."""
+        places = list(map(str, range(len(asks))))
+        if asks[0].user is None:
+            given = listed_histories(places, [ask.history for ask in asks])
+            return as_request(places, known_items(self.dataset, given, "", silent))
+        request = self.histories.named([str(ask.user) for ask in asks])
+        return replace(request, labels=strings(places))
+
+    def _answer(self, ask: Ask, rows: list[dict[str, Any]]) -> Answer:
+        label = {"user": _NO_USER if ask.user is None else ask.user}
+        return Answer(self.reference, [label | row for row in rows], self._unknown(ask))
+
+    def _unknown(self, ask: Ask) -> list[str]:
+        wanted = ask.wanted
+        named = list(dict.fromkeys([*ask.history, *(wanted.allow or ()), *(wanted.block or ())]))
+        if not named:
+            return []
+        indices = self.dataset.item_ids.indices(named)
+        return [named[place] for place in np.flatnonzero(indices < 0)]
+
+    def _nothing_known(self, ask: Ask) -> NotFoundError:
+        ids = "ids are as written in the log"
+        if ask.user is None:
+            return NotFoundError("no item of the history is known to the model", ids)
+        return NotFoundError(f"unknown user {ask.user!r}", f"{ids}; or ask by a history")
+
+
+def _rows_by_user(tables: list[pa.Table], users: int) -> list[list[dict[str, Any]]]:
+    """Return the rows of each user without its label, which is its place."""
+    table = pa.concat_tables(tables)
+    places = to_numpy(table["user"].combine_chunks().cast(pa.int64()))
+    counts = np.bincount(places, minlength=users)
+    names = [name for name in table.column_names if name != "user"]
+    columns = [table[name].to_pylist() for name in names]
+    rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    stops = np.cumsum(counts)
+    return [rows[stop - count : stop] for count, stop in zip(counts, stops, strict=True)]
