@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any
 
 from diffrec_cli.errors import MissingExtraError, UsageError
@@ -16,6 +19,7 @@ from diffrec_cli.workflows.progress import Fault, Listener, Note, silent
 _LOGGERS = ("uvicorn.error", "asyncio")
 _SHORTEST_TOKEN = 16
 _KEEP_ALIVE = 5  # seconds that a connection may be idle between two requests
+_TURN = 0.0005  # seconds after which a thread gives way to another
 _MORE_CONNECTIONS = 4  # for each request at a time: idle ones, and those that are refused
 
 
@@ -53,11 +57,12 @@ def serve(model: str | None = None, *, listener: Listener = silent, **options: A
     from diffrec_cli.workflows.http.metrics import Metrics
 
     metrics = Metrics()
-    with listening(settings) as (found, address), one_thread_each():
+    with listening(settings) as (found, address), one_thread_each(), _quick_turns():
         following = Following(model, metrics, listener)
         config = uvicorn.Config(
             make_app(following, settings, metrics, token),
             http=connections(2 * settings.timeout + _KEEP_ALIVE),
+            loop="asyncio",
             ws="none",
             lifespan="on",
             log_config=None,
@@ -70,7 +75,7 @@ def serve(model: str | None = None, *, listener: Listener = silent, **options: A
             timeout_graceful_shutdown=round(settings.timeout) + 1,
         )
         listener(Note(f"serving {following.model.reference} at {address}"))
-        with _faults_told(listener):
+        with _faults_told(listener), _outlives_clients():
             uvicorn.Server(config).run([found])
 
 
@@ -125,6 +130,33 @@ class _Teller(logging.Handler):
         error = record.exc_info[1] if record.exc_info else None
         text = " ".join(record.getMessage().split()) if error is None else in_a_line(error)
         self._listener(Fault(text))
+
+
+@contextmanager
+def _quick_turns() -> Iterator[None]:
+    """Let the thread that ranks give way to the one that reads and answers requests.
+
+    With Python's own 5 ms a third of all requests was lost to waiting.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_TURN)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+@contextmanager
+def _outlives_clients() -> Iterator[None]:
+    """Let no client that leaves end the process, as a closed pipe ends other commands."""
+    if not hasattr(signal, "SIGPIPE") or current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGPIPE, before)
 
 
 @contextmanager

@@ -48,6 +48,7 @@ class Guard:
         self._hosts, self._most = options.hosts, options.max_requests
         self._expected = None if token is None else f"Bearer {token}".encode()
         self._running = 0
+        metrics.running.set_function(lambda: self._running)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -64,14 +65,12 @@ class Guard:
             await send(message)
 
         self._running += 1
-        self._metrics.running.set(self._running)
         try:
             refusal = self._refusal(scope)
             answer: Any = self._app if refusal is None else refusal.response()
             await answer(scope, receive, sent)
         finally:
             self._running -= 1
-            self._metrics.running.set(self._running)
             self._metrics.requests.labels(page, status).inc()
             self._metrics.seconds.labels(page).observe(time.perf_counter() - start)
 

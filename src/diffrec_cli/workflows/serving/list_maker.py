@@ -52,7 +52,7 @@ class ListMaker:
     more
         Arrays that the model has besides those that are stored.
     loaded
-        The model's scorer on NumPy, if it is in memory already.
+        The model's scorer on NumPy, if it is in memory already: it makes all lists.
     """
 
     def __init__(
@@ -85,7 +85,9 @@ class ListMaker:
         with _memory_errors(engine.device):
             for lists in self._ranked(request, engine):
                 self._check(lists)
-                mine = request.take(np.arange(lists.start, lists.start + len(lists.items)))
+                mine = request
+                if len(lists.items) < len(request):
+                    mine = request.take(np.arange(lists.start, lists.start + len(lists.items)))
                 why = self._reasons(mine, lists, engine.scorer) if options.why else None
                 yield list_table(mine, lists, self.dataset, options.titles, why)
                 self.served += len(mine)
@@ -142,6 +144,7 @@ class ListMaker:
     def _engine_for(self, users: int) -> _Engine:
         """Return the engine for so many users, made when first needed."""
         few = max(users, self.total or 0) <= _FEW_USERS and self.options.device in ("auto", "cpu")
+        few = few or self.loaded is not None
         if self._engine is None or (self._engine.device == _NUMPY and not few):
             self._engine = self._start(few)
         return self._engine
