@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from diffrec_cli.data.arrow import strings, to_numpy
+from diffrec_cli.data.arrow import strings
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.reading.histories import listed_histories
 from diffrec_cli.errors import NotFoundError, UsageError
@@ -195,10 +195,9 @@ def _maker(artifact: Artifact, dataset: Dataset, scorer: Scorer, wanted: Wanted)
 def _rows_by_user(tables: list[pa.Table], users: int) -> list[list[dict[str, Any]]]:
     """Return the rows of each user without its label, which is its place."""
     table = pa.concat_tables(tables)
-    places = to_numpy(table["user"].combine_chunks().cast(pa.int64()))
-    counts = np.bincount(places, minlength=users)
     names = [name for name in table.column_names if name != "user"]
     columns = [table[name].to_pylist() for name in names]
-    rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-    stops = np.cumsum(counts)
-    return [rows[stop - count : stop] for count, stop in zip(counts, stops, strict=True)]
+    found: list[list[dict[str, Any]]] = [[] for _ in range(users)]
+    for place, *values in zip(map(int, table["user"].to_pylist()), *columns, strict=True):
+        found[place].append(dict(zip(names, values, strict=True)))
+    return found
