@@ -15,7 +15,7 @@ WHERE, LIMITS = "Where", "Limits"
 
 EXAMPLES = examples(
     "diffrec serve  # http://127.0.0.1:8000/docs tells what it understands",
-    "curl 'localhost:8000/recommend?user=42&k=10&why=true'",
+    "diffrec serve &  # curl 'localhost:8000/recommend?user=42&k=10&why=true'",
     "diffrec serve --unix-socket lists.sock --model shop",
     "diffrec serve --host 0.0.0.0 --token-file token",
 )

@@ -60,7 +60,12 @@ def test_a_request_that_cannot_be_answered_is_told_why(
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/", 404), ("GET", "/recommend/1", 404), ("DELETE", "/recommend", 405)],
+    [
+        ("GET", "/", 404),
+        ("GET", "/recommend/1", 404),
+        ("GET", "/docs/", 404),
+        ("DELETE", "/recommend", 405),
+    ],
 )
 def test_pages_and_methods_that_there_are_not(
     client: TestClient, method: str, path: str, status: int

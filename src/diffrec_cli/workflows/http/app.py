@@ -160,4 +160,5 @@ def make_app(
         },
         lifespan=pages.running,
     )
+    app.router.redirect_slashes = False  # a redirect would repeat the name by which it was asked
     return Guard(app, options, token, paths, metrics)
