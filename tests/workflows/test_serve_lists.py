@@ -1,5 +1,6 @@
 """What `serve` checks before it serves."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from diffrec_cli import workflows
 from diffrec_cli.errors import MissingExtraError, NotFoundError, UsageError
 from diffrec_cli.workflows.progress import Event, Fault
-from diffrec_cli.workflows.serve_lists import read_token
+from diffrec_cli.workflows.serve_lists import _faults_told, read_token
 
 TOKEN = "0123456789abcdef"
 
@@ -46,6 +47,24 @@ class TestToken:
         (fault,) = told
         assert isinstance(fault, Fault)
         assert TOKEN not in fault.text
+
+
+def test_what_uvicorn_logs_is_a_line_with_its_cause_and_place() -> None:
+    told: list[Event] = []
+    logger = logging.getLogger("uvicorn.error")
+    with _faults_told(told.append):
+        try:
+            raise ZeroDivisionError("by\nnought")
+        except ZeroDivisionError as error:
+            logger.error("Exception in ASGI application\n", exc_info=error)
+        logger.error("Cancel %s running task(s)", 2)
+        logger.info("Started")
+    logger.error("after the end")
+    fault, other = told
+    assert isinstance(fault, Fault)
+    assert fault.text.startswith("ZeroDivisionError: by nought (")
+    assert "test_serve_lists.py:" in fault.text
+    assert other == Fault("Cancel 2 running task(s)")
 
 
 @pytest.mark.parametrize("package", ["starlette", "uvicorn", "prometheus_client"])

@@ -6,7 +6,7 @@ import logging
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import current_thread, main_thread
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from diffrec_cli.errors import MissingExtraError, UsageError
 from diffrec_cli.graph.blas import one_thread_each
 from diffrec_cli.workflows.http.options import ServeOptions
-from diffrec_cli.workflows.progress import Fault, Listener, Note, silent
+from diffrec_cli.workflows.progress import Event, Fault, Listener, Note, silent
 
 _LOGGERS = ("uvicorn.error", "asyncio")
 _SHORTEST_TOKEN = 16
@@ -46,7 +46,7 @@ def serve(model: str | None = None, *, listener: Listener = silent, **options: A
     UsageError
         Options contradict each other, the address is taken, or the token's file is unfit.
     """
-    settings = ServeOptions(**options)
+    listener, settings = _heard_or_not(listener), ServeOptions(**options)
     token = None if settings.token_file is None else read_token(settings.token_file, listener)
     _require_extra()
     import uvicorn
@@ -77,6 +77,16 @@ def serve(model: str | None = None, *, listener: Listener = silent, **options: A
         listener(Note(f"serving {following.model.reference} at {address}"))
         with _faults_told(listener), _outlives_clients():
             uvicorn.Server(config).run([found])
+
+
+def _heard_or_not(listener: Listener) -> Listener:
+    """Go on when stderr was closed."""
+
+    def tell(event: Event) -> None:
+        with suppress(OSError):
+            listener(event)
+
+    return tell
 
 
 def read_token(path: str | Path, listener: Listener) -> str:

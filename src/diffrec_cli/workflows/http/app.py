@@ -34,6 +34,7 @@ from diffrec_cli.workflows.serving.model_in_memory import Answer, Ask
 #: Of the answers, as of what ``diffrec recommend --format json`` prints.
 SCHEMA_VERSION = 1
 _TOGETHER = 64  # lists ranked at once: more are hardly faster, and the first wait for the last
+_FEW = 4  # the same of those that are slow
 _JSON = "application/json"
 
 
@@ -53,8 +54,8 @@ class Pages:
     def __init__(self, following: Following, options: ServeOptions, metrics: Metrics) -> None:
         self._following, self._options, self._metrics = following, options, metrics
         self._quick = Batches[Ask, Answer](following.answers, _TOGETHER)
-        # Reasons take a hundred times as long as a list: they have a thread of their own.
-        self._slow = Batches[Ask, Answer](following.answers, 1)
+        # Reasons, and conditions on large catalogues, may take a hundred times as long as a list.
+        self._slow = Batches[Ask, Answer](following.answers, _FEW)
         self.routes = [
             Route("/recommend", self.recommend, methods=["GET", "POST"]),
             Route("/health", self.health),
@@ -78,7 +79,8 @@ class Pages:
     async def recommend(self, request: Request) -> Response:
         """Answer with a list."""
         ask = await self._asked(request)
-        batches = self._slow if ask.wanted.why else self._quick
+        wanted = ask.wanted
+        batches = self._slow if wanted.why or wanted.where is not None else self._quick
         try:
             async with asyncio.timeout(self._options.timeout):
                 answer = await batches.ask(ask)
