@@ -63,10 +63,13 @@ def serve(
         ),
     ] = 10.0,
     max_body: Annotated[
-        int, typer.Option("--max-body", metavar="BYTES", rich_help_panel=LIMITS, help="Of a body.")
+        int,
+        typer.Option(
+            "--max-body", metavar="BYTES", help="Largest body of a request.", rich_help_panel=LIMITS
+        ),
     ] = 262_144,
     max_k: Annotated[
-        int, typer.Option("--max-k", help="Items in a list.", rich_help_panel=LIMITS)
+        int, typer.Option("--max-k", help="Longest list.", rich_help_panel=LIMITS)
     ] = 1000,
     max_items: Annotated[
         int,
@@ -77,7 +80,12 @@ def serve(
         ),
     ] = 2000,
     max_requests: Annotated[
-        int, typer.Option("--max-requests", help="Requests at a time.", rich_help_panel=LIMITS)
+        int,
+        typer.Option(
+            "--max-requests",
+            help="Requests at a time; others are told to come again.",
+            rich_help_panel=LIMITS,
+        ),
     ] = 512,
 ) -> None:
     r"""Answer requests for lists over HTTP, from a model that stays in memory.
