@@ -68,7 +68,7 @@ def main() -> None:
         loads = server.figure("diffrec_model_loads_total") - 1
         lines = server.log.read_text().splitlines()
     print(report.strip())
-    print(f"models taken meanwhile: {loads:.0f} of {asked.changes}")
+    print(f"models taken: {loads:.0f}, of {asked.changes} new ones and the first again")
     every = max(1, len(memory) // 20)
     print("memory in MB:", " ".join(f"{size / 1e6:.0f}" for size in memory[::every]))
     told = [line for line in lines if "takes the place" not in line and "serving" not in line]
@@ -122,6 +122,7 @@ def _change(directory: Path, asked: argparse.Namespace) -> None:
         before = new
     time.sleep(2)
     workflows.default_model(first)
+    time.sleep(3)
     if before != first:
         registry.remove(before)
 
