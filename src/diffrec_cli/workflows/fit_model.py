@@ -288,13 +288,13 @@ def _split(
             f"--item-ranks {item_ranks}: there are {dataset.n_items} items", "use fewer"
         )
     if item_ranks is None:
-        free = available_on(device)
+        free, ranks = available_on(device), all_alike.ranks
         fits = (
             number
-            for number in divisors(all_alike.ranks)
-            if free is None or memory_needed(config, dataset, number) <= free
+            for number in divisors(ranks)
+            if free is None or memory_needed(config, dataset, number, ranks) <= free
         )
-        most = max(n for n in divisors(all_alike.ranks) if n <= dataset.n_items)
+        most = max(n for n in divisors(ranks) if n <= dataset.n_items)
         item_ranks = all_alike.number(min(most, next(fits, most)))
     return arranged(device, item_ranks)
 
