@@ -55,6 +55,7 @@ def test_fit(cli: Cli, sample) -> None:
         "precision",
         "path",
         "choice",
+        "warm_start",
     ]
     assert document["model"] == "ratings-base@1"
     assert list(document["valid"]) == ["recall@10", "recall@20", "ndcg@10", "ndcg@20"]

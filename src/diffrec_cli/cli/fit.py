@@ -19,6 +19,7 @@ EXAMPLES = examples(
     "diffrec fit events.tsv.gz --user-col customer --item-col sku --max-time 30m",
     "diffrec fit ratings -v t --set lr=1e-3 --set dims=600 --name shop",
     "diffrec fit ratings -v t --name shop --refit",
+    "diffrec fit today.csv --warm-start shop",
 )
 
 
@@ -213,6 +214,17 @@ def fit(
             rich_help_panel=o.TRAINING,
         ),
     ] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(
+            "--warm-start",
+            metavar="MODEL",
+            help="Go on from this model's weights and settings, a few epochs, as its next version:"
+            " for tonight's log. (`update` adds interactions without training.)",
+            rich_help_panel=o.TRAINING,
+            autocompletion=completion.model_names,
+        ),
+    ] = None,
     no_default: Annotated[
         bool, typer.Option("--no-default", help="Keep the present default model.")
     ] = False,
@@ -255,6 +267,7 @@ def fit(
         resume=resume,
         refit=refit,
         item_ranks=item_ranks,
+        warm_start=warm_start,
         default=not no_default,
         dry_run=dry_run,
         listener=screen,
@@ -282,9 +295,17 @@ def _table(result: dict[str, Any], curve: str) -> Any:
     rows = [(key, result[key]) for key in keys if key in result]
     metrics = [(f"valid {name}", f"{v:.4f}") for name, v in result.get("valid", {}).items()]
     seconds = [("seconds", f"{result['seconds']:.1f}")] if "seconds" in result else []
+    before = [("warm start", _before(warm))] if (warm := result.get("warm_start")) else []
     parameters = [("parameters", f"{result['parameters']:,}")]
     curves = [("curve", curve)] if curve else []
-    return filled(table, [*rows[:3], *metrics, *curves, *seconds, *parameters, *rows[3:]])
+    return filled(table, [*rows[:3], *metrics, *curves, *seconds, *before, *parameters, *rows[3:]])
+
+
+def _before(warm: dict[str, Any]) -> str:
+    """Return what a fit went on from, to be seen beside its own figures."""
+    value = warm["valid"].get("recall@20")
+    quality = "" if value is None else f", valid recall@20 {value:.4f}"
+    return f"{warm['model']}: {warm['epochs']} epochs, {warm['seconds']:.1f} s{quality}"
 
 
 def _curve(fitted: Any) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from diffrec_cli.catalogue import AUTO, MODELS, Candidate, Variant, as_file_name
+from diffrec_cli.catalogue import AUTO, MODELS, Candidate, Variant, as_file_name, reads_order
 from diffrec_cli.catalogue import own_preset as find_preset
 from diffrec_cli.config import FitConfig, ReadOptions, SplitOptions
 from diffrec_cli.config.options import ALL, TRAIN, TRAIN_AND_VALID
@@ -41,6 +41,7 @@ from diffrec_cli.workflows.fitting.training import (
     tell_why_it_stopped,
     train_model,
 )
+from diffrec_cli.workflows.fitting.warm_start import WarmStart, in_words, warm_start_of
 from diffrec_cli.workflows.prepare_data import dataset_of
 from diffrec_cli.workflows.progress import Listener, Note, Plan, silent
 
@@ -99,6 +100,7 @@ class Fitted:
             "precision": facts.precision,
             "path": str(self.path),
             "choice": dict(self.choice),
+            "warm_start": dict(facts.warm_start),
         }
 
 
@@ -123,6 +125,7 @@ def fit(
     resume: bool = False,
     refit: str | None = None,
     item_ranks: int | None = None,
+    warm_start: str | None = None,
     default: bool = True,
     dry_run: bool = False,
     listener: Listener = silent,
@@ -161,6 +164,10 @@ def fit(
     item_ranks
         Under ``torchrun``, over how many processes items are split, and users over the others;
         ``None``: over as few as memory allows.
+    warm_start
+        Go on from this model: its settings hold where nothing else is said, also for reading and
+        splitting log files, and its weights are carried over by item and user. The new model is its
+        next version unless `name` says otherwise. Closed forms are fitted anew.
     default
         Make it the default model, unless it was interrupted.
     dry_run
@@ -180,7 +187,13 @@ def fit(
         check_model_name(name)
     if refit not in (None, ALL, TRAIN_AND_VALID):
         raise UsageError(f"--refit {refit}: unknown", f"one of: {ALL}, {TRAIN_AND_VALID}")
-    variant = _named(variant, corruption, preset)
+    warm = None
+    if warm_start is not None:
+        warm = warm_start_of(warm_start, values or {})
+        variant = _as_before(warm, variant, corruption, preset)
+        name = name or warm.artifact.record.name
+    else:
+        variant = _named(variant, corruption, preset)
     _require_parallel(variant, item_ranks)
     with ExitStack() as stack:
         stack.enter_context(connected(chosen_device))
@@ -194,11 +207,16 @@ def fit(
             items=items,
             overwrite=overwrite,
             dry_run=dry_run,
+            like=None if warm is None else warm.dataset,
             listener=listener,
         )
         by_default = dataset.name if variant == AUTO else f"{dataset.name}-{as_file_name(variant)}"
         model_name = check_model_name(name or by_default)
-        settings = settings_of(variant, preset, values or {}, dataset)
+        if warm is None:
+            settings = settings_of(variant, preset, values or {}, dataset)
+        else:
+            settings = [(Candidate(variant), _settings_of_earlier(warm, values or {}, dataset))]
+            listener(Note(in_words(warm.facts(dataset))))
         processes = _split(all_alike, settings[0][1], dataset, chosen_device, item_ranks)
         jobs = [
             (
@@ -213,6 +231,7 @@ def fit(
                     trained_on=refit or TRAIN,
                     default=default,
                     processes=processes,
+                    warm=warm,
                 ),
             )
             for found, config in settings
@@ -220,7 +239,7 @@ def fit(
         if variant == AUTO:
             listener(Note(_begins(jobs[0][0], dataset)))
         elif any_model or choose_seconds is not None:
-            listener(Note(f"--choose-time and --any have no effect: --variant names {variant}"))
+            listener(Note(f"--choose-time and --any have no effect: the model is {variant}"))
         if dry_run:
             return _planned(jobs, listener)
         if max_seconds is not None:
@@ -239,6 +258,25 @@ def fit(
             else:
                 chosen = _as_told(jobs[0][1], resume, max_seconds, listener, stack)
             return _completed(chosen, listener)
+
+
+def _as_before(warm: WarmStart, variant: str, corruption: str | None, preset: str) -> str:
+    """Return the variant of the model to go on from; nothing else may be asked for."""
+    reference, before = warm.artifact.record.reference, warm.config.variant
+    asked = variant if variant == AUTO else _named(variant, corruption, preset)
+    if preset != "auto" or asked not in (AUTO, before) or (corruption and variant == AUTO):
+        raise UsageError(
+            f"--warm-start {reference}: its settings are those of {before}",
+            "leave out --variant, --corruption and --preset; --set changes a setting",
+        )
+    return before
+
+
+def _settings_of_earlier(warm: WarmStart, given: Mapping[str, Any], dataset: Dataset) -> FitConfig:
+    config = warm.config.with_values(given)
+    if reads_order(config):
+        dataset.require_order(config.variant)
+    return config
 
 
 def _require_parallel(variant: str, item_ranks: int | None) -> None:
@@ -411,6 +449,7 @@ def _publish(job: Job, outcome: TrainedModel, run: Path, choice: Mapping[str, An
             trained_on=outcome.trained_on,
             complete=complete,
             valid=trained.metrics,
+            warm_start={} if job.warm is None else job.warm.facts(job.dataset),
         ),
     )
     return registry.publish(

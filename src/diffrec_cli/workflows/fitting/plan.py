@@ -22,6 +22,7 @@ from diffrec_cli.models.trainable import Trainable
 from diffrec_cli.ranking.batches import BATCH_BYTES, BLOCK_BATCH
 from diffrec_cli.training.devices import device_name
 from diffrec_cli.training.distributed import ALONE, Processes
+from diffrec_cli.workflows.fitting.warm_start import WarmStart
 
 _PROCESS_BYTES = 480 * 2**20  # Python, torch and what else a fit imports
 _INTERACTION_BYTES = 40
@@ -48,6 +49,8 @@ class Job:
         Whether the model becomes the default.
     processes
         Which process this is of several.
+    warm
+        The model that training goes on from, if any.
     """
 
     name: str
@@ -59,6 +62,12 @@ class Job:
     trained_on: str
     default: bool
     processes: Processes = ALONE
+    warm: WarmStart | None = None
+
+    @property
+    def training(self) -> FitConfig:
+        """The settings to train with: of a warm start not those to store."""
+        return self.config if self.warm is None else self.warm.settings(self.config)
 
     @property
     def fingerprint(self) -> str:
@@ -71,6 +80,7 @@ class Job:
             self.config.to_dict(),
             self.precision,
             self.trained_on,
+            *([] if self.warm is None else self.warm.key),
         ]
         return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -194,8 +194,14 @@ def _built_by_all(job: Job, trained_on: str, run: Path | None) -> Arrays:
 
 def _built(job: Job, of_item: NDArray[np.int64] | None, train: Sequences) -> Trainable:
     """Return the model with initial weights: of the items of this process."""
-    n_items = job.dataset.n_items
-    return build_model(job.config, n_items, of_item, train, job.processes.items(n_items))
+    n_items, config = job.dataset.n_items, job.training
+    items = job.processes.items(n_items)
+    if job.warm is None:
+        return build_model(config, n_items, of_item, train, items)
+    sized_by = job.warm.weights.get("of_item")
+    model = build_model(config, n_items, of_item, train, items, sized_by)
+    job.warm.give(model, config, job.dataset)
+    return model
 
 
 def _after(seconds: float | None) -> Late:
@@ -290,7 +296,11 @@ def _first_groups(
     if resume and path is not None and path.exists():
         kept: NDArray[np.int64] = np.load(path, allow_pickle=False)
         return kept
-    of_item = item_groups(job.dataset, job.config, job.device, listener)
+    of_item: NDArray[np.int64] | None
+    if job.warm is not None and job.config.latent is not None:
+        of_item = job.warm.groups(job.dataset)
+    else:
+        of_item = item_groups(job.dataset, job.config, job.device, listener)
     if of_item is not None and path is not None:
         with storage_errors(path):
             np.save(path, of_item)
@@ -306,7 +316,7 @@ def _select(
     listener: Listener,
 ) -> Trained:
     """Train on the train part, choosing the epoch by the valid part."""
-    training, stages = job.config.training, _Listening(job.config, listener)
+    training, stages = job.training.training, _Listening(job.training, listener)
     if training.epoch_updates is not None:
         passes = training.epoch_updates * training.batch_size / max(1, job.dataset.n_users)
         listener(Note(f"an epoch is {training.epoch_updates} updates, {passes:.2g} passes"))
@@ -336,8 +346,8 @@ def _refit(
 ) -> Trained:
     """Train anew on more than the train part, for the chosen number of epochs."""
     listener(Note(f"training again on {IN_WORDS[job.trained_on]} for {epochs} epochs"))
-    config = replace(job.config.training, epochs=epochs)
-    stages = _Listening(replace(job.config, training=config), listener)
+    config = replace(job.training.training, epochs=epochs)
+    stages = _Listening(replace(job.training, training=config), listener)
     own = None  # several processes join their weights in files
     if run is not None and job.processes.ranks > 1:
         own = run / "refit"

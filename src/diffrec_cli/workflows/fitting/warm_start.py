@@ -1,0 +1,153 @@
+"""The earlier model that a fit goes on from (``--warm-start``)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec_cli.catalogue import model_row
+from diffrec_cli.config import FitConfig
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.errors import UsageError
+from diffrec_cli.models.scorer import NEW
+from diffrec_cli.models.trainable import Trainable
+from diffrec_cli.models.warm_start import Places, carried_groups, carry
+from diffrec_cli.registry import versions as registry
+from diffrec_cli.registry.artifact import Artifact
+from diffrec_cli.registry.references import parse, require_versions
+from diffrec_cli.training.loop import SELECTION_METRIC
+
+#: Share of the model's learning rate and patience with which training goes on. Chosen on valid, see
+#: ``examples/reproduce/warm_start.py``.
+LR_SHARE, PATIENCE_SHARE = 0.25, 0.25
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """A stored model whose settings, and weights by item and user, a fit begins with.
+
+    Parameters
+    ----------
+    artifact
+        The model.
+    said
+        Names of the settings that the user gave: these are taken as they are.
+    """
+
+    artifact: Artifact
+    said: Collection[str] = field(default_factory=frozenset)
+
+    @cached_property
+    def config(self) -> FitConfig:
+        """Its settings."""
+        return self.artifact.config()
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """What it was trained on."""
+        return self.artifact.dataset()
+
+    @cached_property
+    def weights(self) -> dict[str, Any]:
+        """Its arrays, without those of items that came after training."""
+        found = self.artifact.weights()
+        return {name: array for name, array in found.items() if not name.startswith(NEW)}
+
+    @property
+    def key(self) -> list[Any]:
+        """Equal for warm starts that do the same."""
+        record = self.artifact.record
+        return [record.reference, record.created, sorted(self.said)]
+
+    def settings(self, config: FitConfig) -> FitConfig:
+        """Return the settings to train with from here: smaller steps, and less patience."""
+        training, latent = config.training, config.latent
+        if "lr" not in self.said:
+            training = replace(training, lr=LR_SHARE * training.lr)
+        if "patience" not in self.said:
+            training = replace(training, patience=math.ceil(PATIENCE_SHARE * training.patience))
+        if latent is not None and latent.denoiser_lr and "denoiser_lr" not in self.said:
+            latent = replace(latent, denoiser_lr=LR_SHARE * latent.denoiser_lr)
+        return replace(config, training=training, latent=latent)
+
+    def places(self, dataset: Dataset) -> Places:
+        """Return where the users and items of a dataset were."""
+        return Places(
+            items=self.dataset.item_ids.indices(dataset.item_ids.array.to_pylist()),
+            users=self.dataset.user_ids.indices(dataset.user_ids.array.to_pylist()),
+        )
+
+    def groups(self, dataset: Dataset) -> NDArray[np.int64]:
+        """Return the group of each item of a dataset, (|I|,)."""
+        of_item = np.asarray(self.weights["of_item"])
+        items = self.places(dataset).items
+        items[items >= len(of_item)] = -1  # they came after training
+        return carried_groups(of_item, items, dataset.train)
+
+    def give(self, model: Trainable, config: FitConfig, dataset: Dataset) -> None:
+        """Give a new model of a dataset the weights of this one."""
+        row = model_row(config)
+        of_users = () if row is None else row.of_users
+        carry(model, self.weights, self.places(dataset), of_users)
+
+    def facts(self, dataset: Dataset) -> dict[str, Any]:
+        """Return what it was, and how many items and users are new or gone."""
+        training, places = self.artifact.record.training, self.places(dataset)
+        known = {"items": places.items >= 0, "users": places.users >= 0}
+        before = {"items": self.dataset.n_items, "users": self.dataset.n_users}
+        return {
+            "model": self.artifact.record.reference,
+            "epochs": training.epochs,
+            "seconds": training.seconds,
+            "valid": dict(training.valid),
+            **{f"new_{kind}": int(np.count_nonzero(~known[kind])) for kind in known},
+            **{f"gone_{kind}": before[kind] - int(known[kind].sum()) for kind in known},
+        }
+
+
+def warm_start_of(reference: str, said: Collection[str]) -> WarmStart:
+    """Return the model to go on from; of a name, its newest version that was trained to its end.
+
+    Raises
+    ------
+    UsageError
+        It is no model that training can go on from.
+    NotFoundError
+        There is none.
+    """
+    artifact = _complete(reference)
+    model = model_row(artifact.config())
+    if model is not None and model.build is not None and not model.parallel:
+        raise UsageError(
+            f"--warm-start {reference}: {artifact.record.variant} keeps too little to go on from",
+            "fit it anew, without --warm-start",
+        )
+    return WarmStart(artifact, frozenset(said))
+
+
+def _complete(reference: str) -> Artifact:
+    name, selector = parse(reference)
+    if selector is not None:
+        return registry.resolve(reference)
+    found = [registry.resolve(f"{name}@{version}") for version in require_versions(name)]
+    complete = [artifact for artifact in found if artifact.record.training.complete]
+    return (complete or found)[-1]
+
+
+def in_words(facts: Mapping[str, Any]) -> str:
+    """Return what is carried over, in a line."""
+    new = f"{facts['new_items']:,} items and {facts['new_users']:,} users are new"
+    gone = f"{facts['gone_items']:,} and {facts['gone_users']:,} are gone"
+    return f"going on from {facts['model']} ({_trained(facts)}): {new}, {gone}"
+
+
+def _trained(facts: Mapping[str, Any]) -> str:
+    value = facts["valid"].get(SELECTION_METRIC)
+    quality = "" if value is None else f", valid {SELECTION_METRIC} {value:.4f}"
+    return f"{facts['epochs']:,} epochs, {facts['seconds']:.1f} s{quality}"
