@@ -8,30 +8,31 @@ appended to ``warm_start.csv``; those that are there are not run again.
     python warm_start.py half ratings.dat.gz --first 2000-11-24 --days 30
     python warm_start.py half ratings.dat.gz --first 2000-11-24 --days 8 --trials
 
-``--trials`` prints valid figures of other learning rates and patience, and no test figures.
+``--trials`` prints valid figures of other shares of the earlier weights and of the epochs of a fit
+anew, and no test figures.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import itertools
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from diffrec_cli import workflows
 from diffrec_cli.config import ReadOptions, SplitOptions
 from diffrec_cli.workflows.fitting import warm_start
 from diffrec_cli.workflows.prepare_data import prepare
 
 RESULTS = Path(__file__).with_suffix(".csv")
-FIELDS = "log variant lr_share patience_share day how users valid test epochs seconds".split()
-KEY = FIELDS[:6]
+KEY = ["log", "variant", "share", "epochs_share", "day", "how"]
+FIELDS = [*KEY, "users", "valid", "test", "epochs", "seconds"]
 #: Logs without a header.
 READ = {"half": ReadOptions(sep="::", header=False)}
-LR_SHARES, PATIENCE_SHARES = (1.0, 0.5, 0.25, 0.1), (0.25, 0.5)
+TRIALS = ((1.0, 1 / 6), (0.8, 1 / 6), (0.7, 1 / 6), (0.6, 1 / 6), (0.5, 1 / 6), (0.7, 1 / 8))
 METRIC = "recall@20"
 ANEW, WARM = "anew", "warm"
 
@@ -57,8 +58,8 @@ class Nights:
         values: dict[str, Any] = {
             "log": self.log,
             "variant": self.variant,
-            "lr_share": warm_start.LR_SHARE if how == WARM else "",
-            "patience_share": warm_start.PATIENCE_SHARE if how == WARM else "",
+            "share": f"{warm_start.SHARE:g}" if how == WARM else "",
+            "epochs_share": f"{warm_start.EPOCHS_SHARE:.3g}" if how == WARM else "",
             "day": day,
             "how": how,
         }
@@ -98,7 +99,7 @@ def append(values: dict[str, Any]) -> None:
 
 def chain(nights: Nights, first: date, days: int) -> None:
     """Run all nights, anew and warm."""
-    shares = f"{warm_start.LR_SHARE:g}-{warm_start.PATIENCE_SHARE:g}"
+    shares = f"{warm_start.SHARE:g}-{warm_start.EPOCHS_SHARE:.3g}"
     for number in range(days + 1):
         day, name = first + timedelta(number), f"{nights.log}-{nights.variant}".replace("+", "-")
         anew = f"{name}-anew-{number}"
@@ -112,20 +113,22 @@ def summary() -> None:
     """Print means over days: of valid, of test by users, of seconds."""
     rows = list(csv.DictReader(RESULTS.open()))
     groups = sorted({tuple(row[key] for key in KEY if key != "day") for row in rows})
-    print(f"{'log':<8}{'variant':<12}{'how':<6}{'lr':>5}{'patience':>9}{'nights':>7}"
+    print(f"{'log':<8}{'variant':<12}{'how':<6}{'share':>6}{'epochs':>8}{'nights':>7}"
           f"{'valid':>8}{'test':>8}{'epochs':>7}{'seconds':>8}")  # fmt: skip
-    for log, variant, lr, patience, how in groups:
-        of = [r for r in rows if (r["log"], r["variant"], r["lr_share"], r["patience_share"],
-              r["how"]) == (log, variant, lr, patience, how)]  # fmt: skip
-        nights = {r["day"] for r in rows if (r["log"], r["variant"], r["how"]) == (log, variant, WARM)}
-        of = [r for r in of if r["day"] in nights]
+    for log, variant, share, epochs_share, how in groups:
+        names = log, variant, share, epochs_share, how
+        of = [row for row in rows if tuple(row[key] for key in KEY if key != "day") == names]
+        warm = {
+            r["day"] for r in rows if (r["log"], r["variant"], r["how"]) == (log, variant, WARM)
+        }
+        of = [row for row in of if row["day"] in warm]
         valid, epochs, seconds = (
-            np.mean([float(r[key]) for r in of]) for key in ("valid", "epochs", "seconds")
+            np.mean([float(row[key]) for row in of]) for key in ("valid", "epochs", "seconds")
         )
-        tested = [r for r in of if r["test"]]
-        users = [int(r["users"]) for r in tested]
+        tested = [row for row in of if row["test"]]
+        users = [int(row["users"]) for row in tested]
         test = np.average([float(r["test"]) for r in tested], weights=users) if tested else np.nan
-        print(f"{log:<8}{variant:<12}{how:<6}{lr:>5}{patience:>9}{len(of):>7}"
+        print(f"{log:<8}{variant:<12}{how:<6}{share:>6}{epochs_share:>8}{len(of):>7}"
               f"{valid:>8.4f}{test:>8.4f}{epochs:>7.1f}{seconds:>8.1f}")  # fmt: skip
 
 
@@ -143,10 +146,8 @@ def main() -> None:
         summary()
         return
     nights = Nights(given.log, given.path, given.variant, test=not given.trials)
-    shares = itertools.product(LR_SHARES, PATIENCE_SHARES) if given.trials else [None]
-    for chosen in shares:
-        if chosen is not None:
-            warm_start.LR_SHARE, warm_start.PATIENCE_SHARE = chosen
+    for chosen in TRIALS if given.trials else [(warm_start.SHARE, warm_start.EPOCHS_SHARE)]:
+        warm_start.SHARE, warm_start.EPOCHS_SHARE = chosen
         chain(nights, given.first, given.days)
     summary()
 

@@ -40,8 +40,20 @@ def test_the_next_version_goes_on_and_says_from_what(cli, shop: Path) -> None:
     assert (shown["model"], warm["model"], warm["epochs"]) == ("shop@2", "shop@1", 8)
     assert warm["valid"] == dict(before.training.valid)
     assert (warm["new_items"], warm["gone_items"], warm["new_users"]) == (1, 1, 1)
-    assert after.config == before.config  # a shorter patience and smaller steps are not kept
-    assert shown["epochs"] < 8
+    assert after.config == before.config
+    assert shown["epochs"] == 2  # a sixth of 8
+    again = cli("fit", shop, "--warm-start", "shop", "-q", "--format", "json")
+    assert json.loads(again.out)["epochs"] == 2  # of those of the fit anew, every night
+
+
+def test_epochs_that_are_said_are_taken(cli, shop: Path) -> None:
+    done = cli("fit", shop, "--warm-start", "shop", "--epochs", "3", "--format", "json")
+    assert json.loads(done.out)["epochs"] == 3
+
+
+def test_the_record_says_what_it_went_on_from(cli, shop: Path) -> None:
+    shown = json.loads(cli("fit", shop, "--warm-start", "shop", "--format", "json").out)
+    warm, after = shown["warm_start"], registry.resolve("shop@2").record
     assert after.training.warm_start == warm
 
 

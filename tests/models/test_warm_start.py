@@ -119,6 +119,18 @@ def test_new_items_keep_their_initial_weights(
     np.testing.assert_array_equal(new[before >= 0], stored[name][before[before >= 0]])
 
 
+def test_weights_are_shrunk_towards_initial_ones() -> None:
+    config, rows = config_of("t+masking"), yesterday()
+    train = history(rows)
+    old = trained(config, train, ITEMS)
+    new = build_model(config, ITEMS, None, train)
+    initial = new.V.detach().clone()
+    places = Places(np.arange(ITEMS), np.arange(USERS))
+    carry(new, stored_weights(old.scoring_weights()), places, share=0.75)
+    wanted = 0.75 * old.V.detach() + 0.25 * initial
+    torch.testing.assert_close(new.V.detach(), wanted)
+
+
 def test_layers_of_item_groups_have_the_sizes_of_yesterday() -> None:
     config, rows = config_of("l"), yesterday()
     old = trained(config, history(rows), ITEMS, of_item=np.arange(ITEMS) % 3)

@@ -1,4 +1,9 @@
-"""Going on from the weights of an earlier model whose users and items were others."""
+"""Going on from the weights of an earlier model whose users and items were others.
+
+Training that begins where earlier training ended generalises worse than training anew. So weights
+are shrunk, and initial ones added (Ash and Adams, On warm-starting neural network training, NeurIPS
+2020): night after night the model forgets what it learnt long ago.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +39,13 @@ class Places:
 
 @torch.no_grad()
 def carry(
-    model: Trainable, stored: Mapping[str, Any], places: Places, of_users: Collection[str] = ()
+    model: Trainable,
+    stored: Mapping[str, Any],
+    places: Places,
+    of_users: Collection[str] = (),
+    share: float = 1.0,
 ) -> None:
-    """Give a model with initial weights those of an earlier one, by item and user.
+    """Add the weights of an earlier model to the initial ones of a model, by item and user.
 
     What is new keeps its initial weights.
 
@@ -50,6 +59,8 @@ def carry(
         Where items and users were.
     of_users
         Names of parameters with a row for each user.
+    share
+        Of the earlier weights; that of the initial ones is the rest.
 
     Raises
     ------
@@ -70,7 +81,7 @@ def carry(
         if part is not None and of_rows is not None:
             earlier_rows = model.items_of(name, stored)
             rows = _rows(earlier_rows, places.items[of_rows[part.columns]])
-        _copy(parameter, before, rows)
+        _mix(parameter, before, rows, share)
     if isinstance(updates := getattr(model, "updates", None), torch.Tensor):
         updates.fill_(_MANY_UPDATES)
 
@@ -84,7 +95,12 @@ def _rows(earlier: NDArray[np.int64] | None, items: NDArray[np.int64]) -> NDArra
     return row_of[items]  # the last entry is that of -1
 
 
-def _copy(parameter: torch.Tensor, before: torch.Tensor, rows: NDArray[np.int64] | None) -> None:
+def _mix(
+    parameter: torch.Tensor,
+    before: torch.Tensor,
+    rows: NDArray[np.int64] | None,
+    share: float,
+) -> None:
     wanted = parameter.shape if rows is None else parameter.shape[1:]
     if wanted != (before.shape if rows is None else before.shape[1:]):
         raise UsageError(
@@ -92,10 +108,11 @@ def _copy(parameter: torch.Tensor, before: torch.Tensor, rows: NDArray[np.int64]
             "leave out --set for sizes, or fit it anew, without --warm-start",
         )
     if rows is None:
-        parameter.copy_(before)
+        parameter.lerp_(before, share)
         return
     known = np.flatnonzero((rows >= 0) & (rows < len(before)))  # others came after training
-    parameter[torch.from_numpy(known)] = before[torch.from_numpy(rows[known])]
+    own = torch.from_numpy(known)
+    parameter[own] = parameter[own].lerp(before[torch.from_numpy(rows[known])], share)
 
 
 def carried_groups(

@@ -23,9 +23,9 @@ from diffrec_cli.registry.artifact import Artifact
 from diffrec_cli.registry.references import parse, require_versions
 from diffrec_cli.training.loop import SELECTION_METRIC
 
-#: Share of the model's learning rate and patience with which training goes on. Chosen on valid, see
-#: ``examples/reproduce/warm_start.py``.
-LR_SHARE, PATIENCE_SHARE = 0.25, 0.25
+#: Share of the earlier weights with which training goes on, and of the epochs of a fit anew. Chosen
+#: on valid, see ``examples/reproduce/warm_start.py``.
+SHARE, EPOCHS_SHARE = 0.7, 1 / 6
 
 
 @dataclass(frozen=True)
@@ -65,16 +65,21 @@ class WarmStart:
         record = self.artifact.record
         return [record.reference, record.created, sorted(self.said)]
 
+    @property
+    def epochs_anew(self) -> int:
+        """How many epochs the last fit took that began anew."""
+        training = self.artifact.record.training
+        return int(training.warm_start.get("epochs_anew", training.epochs))
+
     def settings(self, config: FitConfig) -> FitConfig:
-        """Return the settings to train with from here: smaller steps, and less patience."""
-        training, latent = config.training, config.latent
-        if "lr" not in self.said:
-            training = replace(training, lr=LR_SHARE * training.lr)
-        if "patience" not in self.said:
-            training = replace(training, patience=math.ceil(PATIENCE_SHARE * training.patience))
-        if latent is not None and latent.denoiser_lr and "denoiser_lr" not in self.said:
-            latent = replace(latent, denoiser_lr=LR_SHARE * latent.denoiser_lr)
-        return replace(config, training=training, latent=latent)
+        """Return the settings to train with from here: a few epochs."""
+        if "epochs" in self.said:
+            return config
+        first = 0  # epochs of which none can be chosen
+        if config.latent is not None and config.latent.warmup == "vae":
+            first = config.latent.warmup_epochs
+        epochs = first + math.ceil(EPOCHS_SHARE * (self.epochs_anew - first))
+        return replace(config, training=replace(config.training, epochs=max(first + 1, epochs)))
 
     def places(self, dataset: Dataset) -> Places:
         """Return where the users and items of a dataset were."""
@@ -94,7 +99,7 @@ class WarmStart:
         """Give a new model of a dataset the weights of this one."""
         row = model_row(config)
         of_users = () if row is None else row.of_users
-        carry(model, self.weights, self.places(dataset), of_users)
+        carry(model, self.weights, self.places(dataset), of_users, SHARE)
 
     def facts(self, dataset: Dataset) -> dict[str, Any]:
         """Return what it was, and how many items and users are new or gone."""
@@ -104,6 +109,7 @@ class WarmStart:
         return {
             "model": self.artifact.record.reference,
             "epochs": training.epochs,
+            "epochs_anew": self.epochs_anew,
             "seconds": training.seconds,
             "valid": dict(training.valid),
             **{f"new_{kind}": int(np.count_nonzero(~known[kind])) for kind in known},
