@@ -129,7 +129,7 @@ def rm(reference: o.ModelArgument, yes: o.YesOption = False) -> None:
     "prune",
     epilog=examples(
         "diffrec models prune shop --keep 7 --dry-run",
-        "diffrec models prune shop --keep 7 --older-than 30d --yes  # in a nightly job",
+        "diffrec models prune shop --keep 7 --older-than 30d --yes  # every night",
     ),
 )
 def prune(
