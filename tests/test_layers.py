@@ -13,7 +13,7 @@ ROOT = Path(diffrec_cli.__file__).parent
 FLOORS = [
     {"errors"},
     {"paths"},
-    {"files", "config", "memory"},
+    {"files", "holds", "config", "memory"},
     {"catalogue", "data", "transactions"},
     {"diffusion", "graph"},
     {"models"},
