@@ -12,7 +12,7 @@ ROOT = Path(diffrec_cli.__file__).parent
 #: Lowest floor first; rooms on the same floor do not import each other.
 FLOORS = [
     {"errors"},
-    {"paths"},
+    {"paths", "launch"},
     {"files", "holds", "config", "memory"},
     {"catalogue", "data", "transactions"},
     {"diffusion", "graph"},

@@ -11,6 +11,7 @@ from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, filled, flat, make_table, report, screen
+from diffrec_cli.errors import UsageError
 from diffrec_cli.reporting.charts import ASCII, BLOCKS, sparkline
 
 EXAMPLES = examples(
@@ -225,6 +226,24 @@ def fit(
             autocompletion=completion.model_names,
         ),
     ] = None,
+    log_json: Annotated[
+        str | None,
+        typer.Option(
+            "--log-json",
+            metavar="FILE|-",
+            help="Append what happens to this file as JSON lines; - is stdout, which then has"
+            " nothing else.",
+        ),
+    ] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--track",
+            metavar="tensorboard|mlflow|wandb",
+            help="Send settings and epochs there, too; may be repeated.",
+            autocompletion=completion.one_of("tensorboard", "mlflow", "wandb"),
+        ),
+    ] = None,
     no_default: Annotated[
         bool, typer.Option("--no-default", help="Keep the present default model.")
     ] = False,
@@ -238,6 +257,7 @@ def fit(
     Prints the model's reference. Ctrl-C keeps the best so far; --resume continues.
     """
     from diffrec_cli import workflows
+    from diffrec_cli.workflows.watching import watched
 
     shorthands = {
         "seed": seed,
@@ -247,33 +267,38 @@ def fit(
         "item_embeddings": item_embeddings,
     }
     values: dict[str, Any] = {key: v for key, v in shorthands.items() if v is not None}
-    fitted = workflows.fit(
-        list(data),
-        variant=variant,
-        corruption=corruption,
-        name=name,
-        preset=preset,
-        values=values | o.assignments(assign or []),
-        read=o.read_options(context.params),
-        split=o.split_options(context.params, split_seed),
-        items=items,
-        dataset_name=dataset,
-        overwrite=overwrite,
-        device=device,
-        precision=precision,
-        choose_seconds=o.duration(choose_time),
-        any_model=any_model,
-        max_seconds=o.duration(max_time),
-        resume=resume,
-        refit=refit,
-        item_ranks=item_ranks,
-        warm_start=warm_start,
-        default=not no_default,
-        dry_run=dry_run,
-        listener=screen,
-    )
+    if log_json == "-" and form is not None:
+        raise UsageError("--log-json - and --format both write to stdout", "leave one out")
+    with watched(screen, log_json, track or [], sys.stdout) as watch:
+        fitted = workflows.fit(
+            list(data),
+            variant=variant,
+            corruption=corruption,
+            name=name,
+            preset=preset,
+            values=values | o.assignments(assign or []),
+            read=o.read_options(context.params),
+            split=o.split_options(context.params, split_seed),
+            items=items,
+            dataset_name=dataset,
+            overwrite=overwrite,
+            device=device,
+            precision=precision,
+            choose_seconds=o.duration(choose_time),
+            any_model=any_model,
+            max_seconds=o.duration(max_time),
+            resume=resume,
+            refit=refit,
+            item_ranks=item_ranks,
+            warm_start=warm_start,
+            default=not no_default,
+            dry_run=dry_run,
+            listener=watch,
+        )
+        watch.ended("fitted", {"result": fitted.to_dict()})
     screen.close()
-    show_fitted(fitted, chosen(form, piped="reference"))
+    if log_json != "-":
+        show_fitted(fitted, chosen(form, piped="reference"))
     if fitted.interruption is not None:
         _say_how_to_resume(fitted)
         raise fitted.interruption
