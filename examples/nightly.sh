@@ -29,9 +29,11 @@ else
     model=$(diffrec fit nightly --variant t --name nightly --refit -q)
     echo "$model" >"$exporting.new"
     mv "$exporting.new" "$exporting"
+    diffrec models rm "$checked" --yes -q >/dev/null # it was only measured
 fi
 
 # The file appears when it is complete. After a kill the same command continues.
 diffrec recommend --model "$model" --all-users -k 50 --out "$out/$lists" -q
 rm "$exporting"
+diffrec models prune nightly --keep 7 --yes -q >"$out/pruned.json" # a week of models is enough
 echo "$model"

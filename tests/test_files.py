@@ -9,9 +9,11 @@ import pytest
 
 from diffrec_cli.files import (
     INCOMING_PREFIX,
+    Freed,
     atomic_file,
     atomic_path,
     delete_directory,
+    directory_size,
     publish_directory,
     put_in_place,
     storage_errors,
@@ -75,3 +77,16 @@ def test_only_what_was_left_long_ago_is_swept_unless_told_otherwise(tmp_path: Pa
 def test_a_file_that_cannot_be_mapped_is_a_lack_of_memory(tmp_path: Path) -> None:
     with pytest.raises(MemoryError, match="Cannot allocate"), storage_errors(tmp_path):
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+
+def test_a_file_of_two_names_counts_once_and_is_freed_with_the_second(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for directory, own in ((first, b"12345"), (second, b"123")):
+        directory.mkdir()
+        (directory / "own").write_bytes(own)
+    (first / "common").write_bytes(bytes(100))
+    (second / "common").hardlink_to(first / "common")
+    assert [directory_size(path) for path in (first, second, tmp_path)] == [105, 103, 108]
+    assert [Freed().by(first), Freed().by(second)] == [5, 3]
+    both = Freed()
+    assert [both.by(first), both.by(second)] == [5, 103]

@@ -12,8 +12,8 @@ ROOT = Path(diffrec_cli.__file__).parent
 #: Lowest floor first; rooms on the same floor do not import each other.
 FLOORS = [
     {"errors"},
-    {"paths"},
-    {"files", "config", "memory"},
+    {"paths", "launch"},
+    {"files", "holds", "config", "memory"},
     {"catalogue", "data", "transactions"},
     {"diffusion", "graph"},
     {"models"},

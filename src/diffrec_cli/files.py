@@ -14,6 +14,7 @@ import re
 import secrets
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -239,5 +240,29 @@ def sha256_file(path: Path) -> str:
 
 
 def directory_size(directory: Path) -> int:
-    """Return the bytes of all files below `directory`."""
-    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+    """Return the bytes of all files below `directory`; a file of several names counts once."""
+    return sum({_identity(found): found.st_size for found in _files(directory)}.values())
+
+
+class Freed:
+    """Counts what the removal of directories frees: a file is freed with the last of its names."""
+
+    def __init__(self) -> None:
+        self._names: Counter[tuple[int, int]] = Counter()
+
+    def by(self, directory: Path) -> int:
+        """Return the bytes that removing this directory frees, if those before it are removed."""
+        freed = 0
+        for found in _files(directory):
+            self._names[_identity(found)] += 1
+            if self._names[_identity(found)] >= found.st_nlink:
+                freed += found.st_size
+        return freed
+
+
+def _files(directory: Path) -> Iterator[os.stat_result]:
+    return (path.stat() for path in directory.rglob("*") if path.is_file())
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino

@@ -17,6 +17,11 @@ def launched() -> tuple[int, int]:
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def cores() -> int:
+    """Return how many threads of this process can compute at once: processes share the cores."""
+    return max(1, (os.cpu_count() or 1) // neighbours()[1])
+
+
 def neighbours() -> tuple[int, int]:
     """Return the number of this process on its machine, and how many run there."""
     return int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

@@ -11,6 +11,8 @@ from diffrec_cli.errors import UsageError
 #: Letters and digits of any script may begin a name; with marks (Unicode's M), they make it up.
 _FIRST, _OTHERS = "LN", "LNM"
 _MOST_LETTERS = 100
+#: What each directory of comparisons has: their trials, held while one is going on.
+TRIALS = "trials.jsonl"
 LONGEST_NAME = 200  # bytes: file systems allow 255, and diffrec adds to names
 
 

@@ -1,6 +1,8 @@
 """The JSON that scripts read: its keys are a promise."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +57,7 @@ def test_fit(cli: Cli, sample) -> None:
         "precision",
         "path",
         "choice",
+        "warm_start",
     ]
     assert document["model"] == "ratings-base@1"
     assert list(document["valid"]) == ["recall@10", "recall@20", "ndcg@10", "ndcg@20"]
@@ -90,6 +93,7 @@ def test_models_ls(cli: Cli) -> None:
         "version",
         "default",
         "bytes",
+        "own_bytes",
         "path",
         "variant",
         "dataset",
@@ -100,6 +104,23 @@ def test_models_ls(cli: Cli) -> None:
         "valid",
     ]
     assert (model["name"], model["version"], model["default"]) == ("shop", 1, True)
+
+
+@pytest.mark.usefixtures("fitted")
+def test_models_prune(cli: Cli, tmp_path: Path) -> None:
+    cli("models", "import", cli("models", "export", "shop", tmp_path).out.strip())
+    cli("models", "default", "shop@2")
+    document = keys(cli, "models", "prune", "shop", "--keep", 1, "--yes")
+    assert list(document) == [
+        "schema_version",
+        "name",
+        "removed",
+        "kept",
+        "freed_bytes",
+        "dry_run",
+    ]
+    assert [list(one) for one in document["removed"]] == [["model", "created", "freed_bytes"]]
+    assert document["kept"] == [{"model": "shop@2", "why": "the default"}]
 
 
 @pytest.mark.usefixtures("fitted")
@@ -122,10 +143,24 @@ def test_data_ls_and_show(cli: Cli) -> None:
 @pytest.mark.usefixtures("fitted")
 def test_doctor(cli: Cli) -> None:
     document = keys(cli, "doctor")
+    assert list(document) == ["schema_version", "ok", "checks", "old"]
     assert document["ok"] is True
     assert {"torch", "device", "home", "models", "datasets"} <= {
         check["name"] for check in document["checks"]
     }
+
+
+def test_doctor_says_what_it_removes(cli: Cli, isolated_home: Path) -> None:
+    run = isolated_home / "runs" / "0123-ab"
+    run.mkdir(parents=True)
+    os.utime(run, (0, 0))
+    (old,) = keys(cli, "doctor")["old"]
+    assert list(old) == ["kind", "path", "bytes", "days", "removed"]
+    assert (old["kind"], old["path"], old["removed"]) == ("runs", str(run), False)
+    fixed = cli("doctor", "--fix")
+    assert f"removed {run}: 0.0 MiB, unchanged for" in fixed.err
+    assert json.loads(fixed.out)["old"][0]["removed"]
+    assert not run.exists()
 
 
 @pytest.mark.parametrize(

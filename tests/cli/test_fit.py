@@ -329,3 +329,43 @@ def test_a_validation_on_a_sample_is_told_and_the_figures_are_of_all_users(
     assert {name: valid[name] for name in wanted} == pytest.approx(wanted)
     log = (Path(json.loads(outcome.out)["path"]) / "epochs.jsonl").read_text().splitlines()
     assert valid["recall@20"] not in [json.loads(line)["recall@20"] for line in log]
+
+
+class TestWatching:
+    """``--log-json`` and ``--track``."""
+
+    def test_stdout_has_events_alone_and_the_result_is_the_last(
+        self, cli: Cli, fitted: Path
+    ) -> None:
+        outcome = cli("fit", "ratings", "--log-json", "-", *BASE)
+        events = [json.loads(line) for line in outcome.out.splitlines()]
+        assert events[-1]["event"] == "fitted"
+        assert events[-1]["result"]["model"].startswith("ratings-base@")
+        assert {"plan", "step", "epoch"} <= {event["event"] for event in events}
+
+    def test_a_file_has_the_events_and_stdout_the_reference(
+        self, cli: Cli, fitted: Path, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "events.jsonl"
+        outcome = cli("fit", "ratings", "--log-json", path, *BASE)
+        assert outcome.out.startswith("ratings-base@")
+        last = json.loads(path.read_text().splitlines()[-1])
+        assert last["result"]["model"] == outcome.out.strip()
+
+    def test_an_error_is_the_last_event(self, cli: Cli, fitted: Path) -> None:
+        outcome = cli("fit", "nothing", "--log-json", "-")
+        (event,) = map(json.loads, outcome.out.splitlines())
+        assert (outcome.code, event["event"]) == (4, "failed")
+        assert event["error"] in outcome.err
+
+    @pytest.mark.parametrize(
+        ("options", "what"),
+        [
+            (["--log-json", "-", "--format", "json"], "both write to stdout"),
+            (["--track", "paper"], "--track paper: unknown"),
+        ],
+    )
+    def test_what_cannot_be(self, cli: Cli, fitted: Path, options: list[str], what: str) -> None:
+        outcome = cli("fit", "ratings", *options, *BASE)
+        assert outcome.code == 2
+        assert what in outcome.err

@@ -50,6 +50,83 @@ def test_removing_the_default_says_which_is_the_default_now(cli: Cli, tmp_path: 
     assert "default model is now other@1" in cli("models", "rm", "shop", "--yes").err
 
 
+@pytest.fixture
+def versions(cli: Cli, fitted: Path, tmp_path: Path) -> Path:
+    """Return a state directory with ``shop@1``, the default, to ``shop@4``."""
+    archive = cli("models", "export", "shop", tmp_path / "shop.tar").out.strip()
+    for _ in range(3):
+        assert cli("models", "import", archive).code == 0
+    return fitted
+
+
+@pytest.mark.usefixtures("versions")
+def test_pruning_asks_first_and_says_what_went_and_what_stayed_and_why(cli: Cli) -> None:
+    unasked = cli("models", "prune", "shop", "--keep", 1)
+    assert unasked.code == 2
+    assert "Remove 2 versions of shop? There is no terminal to ask on" in unasked.err
+    looked = cli("models", "prune", "shop", "--keep", 1, "--dry-run", "-f", "csv")
+    header, *lines = looked.out.splitlines()
+    assert header == "model,created,freed_bytes,removed,why"
+    assert [line.split(",")[0] for line in lines] == ["shop@2", "shop@3", "shop@1", "shop@4"]
+    assert "2 versions to be removed" in looked.err
+    done = cli("models", "prune", "shop", "--keep", 1, "--yes", "-f", "table")
+    assert [line.split()[:4] for line in done.out.splitlines() if "shop@" in line] == [
+        ["shop@2", "removed", *lines[0].split(",")[1][:16].split("T")],
+        ["shop@3", "removed", *lines[1].split(",")[1][:16].split("T")],
+        ["shop@1", "kept:", "the", "default"],
+        ["shop@4", "kept:", "of", "the"],
+    ]
+    assert "2 versions removed" in done.err
+    assert cli("models", "default").out == "shop@1\n"
+    assert cli("models", "verify", "shop@4").code == 0
+
+
+@pytest.mark.usefixtures("versions")
+def test_pruning_keeps_what_is_young_and_asks_nothing_then(cli: Cli) -> None:
+    document = json.loads(cli("models", "prune", "shop", "--keep", 1, "--older-than", "30d").out)
+    assert document["removed"] == []
+    assert [one["why"] for one in document["kept"]] == [
+        "the default",
+        "not that old",
+        "not that old",
+        "of the newest 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["shop", "--keep", 0], 2, "--keep"),
+        (["shop"], 2, "--keep"),
+        (["shop", "--keep", 1, "--older-than", 30], 2, "--older-than 30: no span of time"),
+        (["shop@1", "--keep", 1], 2, "cannot be the name of a model"),
+        (["shpo", "--keep", 1], 4, "no model 'shpo'"),
+    ],
+)
+@pytest.mark.usefixtures("fitted")
+def test_a_pruning_that_cannot_be_meant_is_refused(
+    cli: Cli, options: list[object], code: int, said: str
+) -> None:
+    refused = cli("models", "prune", *options, "--yes")
+    assert (refused.code, said in refused.err) == (code, True)
+    assert cli("models", "verify").code == 0
+
+
+@pytest.mark.usefixtures("versions")
+def test_a_version_has_its_size_and_what_is_its_own_within_80_columns(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = json.loads(cli("models", "ls").out)["models"]
+    for model in listed:
+        record = Path(model["path"]) / "model.json"
+        assert model["own_bytes"] == record.stat().st_size < model["bytes"]
+    assert len({model["bytes"] - model["own_bytes"] for model in listed}) == 1
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = cli("models", "ls", "-f", "table").out.splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 80
+    assert sum("shop@" in line for line in lines) == 4  # no line is folded
+
+
 def test_an_empty_registry_is_no_error(cli: Cli) -> None:
     assert json.loads(cli("models", "ls").out)["models"] == []
     assert json.loads(cli("data", "ls").out)["datasets"] == []

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 from diffrec_cli.graph import ridge
-from diffrec_cli.graph.ridge import mean_diagonal, neighbourhood_ridge, ridge_memory
+from diffrec_cli.graph.ridge import (
+    Gram,
+    gram_rows,
+    joined_columns,
+    mean_diagonal,
+    neighbourhood_ridge,
+    ridge_columns,
+    ridge_memory,
+)
 
 
 def solved_alone(gram, j, lambda_, neighbours):
@@ -41,6 +49,15 @@ def test_exponents_weight_users_and_items(dense, x):
     B = neighbourhood_ridge(x, 25, 0.1, user_exponent=-0.25, item_exponent=-0.5).toarray()
 
     np.testing.assert_allclose(B, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("shares", [1, 2, 7, 30])  # of 25 items: some of 30 have none
+def test_shares_of_the_items_are_solved_apart_and_joined(x, shares):
+    gram = Gram([gram_rows(x, (place, shares)) for place in range(shares)])
+    columns = [ridge_columns(gram, 4, 2.0, (place, shares)) for place in range(shares)]
+    assert [c.shape[1] for c in columns] == [len(range(k, 25, shares)) for k in range(shares)]
+    B, whole = joined_columns(columns), neighbourhood_ridge(x, 4, 2.0)
+    np.testing.assert_array_equal(B.toarray(), whole.toarray())
 
 
 def test_mean_diagonal_is_over_the_items_that_someone_has(dense, x):

@@ -1,4 +1,4 @@
-"""Publish models and be killed; a script, run by test_store.py in a process of its own.
+"""Publish models and be killed; a script, run by test_versions.py in a process of its own.
 
 Every attempt is a fork, so that nothing is imported twice; the parent itself never
 publishes, because threads of its libraries would not survive the fork.
@@ -20,15 +20,17 @@ for module in ("filelock", "safetensors.numpy", "pyarrow.parquet"):
     importlib.import_module(module)
 samples.dataset()  # makes pyarrow import the rest of what it needs
 
-OPERATIONS = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree"}
+OPERATIONS = {"os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree"}
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
 def die_at(operation):
-    """Kill this process just before its n-th operation on files of the registry."""
+    """Kill this process just before the n-th operation that changes files of the registry."""
     counter = itertools.count(1)
 
     def hook(event, arguments):
-        ours = event in OPERATIONS and os.environ["DIFFREC_HOME"] in str(arguments[0])
+        changes = event in OPERATIONS or (event == "open" and arguments[2] & WRITES)
+        ours = changes and os.environ["DIFFREC_HOME"] in str(arguments[0])
         if ours and next(counter) == operation:
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -37,6 +37,12 @@ def test_a_record_from_before_models_were_chosen_is_read():
     assert ModelRecord.from_dict(values).choice == {}
 
 
+def test_a_record_from_before_warm_starts_is_read():
+    values = plain()
+    del values["training"]["warm_start"]
+    assert ModelRecord.from_dict(values).training.warm_start == {}
+
+
 def test_keys_of_later_versions_are_ignored():
     values = plain() | {"colour": "red"}
     values["training"]["mood"] = "good"

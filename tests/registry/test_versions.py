@@ -548,6 +548,8 @@ def test_sigkill_leaves_earlier_versions_intact_and_lists_nothing_half_written(h
     assert [model.version for model in listed] == list(range(1, len(listed) + 1))
     assert all(model.error is None for model in listed)
     assert all(registry.verify(model.reference).sound for model in listed)
+    weights = {(model.path / "weights.safetensors").stat().st_ino for model in listed}
+    assert len(weights) == 1  # which is that of the first
     assert registry.resolve(None).record.version in range(1, len(listed) + 1)
     # And the lock of a dead process holds nobody up.
     assert samples.store(timeout=1).record.version == len(listed) + 1

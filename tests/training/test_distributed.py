@@ -232,6 +232,20 @@ def test_two_processes_publish_the_model_of_one(home: Path) -> None:
         np.testing.assert_allclose(weights[1][name], array, rtol=0.02, atol=2e-3)
 
 
+def test_two_processes_build_the_graphs_of_one(home: Path) -> None:
+    fit = ("-v", "base+graph", *SETTINGS, "--device", "cpu", "--refit", "train+valid")
+    for processes, name in ((1, "one"), (2, "two")):
+        command = ("fit", "checkerboard", *fit, "--name", name)
+        done = torchrun(processes, *command, home=home)
+        assert done.returncode == 0, done.stderr
+    one, two = (registry.resolve(name).weights() for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    assert {"graph.ridge.data", "graph.factors.V"} <= one.keys()
+    for name in (name for name in one if name.startswith("graph.")):
+        np.testing.assert_allclose(two[name], one[name], rtol=1e-4, atol=1e-6, err_msg=name)
+    assert not list(home.glob("runs/*"))
+
+
 def test_two_processes_evaluate_and_write_what_one_does(home: Path, tmp_path: Path) -> None:
     settings = {"dims": (8,), "batch_size": 20, "epochs": 2}
     workflows.fit("checkerboard", variant="base", name="m", values=settings, device="cpu")

@@ -70,6 +70,21 @@ def test_datasets_and_all_versions_lose_the_user_and_nobody_else(fit: Fit, check
             workflows.recommend(model, users=[USER]).table()
 
 
+def test_versions_share_again_what_they_have_in_common(fit: Fit) -> None:
+    """Nothing of the old files is left: each had names in all versions, and all are gone."""
+    models = [fit("ease") for _ in range(3)]
+    workflows.forget([USER])
+    arrays = {path.stat().st_ino: path.stat().st_size for path in home().rglob("*.npy")}
+    # 59 users with 12, 3 and 3 items of 4 bytes, and 60 bounds of rows of 8 bytes; those of valid
+    # and test are the same. The dataset and its three copies have one file of each.
+    contents = (59 * 12 * 4, 59 * 3 * 4, 59 * 3 * 4, 60 * 8, 60 * 8)
+    assert sorted(arrays.values()) == sorted(128 + size for size in contents)
+    directories = [registry.resolve(model).path for model in models]
+    for name in ("weights.safetensors", "data/users.parquet", "data/items.parquet"):
+        assert len({(directory / name).stat().st_ino for directory in directories}) == 1
+    assert all(registry.verify(model).sound for model in models)
+
+
 def fitted(variant: str, dataset: Dataset) -> str:
     datasets.save(dataset)
     trains = variant in ("cdae", "base+graph")

@@ -11,6 +11,7 @@ from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, filled, flat, make_table, report, screen
+from diffrec_cli.errors import UsageError
 from diffrec_cli.reporting.charts import ASCII, BLOCKS, sparkline
 
 EXAMPLES = examples(
@@ -19,6 +20,7 @@ EXAMPLES = examples(
     "diffrec fit events.tsv.gz --user-col customer --item-col sku --max-time 30m",
     "diffrec fit ratings -v t --set lr=1e-3 --set dims=600 --name shop",
     "diffrec fit ratings -v t --name shop --refit",
+    "diffrec fit today.csv --warm-start shop",
 )
 
 
@@ -213,6 +215,35 @@ def fit(
             rich_help_panel=o.TRAINING,
         ),
     ] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(
+            "--warm-start",
+            metavar="MODEL",
+            help="Go on from this model's weights and settings, a few epochs, as its next version:"
+            " for tonight's log. (`update` adds interactions without training.)",
+            rich_help_panel=o.TRAINING,
+            autocompletion=completion.model_names,
+        ),
+    ] = None,
+    log_json: Annotated[
+        str | None,
+        typer.Option(
+            "--log-json",
+            metavar="FILE|-",
+            help="Append what happens to this file as JSON lines; - is stdout, which then has"
+            " nothing else.",
+        ),
+    ] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--track",
+            metavar="tensorboard|mlflow|wandb",
+            help="Send settings and epochs there, too; may be repeated.",
+            autocompletion=completion.one_of("tensorboard", "mlflow", "wandb"),
+        ),
+    ] = None,
     no_default: Annotated[
         bool, typer.Option("--no-default", help="Keep the present default model.")
     ] = False,
@@ -226,6 +257,7 @@ def fit(
     Prints the model's reference. Ctrl-C keeps the best so far; --resume continues.
     """
     from diffrec_cli import workflows
+    from diffrec_cli.workflows.watching import watched
 
     shorthands = {
         "seed": seed,
@@ -235,32 +267,38 @@ def fit(
         "item_embeddings": item_embeddings,
     }
     values: dict[str, Any] = {key: v for key, v in shorthands.items() if v is not None}
-    fitted = workflows.fit(
-        list(data),
-        variant=variant,
-        corruption=corruption,
-        name=name,
-        preset=preset,
-        values=values | o.assignments(assign or []),
-        read=o.read_options(context.params),
-        split=o.split_options(context.params, split_seed),
-        items=items,
-        dataset_name=dataset,
-        overwrite=overwrite,
-        device=device,
-        precision=precision,
-        choose_seconds=o.duration(choose_time),
-        any_model=any_model,
-        max_seconds=o.duration(max_time),
-        resume=resume,
-        refit=refit,
-        item_ranks=item_ranks,
-        default=not no_default,
-        dry_run=dry_run,
-        listener=screen,
-    )
+    if log_json == "-" and form is not None:
+        raise UsageError("--log-json - and --format both write to stdout", "leave one out")
+    with watched(screen, log_json, track or [], sys.stdout) as watch:
+        fitted = workflows.fit(
+            list(data),
+            variant=variant,
+            corruption=corruption,
+            name=name,
+            preset=preset,
+            values=values | o.assignments(assign or []),
+            read=o.read_options(context.params),
+            split=o.split_options(context.params, split_seed),
+            items=items,
+            dataset_name=dataset,
+            overwrite=overwrite,
+            device=device,
+            precision=precision,
+            choose_seconds=o.duration(choose_time),
+            any_model=any_model,
+            max_seconds=o.duration(max_time),
+            resume=resume,
+            refit=refit,
+            item_ranks=item_ranks,
+            warm_start=warm_start,
+            default=not no_default,
+            dry_run=dry_run,
+            listener=watch,
+        )
+        watch.ended("fitted", {"result": fitted.to_dict()})
     screen.close()
-    show_fitted(fitted, chosen(form, piped="reference"))
+    if log_json != "-":
+        show_fitted(fitted, chosen(form, piped="reference"))
     if fitted.interruption is not None:
         _say_how_to_resume(fitted)
         raise fitted.interruption
@@ -282,9 +320,17 @@ def _table(result: dict[str, Any], curve: str) -> Any:
     rows = [(key, result[key]) for key in keys if key in result]
     metrics = [(f"valid {name}", f"{v:.4f}") for name, v in result.get("valid", {}).items()]
     seconds = [("seconds", f"{result['seconds']:.1f}")] if "seconds" in result else []
+    before = [("warm start", _before(warm))] if (warm := result.get("warm_start")) else []
     parameters = [("parameters", f"{result['parameters']:,}")]
     curves = [("curve", curve)] if curve else []
-    return filled(table, [*rows[:3], *metrics, *curves, *seconds, *parameters, *rows[3:]])
+    return filled(table, [*rows[:3], *metrics, *curves, *seconds, *before, *parameters, *rows[3:]])
+
+
+def _before(warm: dict[str, Any]) -> str:
+    """Return what a fit went on from, to be seen beside its own figures."""
+    value = warm["valid"].get("recall@20")
+    quality = "" if value is None else f", valid recall@20 {value:.4f}"
+    return f"{warm['model']}: {warm['epochs']} epochs, {warm['seconds']:.1f} s{quality}"
 
 
 def _curve(fitted: Any) -> str:

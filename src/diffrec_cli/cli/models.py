@@ -14,12 +14,15 @@ from diffrec_cli.cli._output import chosen, confirm, filled, flat, make_table, r
 from diffrec_cli.errors import UsageError
 
 app = typer.Typer(
-    help="List, show, rename, remove, export, import and verify models.",
+    help="List, show, rename, remove, prune, export, import and verify models.",
     epilog=examples(
         "diffrec models ls", "diffrec models show shop", "diffrec models default shop@1"
     ),
     no_args_is_help=True,
 )
+
+
+_COLUMNS = ("", "model", "variant", "dataset", ">valid r@20", ">MiB", ">own", "created", "")
 
 
 @app.command(
@@ -30,7 +33,11 @@ app = typer.Typer(
     ),
 )
 def ls(form: o.FormatOption = None) -> None:
-    """List models; a star marks the default."""
+    """List models; a star marks the default.
+
+    MiB: the size of all files. Own: of those that no other version or dataset has, which is what a
+    removal frees.
+    """
     from diffrec_cli import workflows
 
     records = [_brief(model) for model in workflows.list_models()]
@@ -39,7 +46,7 @@ def ls(form: o.FormatOption = None) -> None:
         payload={"models": records},
         rows=[flat(record) for record in records],
         table=lambda: filled(
-            make_table("", "model", "variant", "dataset", ">valid r@20", ">MiB", "created", ""),
+            make_table(*_COLUMNS),
             (_row(record) for record in records),
         ),
     )
@@ -116,6 +123,72 @@ def rm(reference: o.ModelArgument, yes: o.YesOption = False) -> None:
     screen.say(f"removed {', '.join(removed.models)}")
     if removed.new_default:
         screen.say(f"the default model is now {removed.new_default}")
+
+
+@app.command(
+    "prune",
+    epilog=examples(
+        "diffrec models prune shop --keep 7 --dry-run",
+        "diffrec models prune shop --keep 7 --older-than 30d --yes  # every night",
+    ),
+)
+def prune(
+    name: Annotated[
+        str, typer.Argument(help="Name of the model.", autocompletion=completion.model_names)
+    ],
+    keep: Annotated[int, typer.Option("--keep", min=1, help="How many newest versions stay.")],
+    older_than: Annotated[
+        str | None,
+        typer.Option("--older-than", metavar="AGE", help="Also keep younger ones: 30d, 12h, 4w."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be removed.")
+    ] = False,
+    yes: o.YesOption = False,
+    form: o.FormatOption = None,
+) -> None:
+    """Remove old versions of a model.
+
+    Never the default, a damaged one, or one that a process reads at that moment.
+    Freed is what no other version or dataset has.
+    """
+    from diffrec_cli import workflows
+
+    pruned = workflows.prune_model(
+        name,
+        keep,
+        older_than,
+        dry_run=dry_run,
+        confirm=lambda found: confirm(f"Remove {_versions(found)} of {name}?", yes),
+    )
+    payload = pruned.to_dict()
+    rows = [
+        *({**one, "removed": True, "why": ""} for one in payload["removed"]),
+        *({"created": "", "freed_bytes": 0, **one, "removed": False} for one in payload["kept"]),
+    ]
+    report(
+        chosen(form, piped="json"),
+        payload=payload,
+        rows=rows,
+        table=lambda: filled(
+            make_table("model", "", "created", ">MiB freed"),
+            (_pruned_row(row, dry_run) for row in rows),
+        ),
+    )
+    done = "to be removed" if dry_run else "removed"
+    screen.say(f"{_versions(pruned)} {done}, {pruned.freed_bytes / 2**20:.1f} MiB freed")
+
+
+def _versions(pruned: Any) -> str:
+    count = len(pruned.removed)
+    return f"{count} version{'' if count == 1 else 's'}"
+
+
+def _pruned_row(row: dict[str, Any], dry_run: bool) -> list[str]:
+    if not row["removed"]:
+        return [row["model"], f"kept: {row['why']}", "", ""]
+    done = "to be removed" if dry_run else "removed"
+    return [row["model"], done, _minute(row["created"]), f"{row['freed_bytes'] / 2**20:.1f}"]
 
 
 @app.command(
@@ -237,6 +310,7 @@ def _brief(model: Any) -> dict[str, Any]:
         "version": model.version,
         "default": model.default,
         "bytes": model.size,
+        "own_bytes": model.own,
         "path": str(model.path),
     }
     if model.record is None:
@@ -256,13 +330,17 @@ def _brief(model: Any) -> dict[str, Any]:
 
 def _row(record: dict[str, Any]) -> list[str]:
     star = "*" if record["default"] else ""
-    size = f"{record['bytes'] / 2**20:.1f}"
+    sizes = [f"{record[key] / 2**20:.1f}" for key in ("bytes", "own_bytes")]
     reference = f"{record['name']}@{record['version']}"
     if "error" in record:
-        return [star, reference, "damaged", record["error"], "", size, "", ""]
+        return [star, reference, "damaged", record["error"], "", *sizes, "", ""]
     recall = record["valid"].get("recall@20")
     shown = "" if recall is None else f"{recall:.4f}"
-    created = record["created"][:16].replace("T", " ")
     state = "" if record["complete"] else "interrupted"
     state = f"refit on {record['trained_on']}" if record["refit"] else state
-    return [star, reference, record["variant"], record["dataset"], shown, size, created, state]
+    created = _minute(record["created"])
+    return [star, reference, record["variant"], record["dataset"], shown, *sizes, created, state]
+
+
+def _minute(created: str) -> str:
+    return created[:16].replace("T", " ")

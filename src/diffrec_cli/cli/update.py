@@ -47,8 +47,9 @@ def update(
 ) -> None:
     """Add new interactions to a model's histories, or new items, as its next version.
 
-    Nothing is trained: lists change because histories do. Events that have the
-    columns of the model's log are read as it was. Prints the reference.
+    Nothing is trained: lists change because histories do. At night, when the
+    whole log is there, `fit --warm-start` trains a little, too. Events that have
+    the columns of the model's log are read as it was. Prints the reference.
     """
     from diffrec_cli import workflows
     from diffrec_cli.cli._output import screen

@@ -12,7 +12,6 @@ of its users, who count fully where the item was masked. iALS is the case withou
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec_cli.graph.blas import one_thread_each
+from diffrec_cli.launch import cores
 
 Array = NDArray[np.float32]
 
@@ -97,7 +97,7 @@ def inverse(F: Array, alpha_0: float, lambda_: float) -> Array:
 
 def factors_memory(n_users: int, n_items: int, rank: int) -> int:
     """Return about how many bytes :func:`masked_factors` takes beside the histories."""
-    return 4 * rank * (2 * n_items + 2 * n_users) + 4 * (os.cpu_count() or 1) * _GROUP_BYTES
+    return 4 * rank * (2 * n_items + 2 * n_users) + 4 * cores() * _GROUP_BYTES
 
 
 def _solved(
@@ -123,7 +123,7 @@ def _solved(
         else:
             found[rows] = _by_factors(F[at], w, P_inverse)
 
-    with one_thread_each(), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with one_thread_each(), ThreadPoolExecutor(cores()) as pool:
         list(pool.map(solve, _groups(lengths, F.shape[1])))
     return found
 

@@ -5,11 +5,14 @@ the histories; b is column j of the result, and nothing is on the diagonal. N ar
 alone would explain most of j, by ``G_ij^2 / (G_ii + lambda)``. With all items as
 neighbours this is nearly EASE (Steck, WWW 2019); with few it is fsSLIM (Ning and Karypis, ICDM
 2011) with an L2 penalty alone. It needs no items x items matrix and no inverse of one.
+
+Several processes may share the work: items are dealt to them, item j to ``j mod n`` of n, first for
+the rows of G and then, when each can read all rows, for the columns of B.
 """
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,9 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec_cli.graph.degrees import degrees, power, scaled
+from diffrec_cli.launch import cores
 
 _DENSE_BYTES = 2**29  # of Gram rows that most neighbourhoods have, kept dense
 _BLOCK = 256  # items solved together
+#: A place among n, and n: of items that are dealt, its own are those of ``j mod n``.
+Share = tuple[int, int]
+WHOLE: Share = (0, 1)
 
 
 def neighbourhood_ridge(
@@ -44,12 +51,12 @@ def neighbourhood_ridge(
     """
     users, items = degrees(x)
     columns = power(items, item_exponent)
-    gram = gram_matrix(scaled(x, power(users, user_exponent / 2), columns))
-    weights = _solved(gram, neighbours, lambda_)
+    gram = Gram([gram_rows(scaled(x, power(users, user_exponent / 2), columns))])
+    weights = joined_columns([ridge_columns(gram, neighbours, lambda_)])
     return scaled(weights, columns, power(items, -item_exponent)) if item_exponent else weights
 
 
-def ridge_memory(lengths: NDArray[np.int64], n_items: int, neighbours: int) -> int:
+def ridge_memory(lengths: NDArray[np.int64], n_items: int, neighbours: int, shares: int = 1) -> int:
     """Return a bound of the bytes that :func:`neighbourhood_ridge` takes.
 
     Parameters
@@ -58,17 +65,58 @@ def ridge_memory(lengths: NDArray[np.int64], n_items: int, neighbours: int) -> i
         Number of interactions of each user.
     n_items, neighbours
         Sizes.
+    shares
+        Number of processes that share the work.
     """
     entries = min(int((lengths**2).sum()), n_items**2)  # of the Gram matrix
-    return _DENSE_BYTES + 12 * entries + 24 * n_items * neighbours
+    return _DENSE_BYTES + 12 * entries // shares + 24 * n_items * neighbours
 
 
-def gram_matrix(x: Any) -> Any:
-    """Return ``x^T x`` as a CSR matrix in float32, its columns sorted."""
+class Gram:
+    """The Gram matrix ``x^T x`` by rows.
+
+    Parameters
+    ----------
+    blocks
+        What :func:`gram_rows` returns for each share.
+    """
+
+    def __init__(self, blocks: Sequence[Any]) -> None:
+        self.blocks = blocks
+        self.n_items = int(blocks[0].shape[1])
+
+    def row(self, j: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return the items of row j, ascending, and their entries."""
+        shares = len(self.blocks)
+        block, place = self.blocks[j % shares], j // shares
+        entries = slice(block.indptr[place], block.indptr[place + 1])
+        return block.indices[entries], block.data[entries]
+
+    def lengths(self) -> NDArray[np.int64]:
+        """Return the number of entries of each row."""
+        found = np.empty(self.n_items, np.int64)
+        for place, block in enumerate(self.blocks):
+            found[place :: len(self.blocks)] = np.diff(block.indptr)
+        return found
+
+    def diagonal(self) -> NDArray[np.float32]:
+        """Return the diagonal, (items,)."""
+        found = np.zeros(self.n_items, np.float32)
+        for j in range(self.n_items):
+            items, values = self.row(j)
+            place = np.searchsorted(items, j)
+            if place < len(items) and items[place] == j:
+                found[j] = values[place]
+        return found
+
+
+def gram_rows(x: Any, share: Share = WHOLE) -> Any:
+    """Return the rows of ``x^T x`` of a share of the items: CSR float32, its columns sorted."""
     x = x.astype(np.float32)
-    gram = (x.T @ x).T  # it is symmetric, and CSR that way without a copy
-    gram.sort_indices()
-    return gram
+    place, of = share
+    rows = x.T.tocsr()[place::of] @ x
+    rows.sort_indices()
+    return rows
 
 
 def mean_diagonal(x: Any) -> float:
@@ -77,40 +125,51 @@ def mean_diagonal(x: Any) -> float:
     return float(diagonal[diagonal > 0].mean()) if diagonal.any() else 1.0
 
 
-def _solved(gram: Any, neighbours: int, lambda_: float) -> Any:
-    """Return the solutions of all neighbourhoods, one a column."""
+def ridge_columns(gram: Gram, neighbours: int, lambda_: float, share: Share = WHOLE) -> Any:
+    """Return the columns of B of a share of the items, (items, some) CSC float32.
+
+    Parameters
+    ----------
+    gram
+        The whole Gram matrix.
+    neighbours, lambda_
+        As for :func:`neighbourhood_ridge`.
+    share
+        Which of the items.
+    """
     from scipy.sparse import csc_matrix
 
-    n_items = gram.shape[0]
-    nearest = _nearest(gram, neighbours, lambda_)
+    nearest = _nearest(gram, neighbours, lambda_, share)
     rows_of = _Rows(gram, nearest)
 
     def solve(start: int) -> list[tuple[NDArray[np.int32], NDArray[np.float32]]]:
-        return [
-            _solution(rows_of, nearest[j], lambda_)
-            for j in range(start, min(start + _BLOCK, n_items))
-        ]
+        return [_solution(rows_of, near, lambda_) for near in nearest[start : start + _BLOCK]]
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        columns = [c for block in pool.map(solve, range(0, n_items, _BLOCK)) for c in block]
+    with ThreadPoolExecutor(cores()) as pool:
+        columns = [c for block in pool.map(solve, range(0, len(nearest), _BLOCK)) for c in block]
     lengths = [len(rows) for rows, _ in columns]
     indptr = np.concatenate([[0], np.cumsum(lengths)])
-    rows = np.concatenate([rows for rows, _ in columns])
-    values = np.concatenate([values for _, values in columns])
-    return csc_matrix((values, rows, indptr), gram.shape).tocsr()
+    rows = np.concatenate([np.zeros(0, np.int32), *(rows for rows, _ in columns)])
+    values = np.concatenate([np.zeros(0, np.float32), *(values for _, values in columns)])
+    return csc_matrix((values, rows, indptr), (gram.n_items, len(columns)))
+
+
+def joined_columns(shares: Sequence[Any]) -> Any:
+    """Return B, (items, items) CSR, of the columns of all shares."""
+    from scipy.sparse import hstack
+
+    together = hstack(shares, format="csc")
+    dealt = [np.arange(place, together.shape[1], len(shares)) for place in range(len(shares))]
+    return together[:, np.argsort(np.concatenate(dealt))].tocsr()
 
 
 def _nearest(
-    gram: Any, neighbours: int, lambda_: float
+    gram: Gram, neighbours: int, lambda_: float, share: Share
 ) -> list[tuple[NDArray[np.int32], NDArray[np.float32]]]:
-    """Return each item's neighbours, ascending, and their entries of the Gram matrix."""
+    """Return the neighbours of each item of a share, ascending, and their entries of its row."""
     worth = ((gram.diagonal() + lambda_) ** -0.5).astype(np.float32)
-    return [_largest(*_row(gram, j), j, neighbours, worth) for j in range(gram.shape[0])]
-
-
-def _row(gram: Any, j: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    place = slice(gram.indptr[j], gram.indptr[j + 1])
-    return gram.indices[place], gram.data[place]
+    place, of = share
+    return [_largest(*gram.row(j), j, neighbours, worth) for j in range(place, gram.n_items, of)]
 
 
 def _largest(
@@ -135,15 +194,19 @@ class _Rows:
     Rows that many neighbourhoods have are also kept dense, so that their parts are looked up.
     """
 
-    def __init__(self, gram: Any, nearest: list[tuple[NDArray[np.int32], Any]]) -> None:
-        n_items = gram.shape[0]
+    def __init__(self, gram: Gram, nearest: list[tuple[NDArray[np.int32], Any]]) -> None:
+        n_items = gram.n_items
         self.gram = gram
-        uses = np.bincount(np.concatenate([items for items, _ in nearest]), minlength=n_items)
-        worth = np.argsort(-uses * np.diff(gram.indptr), kind="stable")
+        near = np.concatenate([np.zeros(0, np.int32), *(items for items, _ in nearest)])
+        uses = np.bincount(near, minlength=n_items)
+        worth = np.argsort(-uses * gram.lengths(), kind="stable")
         kept = worth[: max(1, _DENSE_BYTES // (4 * n_items))]
         self.place = np.full(n_items, -1, np.int64)
         self.place[kept] = np.arange(len(kept))
-        self.dense = gram[kept].toarray()
+        self.dense = np.zeros((len(kept), n_items), np.float32)
+        for row, j in zip(self.dense, kept, strict=True):
+            items, values = gram.row(j)
+            row[items] = values
 
     def square(self, items: NDArray[np.int32]) -> NDArray[np.float32]:
         """Return G[items, items]."""
@@ -153,7 +216,7 @@ class _Rows:
         quick = np.flatnonzero(place >= 0)
         result[quick] = self.dense[place[quick][:, None], items[None, :]]
         for k in np.flatnonzero(place < 0):
-            columns, values = _row(self.gram, items[k])
+            columns, values = self.gram.row(items[k])
             found = np.searchsorted(columns, items)
             found[found == len(columns)] = 0
             there = columns[found] == items

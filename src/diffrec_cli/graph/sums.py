@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec_cli.graph.judging import Late, hide, is_in, never, places, quality_of_places, top
+from diffrec_cli.launch import cores
 
 #: Scores of some users by each part: (B,) users -> (B, items) a part.
 Parts = Callable[[NDArray[np.int64]], Sequence[NDArray[np.float32]]]
@@ -131,7 +131,7 @@ def candidates(
         banned[:, 1:] |= items[:, 1:] == items[:, :-1]  # brought by two sums
         return chosen, banned, is_in(held_out, block, items) & ~banned
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         blocks = list(pool.map(of_block, range(0, len(users), _BLOCK)))
     scores, banned, hits = zip(*blocks, strict=True)
     relevant = np.diff(held_out.indptr)[users]

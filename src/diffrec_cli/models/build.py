@@ -23,6 +23,7 @@ def build_model(
     of_item: NDArray[np.int64] | None = None,
     train: Sequences | None = None,
     items: ItemRange | None = None,
+    sized_by: NDArray[np.int64] | None = None,
 ) -> Trainable:
     """Return the model of `config`, with initial weights from ``config.training.seed``.
 
@@ -38,6 +39,8 @@ def build_model(
         The interactions; models with a graph or a vector for each user need them.
     items
         The items that its arrays shall have; ``None``: all.
+    sized_by
+        Groups of an earlier model's items, if the layers of a latent variant shall have its sizes.
     """
     generator = torch.Generator().manual_seed(config.training.seed)
     items = ItemRange.whole(n_items) if items is None else items
@@ -53,7 +56,7 @@ def build_model(
         return model
     if of_item is None:
         raise ValueError("a latent model needs item groups")
-    return LatentDiffRec(config, of_item, items, generator)
+    return LatentDiffRec(config, of_item, items, generator, sized_by)
 
 
 def stored_weights(weights: Mapping[str, Any]) -> dict[str, NDArray[Any]]:

@@ -6,7 +6,9 @@ This one trains; :class:`~.denoiser_inference.CollapsedDenoiser` infers with the
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +26,8 @@ from diffrec_cli.models.initial_weights import small, xavier
 from diffrec_cli.models.item_range import ItemRange
 from diffrec_cli.models.linear_output import compact_bytes, is_compact, own_products, squared_errors
 from diffrec_cli.models.trainable import SCORE_ARRAYS
+
+_PREFIX = "denoiser."  # of stored arrays
 
 _WIDE = 4  # items for each number of the first layer, from which losses can be compact
 
@@ -163,7 +167,12 @@ class Denoiser(nn.Module):
 
     def scoring_weights(self) -> dict[str, Tensor]:
         """Return the live arrays that :class:`CollapsedDenoiser` reads."""
-        return {f"denoiser.{name}": tensor for name, tensor in self.state_dict().items()}
+        return {f"{_PREFIX}{name}": tensor for name, tensor in self.state_dict().items()}
+
+    def trained_weights(self, stored: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the parameters, by name, that are among the stored arrays."""
+        named = ((name, array) for name, array in stored.items() if name.startswith(_PREFIX))
+        return {name.removeprefix(_PREFIX): array for name, array in named}
 
     def forward(self, x_t: Tensor, t: Tensor, numbers: Numbers, backend: TorchBackend) -> Tensor:
         """Predict, with dropout.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import torch
@@ -34,6 +35,9 @@ class ItemDenoiser(Protocol):
 
     def scoring_weights(self) -> dict[str, Tensor]:
         """Return the live arrays that the row's scorer reads."""
+
+    def trained_weights(self, stored: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the parameters, by name, that are among the stored arrays."""
 
 
 class DiffRec(Trainable):
@@ -86,3 +90,8 @@ class DiffRec(Trainable):
         """Return what the denoiser's scorer reads."""
         weights: dict[str, Any] = self.denoiser.scoring_weights()
         return weights
+
+    def trained_weights(self, stored: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the denoiser's parameters that are among the stored arrays."""
+        of_denoiser = self.denoiser.trained_weights(stored)
+        return {f"denoiser.{name}": array for name, array in of_denoiser.items()}

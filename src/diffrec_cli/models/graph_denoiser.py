@@ -12,7 +12,9 @@ Here no term copies it, and the loss can give less weight to the interactions in
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import astuple, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -194,6 +196,11 @@ class GraphDenoiser(nn.Module):
             "EV": E.T @ V,
             "bV": b @ V,
         }
+
+    def trained_weights(self, stored: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the parameters, by name, that are among the stored arrays."""
+        E = stored["V"][:, : self.config.dim]
+        return {"E": E, "mix": stored["mix"], "b": stored["b"]}
 
 
 class _Graph:

@@ -7,7 +7,9 @@ exponents are this project's. A trained model may be one of the parts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,16 @@ from diffrec_cli.graph.degrees import degrees, power, scaled
 from diffrec_cli.graph.exponents import START
 from diffrec_cli.graph.factors import factors_memory, masked_factors, user_factors
 from diffrec_cli.graph.low_pass import low_pass
-from diffrec_cli.graph.ridge import mean_diagonal, neighbourhood_ridge, ridge_memory
+from diffrec_cli.graph.ridge import (
+    WHOLE,
+    Gram,
+    Share,
+    gram_rows,
+    joined_columns,
+    mean_diagonal,
+    ridge_columns,
+    ridge_memory,
+)
 from diffrec_cli.graph.transitions import faded, transitions
 from diffrec_cli.memory import require_memory
 from diffrec_cli.models.baselines.markov import read_newest
@@ -30,13 +41,18 @@ from diffrec_cli.models.baselines.sparse import loaded, stored
 Arrays = dict[str, NDArray[Any]]
 #: The scores of a trained model for histories, (B, items).
 Learned = Callable[[Rows], NDArray[np.float32]]
+Factors = tuple[NDArray[np.float32], NDArray[np.float32]]
+#: No arrays.
+NONE: Mapping[str, Any] = MappingProxyType({})
 
 #: Half-life of a history that the parts without direction read, unless it is given or found.
 HALF_LIFE = 20.0
 _LAMBDA_FACTOR = 4.0
 
 
-def fit_parts(settings: GraphSum, train: Rows, n_items: int, seed: int) -> Arrays:
+def fit_parts(
+    settings: GraphSum, train: Rows, n_items: int, seed: int, ready: Mapping[str, Any] = NONE
+) -> Arrays:
     """Return the arrays of the parts.
 
     Parameters
@@ -49,29 +65,44 @@ def fit_parts(settings: GraphSum, train: Rows, n_items: int, seed: int) -> Array
         |I|.
     seed
         Of the masks of factors.
+    ready
+        Arrays of parts that have been fitted.
     """
     x = matrix_of(train, n_items)
-    arrays: Arrays = {"n_items": np.array([n_items])}
+    arrays: Arrays = {"n_items": np.array([n_items]), **ready}
     if filters(settings):
         arrays |= _named("train", stored(x))
-    if g.RIDGE in settings.parts:
-        arrays |= _named("ridge", stored(_ridge(settings, x)))
+    if g.RIDGE in settings.parts and not ready:
+        problem = ridge_problem(settings, x)
+        gram = Gram([problem.gram_rows()])
+        arrays |= joined_ridge([problem.columns(gram)])
     if g.LOW_PASS in settings.parts:
         arrays["low_pass.A"], arrays["low_pass.B"] = low_pass(x, settings.low_pass_rank)
-    if g.FACTORS in settings.parts:
-        arrays["factors.V"], arrays["factors.P"] = _factors(settings, x, seed)
+    if g.FACTORS in settings.parts and not ready:
+        fits = range(settings.factors_fits)
+        arrays |= joined_factors([fit_factors(settings, x, [seed, fit]) for fit in fits])
     if isinstance(settings, OrderedGraphSum) and g.TRANSITIONS in settings.parts:
         moves = transitions(train.indptr, train.items, n_items, settings.places)
         arrays |= _named("transitions", stored(moves))
     return arrays
 
 
-def parts_memory(settings: GraphSum, n_items: int, lengths: NDArray[np.int64]) -> int:
-    """Return about how many bytes fitting the parts takes, with histories of these lengths."""
+def parts_memory(
+    settings: GraphSum, n_items: int, lengths: NDArray[np.int64], shares: int = 1
+) -> int:
+    """Return about how many bytes fitting the parts takes, with histories of these lengths.
+
+    Parameters
+    ----------
+    settings, n_items, lengths
+        As for :func:`fit_parts`.
+    shares
+        Number of processes that share the work.
+    """
     ridge = g.RIDGE in settings.parts
     factors = g.FACTORS in settings.parts
     return max(
-        ridge_memory(lengths, n_items, settings.neighbours) if ridge else 0,
+        ridge_memory(lengths, n_items, settings.neighbours, shares) if ridge else 0,
         _factors_memory(settings, len(lengths), n_items) if factors else 0,
     )
 
@@ -81,38 +112,82 @@ def _factors_memory(settings: GraphSum, n_users: int, n_items: int) -> int:
     return factors_memory(n_users, n_items, settings.factors_rank) + kept
 
 
-def _ridge(settings: GraphSum, x: Any) -> Any:
+@dataclass(frozen=True)
+class RidgeProblem:
+    """The ridge of a graph, which processes may share.
+
+    Parameters
+    ----------
+    x
+        (users, items) CSR weighted histories.
+    neighbours, lambda_
+        As for :func:`~diffrec_cli.graph.ridge.neighbourhood_ridge`.
+    """
+
+    x: Any
+    neighbours: int
+    lambda_: float
+
+    def gram_rows(self, share: Share = WHOLE) -> Any:
+        """Return a share of the rows of the Gram matrix."""
+        return gram_rows(self.x, share)
+
+    def columns(self, gram: Gram, share: Share = WHOLE) -> Any:
+        """Return a share of the columns of the solution."""
+        return ridge_columns(gram, self.neighbours, self.lambda_, share)
+
+
+def ridge_problem(settings: GraphSum, x: Any, shares: int = 1) -> RidgeProblem:
+    """Return what is to solve for (users, items) histories, by so many processes.
+
+    Raises
+    ------
+    DeviceError
+        There is not enough memory.
+    """
+    n_items = x.shape[1]
+    needed = ridge_memory(np.diff(x.indptr).astype(np.int64), n_items, settings.neighbours, shares)
+    require_memory("the ridge of a graph", needed, n_items)
+    users, _ = degrees(x)
+    weighted = scaled(x, power(users, settings.user_exponent / 2))
     lambda_ = settings.ridge_lambda
     if lambda_ is None:
-        users, _ = degrees(x)
-        weighted = scaled(x, power(users, settings.user_exponent / 2))
         lambda_ = _LAMBDA_FACTOR * mean_diagonal(weighted)
-    needed = ridge_memory(np.diff(x.indptr).astype(np.int64), x.shape[1], settings.neighbours)
-    require_memory("the ridge of a graph", needed, x.shape[1])
-    return neighbourhood_ridge(x, settings.neighbours, lambda_, settings.user_exponent)
+    return RidgeProblem(weighted, settings.neighbours, lambda_)
 
 
-def _factors(settings: GraphSum, x: Any, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return V (fits, items, rank) and P (fits, rank, rank)."""
-    rank, fits = settings.factors_rank, settings.factors_fits
+def joined_ridge(shares: Sequence[Any]) -> Arrays:
+    """Return the arrays of the ridge, of the columns of all shares."""
+    return _named("ridge", stored(joined_columns(shares)))
+
+
+def fit_factors(settings: GraphSum, x: Any, seed: list[int]) -> Factors:
+    """Return V (items, rank) and P (rank, rank) of one fit.
+
+    Raises
+    ------
+    DeviceError
+        There is not enough memory for all fits.
+    """
     n_users, n_items = x.shape
     needed = _factors_memory(settings, n_users, n_items)
     require_memory("the factors of a graph", needed, n_items)
-    found = [
-        masked_factors(
-            x,
-            rank,
-            alpha_0=settings.factors_alpha_0,
-            lambda_=settings.factors_lambda,
-            mask=settings.factors_mask,
-            kept_weight=settings.factors_kept_weight,
-            sweeps=settings.factors_sweeps,
-            seed=[seed, fit],
-        )
-        for fit in range(fits)
-    ]
-    V, P = (np.stack(of_fits) for of_fits in zip(*found, strict=True))
-    return V, P
+    return masked_factors(
+        x,
+        settings.factors_rank,
+        alpha_0=settings.factors_alpha_0,
+        lambda_=settings.factors_lambda,
+        mask=settings.factors_mask,
+        kept_weight=settings.factors_kept_weight,
+        sweeps=settings.factors_sweeps,
+        seed=seed,
+    )
+
+
+def joined_factors(fits: Sequence[Factors]) -> Arrays:
+    """Return the arrays of the factors, of all fits."""
+    V, P = (np.stack(of_fits) for of_fits in zip(*fits, strict=True))
+    return {"factors.V": V, "factors.P": P}
 
 
 class GraphParts:

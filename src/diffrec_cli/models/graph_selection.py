@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -21,6 +21,7 @@ from diffrec_cli.graph.judging import Late, never
 from diffrec_cli.graph.sums import PER_SUM, Candidates, Parts, best_weights, candidates, scales
 from diffrec_cli.models.graph_parts import (
     HALF_LIFE,
+    NONE,
     Arrays,
     Learned,
     exponents_of,
@@ -46,7 +47,9 @@ _WEIGHT_USERS = 50_000
 _HURRIED_USERS = 1_000
 
 
-def graph_memory(settings: GraphSum, n_items: int, lengths: NDArray[np.int64]) -> int:
+def graph_memory(
+    settings: GraphSum, n_items: int, lengths: NDArray[np.int64], shares: int = 1
+) -> int:
     """Return about how many bytes fitting and weighing takes besides the log and a trained model.
 
     Parameters
@@ -55,11 +58,13 @@ def graph_memory(settings: GraphSum, n_items: int, lengths: NDArray[np.int64]) -
         As in :func:`select_graph`.
     lengths
         Number of interactions of each user.
+    shares
+        Number of processes that share the fitting.
     """
     parts = settings.parts
     judged = min(len(lengths), _WEIGHT_USERS)
     weighing = judged * (len(parts) + 2) * PER_SUM * 2 * (4 * len(parts) + 1)
-    return max(weighing, parts_memory(settings, n_items, lengths))
+    return max(weighing, parts_memory(settings, n_items, lengths, shares))
 
 
 @one_thread_each()  # the search makes many small products, from threads of its own
@@ -71,12 +76,13 @@ def select_graph(
     learned: Learned | None = None,
     seed: int = 1,
     late: Late = never,
+    ready: Mapping[str, Any] = NONE,
 ) -> tuple[GraphSum, Arrays]:
     """Return the settings with what they leave open found on valid, and the arrays of train.
 
     Parameters
     ----------
-    settings, train, n_items, learned, seed
+    settings, train, n_items, learned, seed, ready
         As in :func:`fit_graph`.
     valid
         Every user's held-out interactions.
@@ -84,7 +90,7 @@ def select_graph(
         When to stop searching, with the best so far. What is found is then by some users alone.
     """
     seen, held_out = matrix_of(train.closed, n_items), matrix_of(valid, n_items)
-    settings, arrays = _on_valid(settings, train, valid, n_items, seed, late)
+    settings, arrays = _on_valid(settings, train, valid, n_items, seed, late, ready)
     if settings.weights is not None and _half_life_known(settings):
         return settings, {**arrays, "scales": part_scales(settings, arrays, train, learned)}
 
@@ -120,7 +126,13 @@ def reused_parts() -> Iterator[None]:
 
 
 def _on_valid(
-    settings: GraphSum, train: Rows, valid: Rows, n_items: int, seed: int, late: Late
+    settings: GraphSum,
+    train: Rows,
+    valid: Rows,
+    n_items: int,
+    seed: int,
+    late: Late,
+    ready: Mapping[str, Any],
 ) -> tuple[GraphSum, Arrays]:
     """Return the settings with exponents found on valid, and the arrays of the parts."""
     others = tuple(name for name in settings.parts if name != g.LEARNED)
@@ -131,7 +143,7 @@ def _on_valid(
     if key not in kept:
         seen, held_out = matrix_of(train, n_items), matrix_of(valid, n_items)
         found = _with_exponents(settings, train, seen, held_out, late)
-        kept[key] = found, fit_parts(found, train, n_items, seed)
+        kept[key] = found, fit_parts(found, train, n_items, seed, ready)
     found, arrays = kept[key]
     return replace(settings, p=found.p, q_in=found.q_in, q_out=found.q_out), arrays
 

@@ -17,7 +17,7 @@ from diffrec_cli.config import graphs as g
 from diffrec_cli.data.sequences import Rows
 from diffrec_cli.graph.sums import Parts, scales
 from diffrec_cli.models.backend import Backend
-from diffrec_cli.models.graph_parts import Arrays, GraphParts, Learned, fit_parts
+from diffrec_cli.models.graph_parts import NONE, Arrays, GraphParts, Learned, fit_parts
 
 #: Weights where there is nothing to find them on, and where a search for them begins.
 _WEIGHTS = {
@@ -33,7 +33,12 @@ _WEIGHTS = {
 
 
 def fit_graph(
-    settings: GraphSum, train: Rows, n_items: int, learned: Learned | None = None, seed: int = 1
+    settings: GraphSum,
+    train: Rows,
+    n_items: int,
+    learned: Learned | None = None,
+    seed: int = 1,
+    ready: Mapping[str, Any] = NONE,
 ) -> Arrays:
     """Return the parts' arrays, and the scale of each part.
 
@@ -51,8 +56,10 @@ def fit_graph(
         A trained model, if it is one of the parts.
     seed
         Of the masks of factors.
+    ready
+        Arrays of parts that have been fitted.
     """
-    arrays = fit_parts(settings, train, n_items, seed)
+    arrays = fit_parts(settings, train, n_items, seed, ready)
     return {**arrays, "scales": part_scales(settings, arrays, train, learned)}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,9 @@ from diffrec_cli.models.likelihood import annealed, divergence, multinomial, sam
 from diffrec_cli.models.trainable import SCORE_ARRAYS, Trainable
 from diffrec_cli.models.vae import PREFIX, Groups, GroupVAE
 
+#: Names of the arrays that have a row for each item of a group.
+_OF_GROUP = re.compile(r"vae\.(?:encoder\.(\d+)\.0\.W|decoder\.(\d+))")
+
 
 class LatentDiffRec(Trainable):
     """L-DiffRec in training.
@@ -37,6 +42,8 @@ class LatentDiffRec(Trainable):
         The items of its arrays.
     generator
         Source of the initial weights, on the CPU.
+    sized_by
+        Groups of an earlier model's items, if layers shall have its sizes.
     """
 
     updates: Tensor
@@ -47,6 +54,7 @@ class LatentDiffRec(Trainable):
         of_item: NDArray[np.int64],
         items: ItemRange,
         generator: torch.Generator,
+        sized_by: NDArray[np.int64] | None = None,
     ) -> None:
         super().__init__()
         if config.latent is None:
@@ -54,11 +62,13 @@ class LatentDiffRec(Trainable):
         self.config: LatentConfig = config.latent
         self.items, self.n_items = items, items.n_items
         self.of_item = of_item[items.columns]
+        self.groups = Groups(of_item)
         self.compact = linear_output.is_in_blocks(
             config.denoiser.loss_form, config.training.batch_size * self.n_items
         )
         self.corruption = corruption_of(config)
-        self.vae = _vae_parameters(self.config, Groups(of_item), items, generator)
+        sized_like = self.groups if sized_by is None else Groups(sized_by)
+        self.vae = _vae_parameters(self.config, self.groups, sized_like, items, generator)
         T = self.corruption.T
         self.denoiser = Denoiser(ItemRange.whole(self.config.z_dim), T, config.denoiser, generator)
         self.sampler = StepSampler(T, by_importance=self.corruption.by_importance)
@@ -165,6 +175,17 @@ class LatentDiffRec(Trainable):
         """Return the live arrays, and the group of each item."""
         return {**super().scoring_weights(), "of_item": self.of_item}
 
+    def items_of(self, name: str, stored: Mapping[str, Any] | None) -> NDArray[np.int64] | None:
+        """Return the items of a group, or all; inner layers have rows for no items."""
+        of_item = self.groups.of_item if stored is None else np.asarray(stored["of_item"])
+        joint = ("vae.decoder.0",) if self.config.decoder == "joint" else ()
+        if name in ("vae.bias", *joint):
+            return np.arange(len(of_item))
+        of_group = _OF_GROUP.fullmatch(name)
+        return (
+            None if of_group is None else np.flatnonzero(of_item == int(of_group[1] or of_group[2]))
+        )
+
     def start_epoch(self, epoch: int) -> None:
         """Set lambda and the stage for this epoch."""
         self.epoch = epoch
@@ -176,12 +197,16 @@ class LatentDiffRec(Trainable):
 
 
 def _vae_parameters(
-    config: LatentConfig, groups: Groups, items: ItemRange, generator: torch.Generator
+    config: LatentConfig,
+    groups: Groups,
+    sized_like: Groups,
+    items: ItemRange,
+    generator: torch.Generator,
 ) -> nn.ModuleDict:
     """Create the weights of a :class:`GroupVAE`: Xavier matrices, zero biases."""
     parts = _parts(groups, items)
-    widths = groups.shares(config.z_dim)
-    hidden = [groups.shares(size) for size in config.encoder_dims]
+    widths = sized_like.shares(config.z_dim)
+    hidden = [sized_like.shares(size) for size in config.encoder_dims]
     encoders = nn.ModuleDict()
     for c, size in enumerate(groups.sizes.tolist()):
         sizes = [size, *(h[c] for h in hidden), 2 * widths[c]]

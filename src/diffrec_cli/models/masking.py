@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -106,3 +110,14 @@ class MaskingDiffRec(Trainable):
     def scoring_weights(self) -> dict[str, Tensor]:
         """Return what :class:`~.masking_inference.MaskingScorer` reads."""
         return {"b": self.b.detach(), **{k: w.detach() for k, w in self._weights().items()}}
+
+    def trained_weights(self, stored: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the parameters, by name, that are among the stored arrays.
+
+        Of embeddings whose cosines count the directions are stored: they get their initial length.
+        """
+        if self.config.temperature is None:
+            return stored
+        d = self.config.dim
+        length = math.sqrt(2.0 * d / (self.n_items + d))
+        return {**stored, "V": length * stored["V"]}

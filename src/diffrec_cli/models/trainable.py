@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,26 @@ class Trainable(nn.Module):
         """
         state = self.state_dict()
         return {name: t for name, t in state.items() if not name.startswith(_TRAINING_ONLY)}
+
+    def trained_weights(self, stored: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the parameters, by name, that are among the stored arrays of such a model.
+
+        It turns :meth:`scoring_weights` round. Items are those of the stored model.
+        """
+        return stored
+
+    def items_of(self, name: str, stored: Mapping[str, Any] | None) -> NDArray[np.int64] | None:
+        """Return the items that the rows of a split parameter are for; ``None``: for no items.
+
+        Parameters
+        ----------
+        name
+            Of the parameter.
+        stored
+            The arrays that it is in; ``None``: it is this model's, of all items.
+        """
+        rows = self.n_items if stored is None else len(self.trained_weights(stored)[name])
+        return np.arange(rows)
 
     def start_epoch(self, epoch: int) -> None:
         """Begin epoch `epoch` (from 1); schedules depend on this number alone."""

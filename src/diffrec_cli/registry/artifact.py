@@ -8,14 +8,15 @@ import math
 import mmap
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffrec_cli.catalogue import read_config
 from diffrec_cli.config import FitConfig
-from diffrec_cli.errors import ConfigError, CorruptError
+from diffrec_cli.errors import ConfigError, CorruptError, NotFoundError
 from diffrec_cli.files import dump_json, read_record, sha256_file, system_error
+from diffrec_cli.holds import Hold
 from diffrec_cli.registry.record import KIND, SCHEMA_VERSION, FileEntry, ModelRecord, finite
 
 if TYPE_CHECKING:
@@ -41,10 +42,13 @@ class Artifact:
         Its record.
     path
         Its directory.
+    hold
+        Keeps it from being pruned as long as this object lives; ``None``: nothing does.
     """
 
     record: ModelRecord
     path: Path
+    hold: Hold | None = field(default=None, compare=False, repr=False)
 
     @staticmethod
     def open(path: Path) -> Artifact:
@@ -66,14 +70,15 @@ class Artifact:
 
         They are views of the file: only what is used is read, and changes are not written.
         """
-        with _reading(self.path / WEIGHTS):
+        with self._there(), _reading(self.path / WEIGHTS):
             return _mapped(self.path / WEIGHTS)
 
     def dataset(self) -> Dataset:
         """Return the dataset it was fitted on; raise :class:`CorruptError` if damaged."""
         from diffrec_cli.data.dataset import Dataset
 
-        return Dataset.load(self.path / DATA)
+        with self._there():
+            return Dataset.load(self.path / DATA)
 
     def config(self) -> FitConfig:
         """Return its settings; raise :class:`CorruptError` if this diffrec does not know them."""
@@ -82,8 +87,21 @@ class Artifact:
 
     def epoch_log(self) -> list[dict[str, Any]]:
         """Return one entry for each epoch; raise :class:`CorruptError` if damaged."""
-        with _reading(self.path / EPOCHS):
+        with self._there(), _reading(self.path / EPOCHS):
             return [_epoch(line) for line in (self.path / EPOCHS).read_bytes().splitlines()]
+
+    @contextmanager
+    def _there(self) -> Iterator[None]:
+        """Tell damage from a removal in the middle of reading."""
+        try:
+            yield
+        except CorruptError as error:
+            if self.path.exists():
+                raise
+            raise NotFoundError(
+                f"{self.record.reference} was removed while it was being read",
+                "run the same command again, with a model of `diffrec models ls`",
+            ) from error
 
 
 def _epoch(line: bytes) -> dict[str, Any]:
@@ -109,6 +127,11 @@ def write_files(
     dataset.save(directory / DATA)
     lines = [json.dumps(finite(entry), allow_nan=False) + "\n" for entry in epoch_log]
     (directory / EPOCHS).write_text("".join(lines), encoding="utf-8")
+    return entries(directory)
+
+
+def entries(directory: Path) -> dict[str, FileEntry]:
+    """Return hash and size of every file below a directory, by its path there."""
     paths = sorted(path for path in directory.rglob("*") if path.is_file())
     return {
         path.relative_to(directory).as_posix(): FileEntry(sha256_file(path), path.stat().st_size)
@@ -121,7 +144,7 @@ def rewrite(
     directory: Path,
     dataset: Dataset,
     weights: Mapping[str, NDArray[Any]] | None,
-) -> None:
+) -> dict[str, FileEntry]:
     """Write a model with another dataset into an empty directory, record and all.
 
     Parameters
@@ -134,12 +157,17 @@ def rewrite(
         In place of its own.
     weights
         In place of its own; ``None``: the same.
+
+    Returns
+    -------
+    The entries of its files.
     """
     arrays = artifact.weights() if weights is None else weights
     files = write_files(directory, arrays, dataset, artifact.epoch_log())
     summary = {**dataset.summary(), "content_hash": dataset.content_hash}
     record = dataclasses.replace(artifact.record, dataset=summary, files=files)
     (directory / RECORD).write_bytes(dump_json(record.to_dict()))
+    return files
 
 
 def _mapped(path: Path) -> dict[str, NDArray[Any]]:

@@ -58,6 +58,9 @@ class TrainingFacts:
     """False if training was interrupted."""
     valid: Mapping[str, float | None] = field(default_factory=dict)
     """Valid metrics of the kept epoch, unrounded; None if no user could be evaluated."""
+    warm_start: Mapping[str, Any] = field(default_factory=dict)
+    """The model that training went on from: its reference, epochs, seconds and valid metrics, and
+    how many items and users were new, or gone. Empty: training began anew."""
 
 
 @dataclass(frozen=True)
@@ -161,11 +164,13 @@ def _rebuild(values: Mapping[str, Any]) -> ModelRecord:
 
 def _training(values: Mapping[str, Any]) -> TrainingFacts:
     names = [f.name for f in dataclasses.fields(TrainingFacts)]
-    earlier = {"trained_on": ALL if values["refit"] else TRAIN}  # before there was train+valid
+    # Before there was train+valid, and a warm start:
+    earlier = {"trained_on": ALL if values["refit"] else TRAIN, "warm_start": {}}
     facts = TrainingFacts(**{name: {**earlier, **values}[name] for name in names})
     if facts.trained_on not in TRAINED_ON:
         raise ValueError(f"{facts.trained_on!r} is nothing to train on")
     _typed(facts.valid, dict)
+    _typed(facts.warm_start, dict)
     return facts
 
 

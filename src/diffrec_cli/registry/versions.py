@@ -6,8 +6,10 @@ On disk::
     models/default.json       the default model
     models/.lock              held while names or versions change
 
-A version is written to a temporary directory and then renamed, so readers need no lock. The name
-and version are those of the directory, not of the record, which makes renaming one step.
+A version is written to a temporary directory and then renamed, so readers need no lock. They hold
+its record, which keeps it from being pruned (:mod:`~diffrec_cli.registry.pruning`). The name and
+version are those of the directory, not of the record, which makes renaming one step. Equal files of
+versions are one file of several names (:mod:`~diffrec_cli.registry.sharing`).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffrec_cli.errors import LockedError, NotFoundError, StorageError, UsageError
 from diffrec_cli.files import (
+    Freed,
     delete_directory,
     directory_size,
     dump_json,
@@ -34,6 +37,7 @@ from diffrec_cli.files import (
     sync_tree,
     write_atomically,
 )
+from diffrec_cli.holds import hold
 from diffrec_cli.paths import models_dir
 from diffrec_cli.registry import archive
 from diffrec_cli.registry.artifact import RECORD, Artifact, write_files
@@ -50,6 +54,7 @@ from diffrec_cli.registry.references import (
     require_versions,
     versions_of,
 )
+from diffrec_cli.registry.sharing import StoredFiles
 from diffrec_cli.registry.verification import Verification, check, check_content
 
 if TYPE_CHECKING:
@@ -75,6 +80,8 @@ class ListedModel:
     """Its directory."""
     size: int
     """Bytes of all its files."""
+    own: int
+    """Bytes of those that nothing else has: what its removal frees."""
     default: bool
     """Whether it is the default."""
     record: ModelRecord | None
@@ -192,12 +199,11 @@ def resolve(reference: str | None = None) -> Artifact:
     CorruptError, NewerSchemaError
         Its record cannot be used.
     """
-    if reference is not None:
-        return _open(locate(reference))
-    key = _default()
-    if key is None:
-        raise NotFoundError("there is no model yet", "make one with `diffrec fit`")
-    return _open(key)
+    while True:
+        key = _meant(reference)
+        held = hold(directory_of(key) / RECORD)
+        if held is not None or directory_of(key).exists():  # else it was just removed
+            return dataclasses.replace(_open(key), hold=held)
 
 
 def sighted(reference: str | None) -> Sighting | None:
@@ -389,6 +395,9 @@ def _install(
     timeout: float,
 ) -> Artifact:
     """Rename a complete directory of :func:`_staging` to the next version."""
+    stored = StoredFiles.of_versions()
+    stored.add_prepared(record)
+    stored.share(directory, record.files)
     sync_tree(directory)  # before the lock, since this takes long
     with changing(timeout):
         latest = latest_version(record.name)
@@ -421,6 +430,16 @@ def changing(timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
 # Single versions ------------------------------------------------------------------------------
 
 
+def _meant(reference: str | None) -> Key:
+    """Return the existing version that a reference means; ``None``: the default."""
+    if reference is not None:
+        return locate(reference)
+    key = _default()
+    if key is None:
+        raise NotFoundError("there is no model yet", "make one with `diffrec fit`")
+    return key
+
+
 def _open(key: Key) -> Artifact:
     artifact = Artifact.open(directory_of(key))
     record = dataclasses.replace(artifact.record, name=key[0], version=key[1])
@@ -434,12 +453,12 @@ def _listed(key: Key, *, is_default: bool) -> ListedModel | None:
         record = _open(key).record
     except StorageError as problem:
         error = problem.what
-    path, size = directory_of(key), 0
+    path, size, own = directory_of(key), 0, 0
     if not path.exists():
         return None
     with suppress(OSError):  # a file was removed or cannot be read
-        size = directory_size(path)
-    return ListedModel(*key, path, size, is_default, record, error)
+        size, own = directory_size(path), Freed().by(path)
+    return ListedModel(*key, path, size, own, is_default, record, error)
 
 
 # The default ----------------------------------------------------------------------------------

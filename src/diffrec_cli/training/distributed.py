@@ -206,6 +206,14 @@ class Processes:
             dist.broadcast(content, src=0, group=self.patient)
         return bytes(content.numpy()).decode()
 
+    def any(self, own: bool) -> bool:
+        """Tell whether it is so in one of the processes; all wait for it, however long it takes."""
+        if self.mesh is None:
+            return own
+        found = torch.tensor([own], dtype=torch.int32)
+        dist.all_reduce(found, dist.ReduceOp.MAX, group=self.patient)
+        return bool(found)
+
     def wait(self) -> None:
         """Wait until all have come this far, however long it takes."""
         if self.mesh is not None:

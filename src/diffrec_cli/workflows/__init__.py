@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from diffrec_cli.workflows.manage_models import export_model as export_model
     from diffrec_cli.workflows.manage_models import import_model as import_model
     from diffrec_cli.workflows.manage_models import list_models as list_models
+    from diffrec_cli.workflows.manage_models import prune_model as prune_model
     from diffrec_cli.workflows.manage_models import remove_model as remove_model
     from diffrec_cli.workflows.manage_models import rename_model as rename_model
     from diffrec_cli.workflows.manage_models import show_model as show_model
@@ -65,6 +66,7 @@ _HOMES = {
     "list_datasets": "manage_datasets",
     "list_models": "manage_models",
     "prepare": "prepare_data",
+    "prune_model": "manage_models",
     "quickstart": "quickstart_tour",
     "recommend": "recommend_lists",
     "remove_dataset": "manage_datasets",

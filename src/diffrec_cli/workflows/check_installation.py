@@ -1,7 +1,8 @@
-"""A check of versions, devices, disk, stored models and datasets."""
+"""A check of versions, devices, disk, stored models and datasets, and of what is left over."""
 
 from __future__ import annotations
 
+import itertools
 import platform
 import shutil
 from dataclasses import asdict, dataclass
@@ -13,8 +14,10 @@ from diffrec_cli import __version__
 from diffrec_cli.data import store as datasets
 from diffrec_cli.errors import DiffrecError
 from diffrec_cli.files import INCOMING_PREFIX, directory_size
-from diffrec_cli.paths import config_file, datasets_dir, home, models_dir, runs_dir
+from diffrec_cli.paths import config_file, datasets_dir, home, models_dir
 from diffrec_cli.registry import versions as registry
+from diffrec_cli.workflows.leftovers import OLD_DAYS, Old, all_of, old_ones
+from diffrec_cli.workflows.progress import Listener, Note, silent
 
 _PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "safetensors", "typer")
 
@@ -32,9 +35,18 @@ class Check:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All checks, in the order of the report."""
+    """All checks, in the order of the report, and what is old.
+
+    Parameters
+    ----------
+    checks
+        One line each.
+    old
+        What work left long ago and nobody uses.
+    """
 
     checks: list[Check]
+    old: list[Old]
 
     @property
     def ok(self) -> bool:
@@ -43,24 +55,42 @@ class Diagnosis:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        return {"ok": self.ok, "checks": [asdict(check) for check in self.checks]}
+        return {
+            "ok": self.ok,
+            "checks": [asdict(check) for check in self.checks],
+            "old": [asdict(one) for one in self.old],
+        }
 
 
-def doctor() -> Diagnosis:
-    """Check everything that diffrec needs; change nothing."""
-    return Diagnosis(
-        [
-            Check("diffrec", ok=True, found=__version__),
-            Check("python", ok=True, found=f"{platform.python_version()} on {platform.platform()}"),
-            *(_package(name) for name in _PACKAGES),
-            *_devices(),
-            _home(),
-            Check("config file", ok=True, found=_config()),
-            _models(),
-            _datasets(),
-            _runs(),
-        ]
-    )
+def doctor(*, fix: bool = False, listener: Listener = silent) -> Diagnosis:
+    """Check everything that diffrec needs.
+
+    Parameters
+    ----------
+    fix
+        Remove what work left long ago, see :mod:`~diffrec_cli.workflows.leftovers`; else nothing
+        is changed.
+    listener
+        Gets what is removed.
+    """
+    old = {kind: old_ones(kind, remove=fix) for kind in OLD_DAYS}
+    for one in itertools.chain(*old.values()):
+        if one.removed:
+            listener(
+                Note(f"removed {one.path}: {_mib(one.bytes)}, unchanged for {one.days:.0f} days")
+            )
+    checks = [
+        Check("diffrec", ok=True, found=__version__),
+        Check("python", ok=True, found=f"{platform.python_version()} on {platform.platform()}"),
+        *(_package(name) for name in _PACKAGES),
+        *_devices(),
+        _home(),
+        Check("config file", ok=True, found=_config()),
+        _models(),
+        _datasets(),
+        *(_leftovers(kind, found) for kind, found in old.items()),
+    ]
+    return Diagnosis(checks, [one for found in old.values() for one in found])
 
 
 def _package(name: str) -> Check:
@@ -93,13 +123,28 @@ def _home() -> Check:
     probe = existing / f"{INCOMING_PREFIX}doctor"
     try:
         probe.write_bytes(b"")
+        links = _has_links(probe)
         probe.unlink()
     except OSError as error:
         return Check("home", ok=False, found=f"{root}: cannot be written ({error.strerror})")
     found = f"{root}: {_size(root)} used, {free / 2**30:.1f} GiB free"
+    if not links:
+        found += "; no links here, so versions of models cannot share files"
     if free < _ENOUGH:
         found += f", too little: free {_ENOUGH / 2**30:.0f} GiB or more"
     return Check("home", ok=free >= _ENOUGH, found=found)
+
+
+def _has_links(probe: Path) -> bool:
+    """Tell whether the file system lets a file have several names."""
+    link = probe.with_name(f"{probe.name}-link")
+    try:
+        link.hardlink_to(probe)
+    except OSError:
+        return False
+    finally:
+        link.unlink(missing_ok=True)
+    return True
 
 
 def _config() -> str:
@@ -146,12 +191,22 @@ def _dataset_problem(record: dict[str, Any]) -> str | None:
     return None if dataset.content_hash == record["content_hash"] else "changed since it was stored"
 
 
-def _runs() -> Check:
-    runs = list(runs_dir().glob("*")) if runs_dir().is_dir() else []
-    found = f"{len(runs)} interrupted in {runs_dir()}, {_size(runs_dir())}"
-    return Check("runs", ok=True, found=found)
+def _leftovers(kind: str, old: list[Old]) -> Check:
+    """Tell how much there is of a kind, and what of it was old."""
+    found = f"{len(all_of(kind))} left"
+    if not old:
+        return Check(kind, ok=True, found=found)
+    size = _mib(sum(one.bytes for one in old))
+    unchanged = f"{len(old)} unchanged for {OLD_DAYS[kind]} days or more ({size})"
+    if old[0].removed:
+        return Check(kind, ok=True, found=f"{found}; removed {unchanged}")
+    fix = "`diffrec doctor --fix` removes them"
+    return Check(kind, ok=True, found=f"{found}; {unchanged}: {fix}")
 
 
 def _size(directory: Path) -> str:
-    size = directory_size(directory) if directory.is_dir() else 0
+    return _mib(directory_size(directory) if directory.is_dir() else 0)
+
+
+def _mib(size: int) -> str:
     return f"{size / 2**20:.1f} MiB"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from diffrec_cli.catalogue import AUTO, MODELS, Candidate, Variant, as_file_name
-from diffrec_cli.catalogue import own_preset as find_preset
 from diffrec_cli.config import FitConfig, ReadOptions, SplitOptions
 from diffrec_cli.config.options import ALL, TRAIN, TRAIN_AND_VALID
 from diffrec_cli.data import store
@@ -34,13 +33,14 @@ from diffrec_cli.training.loop import SELECTION_METRIC
 from diffrec_cli.workflows.fitting.choosing import Chosen, Jobs, choose
 from diffrec_cli.workflows.fitting.plan import Job, memory_needed, plan, plan_line
 from diffrec_cli.workflows.fitting.run_directories import discard_runs, epoch_log, open_run
-from diffrec_cli.workflows.fitting.settings import settings_of
+from diffrec_cli.workflows.fitting.settings import named, settings_of
 from diffrec_cli.workflows.fitting.training import (
     TrainedModel,
     refit_model,
     tell_why_it_stopped,
     train_model,
 )
+from diffrec_cli.workflows.fitting.warm_start import in_words, warm_start_of
 from diffrec_cli.workflows.prepare_data import dataset_of
 from diffrec_cli.workflows.progress import Listener, Note, Plan, silent
 
@@ -99,6 +99,7 @@ class Fitted:
             "precision": facts.precision,
             "path": str(self.path),
             "choice": dict(self.choice),
+            "warm_start": dict(facts.warm_start),
         }
 
 
@@ -123,6 +124,7 @@ def fit(
     resume: bool = False,
     refit: str | None = None,
     item_ranks: int | None = None,
+    warm_start: str | None = None,
     default: bool = True,
     dry_run: bool = False,
     listener: Listener = silent,
@@ -161,6 +163,10 @@ def fit(
     item_ranks
         Under ``torchrun``, over how many processes items are split, and users over the others;
         ``None``: over as few as memory allows.
+    warm_start
+        Go on from this model: its settings hold where nothing else is said, also for reading and
+        splitting log files, and its weights are carried over by item and user. The new model is its
+        next version unless `name` says otherwise. Closed forms are fitted anew.
     default
         Make it the default model, unless it was interrupted.
     dry_run
@@ -180,7 +186,13 @@ def fit(
         check_model_name(name)
     if refit not in (None, ALL, TRAIN_AND_VALID):
         raise UsageError(f"--refit {refit}: unknown", f"one of: {ALL}, {TRAIN_AND_VALID}")
-    variant = _named(variant, corruption, preset)
+    warm = None
+    if warm_start is not None:
+        warm = warm_start_of(warm_start, values or {})
+        variant = warm.variant(variant, corruption, preset)
+        name = name or warm.artifact.record.name
+    else:
+        variant = named(variant, corruption, preset)
     _require_parallel(variant, item_ranks)
     with ExitStack() as stack:
         stack.enter_context(connected(chosen_device))
@@ -194,11 +206,17 @@ def fit(
             items=items,
             overwrite=overwrite,
             dry_run=dry_run,
+            like=None if warm is None else warm.dataset,
             listener=listener,
         )
         by_default = dataset.name if variant == AUTO else f"{dataset.name}-{as_file_name(variant)}"
         model_name = check_model_name(name or by_default)
-        settings = settings_of(variant, preset, values or {}, dataset)
+        if warm is None:
+            settings = settings_of(variant, preset, values or {}, dataset)
+        else:
+            warm = replace(warm, today=dataset)
+            settings = [(Candidate(variant), warm.changed(values or {}))]
+            listener(Note(in_words(warm.facts)))
         processes = _split(all_alike, settings[0][1], dataset, chosen_device, item_ranks)
         jobs = [
             (
@@ -213,6 +231,7 @@ def fit(
                     trained_on=refit or TRAIN,
                     default=default,
                     processes=processes,
+                    warm=warm,
                 ),
             )
             for found, config in settings
@@ -220,7 +239,7 @@ def fit(
         if variant == AUTO:
             listener(Note(_begins(jobs[0][0], dataset)))
         elif any_model or choose_seconds is not None:
-            listener(Note(f"--choose-time and --any have no effect: --variant names {variant}"))
+            listener(Note(f"--choose-time and --any have no effect: the model is {variant}"))
         if dry_run:
             return _planned(jobs, listener)
         if max_seconds is not None:
@@ -288,33 +307,15 @@ def _split(
             f"--item-ranks {item_ranks}: there are {dataset.n_items} items", "use fewer"
         )
     if item_ranks is None:
-        free = available_on(device)
+        free, ranks = available_on(device), all_alike.ranks
         fits = (
             number
-            for number in divisors(all_alike.ranks)
-            if free is None or memory_needed(config, dataset, number) <= free
+            for number in divisors(ranks)
+            if free is None or memory_needed(config, dataset, number, ranks) <= free
         )
-        most = max(n for n in divisors(all_alike.ranks) if n <= dataset.n_items)
+        most = max(n for n in divisors(ranks) if n <= dataset.n_items)
         item_ranks = all_alike.number(min(most, next(fits, most)))
     return arranged(device, item_ranks)
-
-
-def _named(variant: str, corruption: str | None, preset: str) -> str:
-    """Check the names of a model, and return the variant with its corruption."""
-    if variant != AUTO:
-        meant = Variant.parse(variant)
-        if corruption not in (None, meant.corruption):
-            variant = str(meant.corrupted(corruption))
-        find_preset(preset, variant, users=1)  # find a mistyped name before preparing the log
-        return variant
-    if corruption is not None:
-        Variant.parse("base").corrupted(corruption)  # find a mistyped name first
-        raise UsageError(
-            f"--corruption {corruption} goes with a variant", "add --variant base or t"
-        )
-    if preset != "auto":
-        raise UsageError(f"--preset {preset} goes with a variant", "add --variant base, l, t or lt")
-    return variant
 
 
 def _planned(jobs: Jobs, listener: Listener) -> Fitted:
@@ -411,6 +412,7 @@ def _publish(job: Job, outcome: TrainedModel, run: Path, choice: Mapping[str, An
             trained_on=outcome.trained_on,
             complete=complete,
             valid=trained.metrics,
+            warm_start={} if job.warm is None else job.warm.facts,
         ),
     )
     return registry.publish(

@@ -14,7 +14,8 @@ from diffrec_cli.files import sweep_incoming
 from diffrec_cli.models.user_arrays import without_users
 from diffrec_cli.paths import comparisons_dir, datasets_dir, home, models_dir
 from diffrec_cli.registry import versions as registry
-from diffrec_cli.registry.artifact import DATA, Artifact, rewrite
+from diffrec_cli.registry.artifact import DATA, Artifact, entries, rewrite
+from diffrec_cli.registry.sharing import StoredFiles
 from diffrec_cli.transactions import Transaction, transaction
 from diffrec_cli.workflows.fitting.run_directories import require_free, runs_on
 from diffrec_cli.workflows.progress import Listener, Note, silent
@@ -190,12 +191,16 @@ class _Traces:
 
     def remove(self, change: Transaction) -> None:
         """Take the users out; other processes wait for the moment in which things change."""
+        stored = StoredFiles()  # what versions shared, they share again
         for path, dataset in self.datasets.items():
-            _without(dataset, self.ids).save(change.replacement(path))
+            new = change.replacement(path)
+            _without(dataset, self.ids).save(new)
+            stored.share(new, entries(new))
         for one in self.models:
-            dataset = self.histories[one.path]
+            dataset, new = self.histories[one.path], change.replacement(one.path)
             arrays = without_users(one.config(), one.weights(), _places(dataset, self.ids))
-            rewrite(one, change.replacement(one.path), _without(dataset, self.ids), arrays)
+            stored.add(one.path, one.record.files)
+            stored.share(new, rewrite(one, new, _without(dataset, self.ids), arrays))
         for path in self._derived():
             require_free(path)
             change.delete(path)

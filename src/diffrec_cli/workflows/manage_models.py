@@ -1,4 +1,4 @@
-"""The registry's models: listed, shown, removed, renamed, carried elsewhere, verified."""
+"""The registry's models: listed, shown, removed, pruned, renamed, carried elsewhere, verified."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from diffrec_cli.registry import pruning
 from diffrec_cli.registry import versions as registry
+from diffrec_cli.registry.pruning import Pruned
 from diffrec_cli.registry.verification import Verification
 from diffrec_cli.registry.versions import ListedModel
 
@@ -54,6 +56,47 @@ def remove_model(model: str, *, confirm: Callable[[Sequence[str]], None]) -> Rem
     removed = registry.remove(model)
     after = _default()
     return Removed(removed, after if after != before else None)
+
+
+def prune_model(
+    model: str,
+    keep: int,
+    older_than: str | None = None,
+    *,
+    dry_run: bool = False,
+    confirm: Callable[[Pruned], None] = lambda found: None,
+) -> Pruned:
+    """Remove old versions of a model, but not the default, or what a process reads.
+
+    Parameters
+    ----------
+    model
+        Its name.
+    keep
+        Number of newest versions that stay.
+    older_than
+        Also keep what is younger: ``30d``, ``12h``, ``4w``.
+    dry_run
+        Only say what would be removed.
+    confirm
+        Is called with what will be removed, if anything; what it raises prevents it.
+
+    Raises
+    ------
+    UsageError
+        `keep` is below 1, or `older_than` is no span of time.
+    NotFoundError
+        There is no such model.
+    """
+    from diffrec_cli.data.splitting.window import seconds_of
+
+    age = None if older_than is None else seconds_of(older_than, "--older-than")
+    found = pruning.prunable(model, keep, age)
+    if dry_run:
+        return found
+    if found.removed:
+        confirm(found)
+    return pruning.prune(model, keep, age, only={one.model for one in found.removed})
 
 
 def rename_model(old: str, new: str) -> None:

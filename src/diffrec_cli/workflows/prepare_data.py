@@ -14,6 +14,7 @@ from diffrec_cli.config import ReadOptions, SplitOptions
 from diffrec_cli.data import store
 from diffrec_cli.data.dataset import PARTS, Dataset
 from diffrec_cli.data.order import TIMES, seems_to_precede
+from diffrec_cli.data.stored_options import read_options_of, split_options_of
 from diffrec_cli.errors import NotFoundError, UsageError
 from diffrec_cli.paths import check_name
 from diffrec_cli.workflows.progress import Listener, Note, silent
@@ -131,13 +132,19 @@ def dataset_of(
     items: str | Path | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
+    like: Dataset | None = None,
     listener: Listener = silent,
 ) -> Dataset:
-    """Return a prepared dataset by its name, or prepare log files; see :func:`prepare`."""
+    """Return a prepared dataset by its name, or prepare log files; see :func:`prepare`.
+
+    Log files are read and split `like` the log of another dataset where nothing else is said.
+    """
     inputs = [data] if isinstance(data, str | Path) else list(data)
     stored = _stored_dataset(inputs, fresh_options=split is not None or items is not None)
     if stored is not None:
         return stored
+    if like is not None:
+        read, split = read_options_of(like).with_changes(read), split_options_of(like, split)
     prepared = prepare(
         inputs,
         name=name,

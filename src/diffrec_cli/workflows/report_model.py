@@ -410,6 +410,8 @@ def _recipe(
     if _was_cut_short(record):
         epochs = record.training.epochs
         notes.append(f"The fit was ended from outside; --set epochs={epochs} ends it there.")
+    if before := record.training.warm_start.get("model"):
+        notes.append(f"It went on from the weights of {before}, which it takes to fit it again.")
     commands.append(_fit_command(record, config, settings))
     commands += [
         shlex.join(["diffrec", "update", record.name, line["file"]])
@@ -426,7 +428,11 @@ def _was_cut_short(record: ModelRecord) -> bool:
 
 def _fit_command(record: ModelRecord, config: FitConfig, settings: Sequence[Setting]) -> str:
     words = ["diffrec", "fit", record.dataset["dataset"]]
-    words += ["--variant", record.variant, "--name", record.name]
+    if before := record.training.warm_start.get("model"):  # its settings hold
+        words += ["--warm-start", before, "--name", record.name]
+        settings = ()
+    else:
+        words += ["--variant", record.variant, "--name", record.name]
     if config.is_random:
         words += ["--seed", str(config.seed)]
     if config.trains:

@@ -26,10 +26,11 @@ from diffrec_cli.config.options import TRAIN
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.evaluation.evaluate import Evaluation, evaluate
 from diffrec_cli.files import storage_errors
+from diffrec_cli.holds import hold
 from diffrec_cli.memory import peak_memory, reset_peak_memory
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.scorer import build_scorer
-from diffrec_cli.paths import comparisons_dir
+from diffrec_cli.paths import TRIALS, comparisons_dir
 from diffrec_cli.training.checkpoint import append_line
 from diffrec_cli.workflows.fitting.choosing import choose
 from diffrec_cli.workflows.fitting.plan import Job
@@ -161,13 +162,15 @@ class KeptTrials:
         self.directory = comparisons_dir() / dataset.content_hash[:16]
         with storage_errors(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
+            self._file.touch()  # they are used today, and not removed as old meanwhile
+            self._held = hold(self._file)
             kept = _read(self._file)
         self._trials = {trial.key: trial for trial in kept if trial.version == __version__}
         self.outdated = sum(trial.version != __version__ for trial in kept)
 
     @property
     def _file(self) -> Path:
-        return self.directory / "trials.jsonl"
+        return self.directory / TRIALS
 
     def get(self, task: Task) -> Trial | None:
         """Return the trial of a task if it was measured before."""

@@ -16,7 +16,7 @@ from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.sequences import Rows, input_rows
 from diffrec_cli.graph.judging import Late, never
 from diffrec_cli.models.backend import TorchBackend
-from diffrec_cli.models.graph_parts import Learned
+from diffrec_cli.models.graph_parts import NONE, Learned
 from diffrec_cli.models.graph_selection import select_graph
 from diffrec_cli.models.graph_sum import fit_graph
 from diffrec_cli.models.scorer import GRAPH, build_scorer
@@ -33,6 +33,7 @@ def with_graphs(
     device: str,
     listener: Listener,
     late: Late = never,
+    ready: Mapping[str, Any] = NONE,
 ) -> tuple[FitConfig, Arrays]:
     """Return the settings with weights found on valid, and a trained model's arrays and graphs'.
 
@@ -46,16 +47,18 @@ def with_graphs(
         The log, where to compute, and who gets notes.
     late
         When to stop the search for what is left open.
+    ready
+        Arrays of graphs that all processes have built.
     """
     settings = _settings(config)
     listener(Note("adding item graphs to the scores"))
     learned = _learned(config, arrays, device)
     train, n_items = input_rows(dataset.judged, config.temporal), dataset.n_items
-    if not dataset.valid.size:
-        return config, _joined(arrays, fit_graph(settings, train, n_items, learned, config.seed))
-    valid = input_rows(dataset.to_find("valid"), None)
     seed = config.seed
-    found, of_graph = select_graph(settings, train, valid, n_items, learned, seed, late)
+    if not dataset.valid.size:
+        return config, _joined(arrays, fit_graph(settings, train, n_items, learned, seed, ready))
+    valid = input_rows(dataset.to_find("valid"), None)
+    found, of_graph = select_graph(settings, train, valid, n_items, learned, seed, late, ready)
     if late():
         listener(Note("time is up: the graphs' exponents and weights are the best so far"))
     config_found = replace(config, graph=found)
@@ -65,13 +68,18 @@ def with_graphs(
 
 
 def refitted_graphs(
-    config: FitConfig, arrays: Mapping[str, Any], dataset: Dataset, trained_on: str, device: str
+    config: FitConfig,
+    arrays: Mapping[str, Any],
+    dataset: Dataset,
+    trained_on: str,
+    device: str,
+    ready: Mapping[str, Any] = NONE,
 ) -> Arrays:
     """Return a refitted model's arrays, and those of graphs of the same interactions."""
     history: Rows = input_rows(dataset.history(trained_on), config.temporal)
     learned = _learned(config, arrays, device)
     settings, n_items = _settings(config), dataset.n_items
-    return _joined(arrays, fit_graph(settings, history, n_items, learned, config.seed))
+    return _joined(arrays, fit_graph(settings, history, n_items, learned, config.seed, ready))
 
 
 def _settings(config: FitConfig) -> GraphSum:

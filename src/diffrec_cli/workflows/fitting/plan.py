@@ -22,6 +22,7 @@ from diffrec_cli.models.trainable import Trainable
 from diffrec_cli.ranking.batches import BATCH_BYTES, BLOCK_BATCH
 from diffrec_cli.training.devices import device_name
 from diffrec_cli.training.distributed import ALONE, Processes
+from diffrec_cli.workflows.fitting.warm_start import WarmStart
 
 _PROCESS_BYTES = 480 * 2**20  # Python, torch and what else a fit imports
 _INTERACTION_BYTES = 40
@@ -48,6 +49,8 @@ class Job:
         Whether the model becomes the default.
     processes
         Which process this is of several.
+    warm
+        The model that training goes on from, if any.
     """
 
     name: str
@@ -59,6 +62,12 @@ class Job:
     trained_on: str
     default: bool
     processes: Processes = ALONE
+    warm: WarmStart | None = None
+
+    @property
+    def training(self) -> FitConfig:
+        """The settings to train with: of a warm start not those to store."""
+        return self.config if self.warm is None else self.warm.settings(self.config)
 
     @property
     def fingerprint(self) -> str:
@@ -71,6 +80,7 @@ class Job:
             self.config.to_dict(),
             self.precision,
             self.trained_on,
+            *([] if self.warm is None else self.warm.key),
         ]
         return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -82,6 +92,7 @@ def plan(job: Job) -> dict[str, Any]:
     parameters = 0 if model is None else parameter_count(model)
     if model is not None and job.processes.ranks > 1:
         model = _model(config, dataset, job.processes.items(dataset.n_items))
+    users, items = job.processes.over_users[1], job.processes.over_items[1]
     return {
         "name": job.name,
         "variant": config.variant,
@@ -95,8 +106,8 @@ def plan(job: Job) -> dict[str, Any]:
         "seed": config.seed,
         "parameters": parameters,
         "loss_form": _loss_form(config, model),
-        "processes": [job.processes.over_users[1], job.processes.over_items[1]],
-        "memory_bytes": _memory(config, dataset, model),
+        "processes": [users, items],
+        "memory_bytes": _memory(config, dataset, model, users * items),
         "config": config.to_dict(),
     }
 
@@ -123,10 +134,10 @@ def plan_line(plan: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def memory_needed(config: FitConfig, dataset: Dataset, item_ranks: int) -> int:
-    """Return about how much memory each process takes if so many have a part of the items."""
+def memory_needed(config: FitConfig, dataset: Dataset, item_ranks: int, ranks: int) -> int:
+    """Return about how much memory each of `ranks` takes if so many have a part of the items."""
     items = ItemRange.part(dataset.n_items, 0, item_ranks)
-    return _memory(config, dataset, _model(config, dataset, items))
+    return _memory(config, dataset, _model(config, dataset, items), ranks)
 
 
 def _model(config: FitConfig, dataset: Dataset, items: ItemRange | None = None) -> Trainable | None:
@@ -146,14 +157,14 @@ def _loss_form(config: FitConfig, model: Trainable | None) -> str | None:
     return "compact" if model.compact else "scores"
 
 
-def _memory(config: FitConfig, dataset: Dataset, model: Trainable | None) -> int:
+def _memory(config: FitConfig, dataset: Dataset, model: Trainable | None, ranks: int) -> int:
     """Estimate the peak: this process, the log, a validation, and training or item graphs."""
     n_items = dataset.n_items
     of_log = _INTERACTION_BYTES * sum(part.size for part in dataset.parts.values())
     of_ranking = min(BATCH_BYTES, 4 * n_items * min(dataset.n_users, BLOCK_BATCH))
     others = _PROCESS_BYTES + of_log + of_ranking
     lengths = dataset.train.lengths
-    of_graph = 0 if config.graph is None else graph_memory(config.graph, n_items, lengths)
+    of_graph = 0 if config.graph is None else graph_memory(config.graph, n_items, lengths, ranks)
     if model is None:
         of_fit = fitting_memory(sized(config, n_items), n_items, lengths)
         return max(of_fit, of_graph) + others

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from diffrec_cli.graph.judging import Late, never
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.baselines import fit_closed_form
 from diffrec_cli.models.build import array_size, build_model, parameter_count, stored_weights
+from diffrec_cli.models.graph_parts import NONE
 from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.models.trainable import Trainable
 from diffrec_cli.training.distributed import ALONE
@@ -29,8 +30,10 @@ from diffrec_cli.workflows.fitting.closed_form import fit_on_train
 from diffrec_cli.workflows.fitting.graphs import refitted_graphs, with_graphs
 from diffrec_cli.workflows.fitting.item_clustering import item_groups
 from diffrec_cli.workflows.fitting.plan import Job
+from diffrec_cli.workflows.fitting.shared_graphs import parts_by_all
 from diffrec_cli.workflows.progress import EpochDone, Listener, Note, Step, silent
 
+Arrays = dict[str, NDArray[Any]]
 EPOCHS_WITHOUT_VALIDATION = 50
 #: How much of a limited time a model with item graphs may train.
 _TRAINING_SHARE = 0.5
@@ -97,6 +100,12 @@ def train_model(
     if job.config.graph is not None and max_seconds is not None:
         to_train = _TRAINING_SHARE * max_seconds
     trained = _select(job, model, run, resume, to_train, listener)
+    ready: Arrays = {}
+    if trained.epoch > 0 and trained.interruption is None:
+        try:
+            ready = _built_by_all(job, TRAIN, run)
+        except KeyboardInterrupt as error:
+            trained = replace(trained, interruption=error)
     if trained.epoch == 0 or not job.processes.first:
         return TrainedModel(trained, {}, job.config, interruption=trained.interruption)
     if job.processes.ranks > 1:  # from here on the first process goes alone, with all items
@@ -105,7 +114,7 @@ def train_model(
     if trained.interruption is None and _valid_sample(job) is not None:
         model.load_state_dict(trained.weights)
         trained = replace(trained, metrics=_measured(job, model, None))
-    config, arrays, trained = _summed(job, model, trained, listener, late)
+    config, arrays, trained = _summed(job, model, trained, listener, late, ready)
     parameters = parameter_count(model)
     return TrainedModel(trained, arrays, config, parameters, interruption=trained.interruption)
 
@@ -143,13 +152,14 @@ def _trained_again(
     again = _refit(job, fresh, selected.trained.epoch, run, listener)
     if again.interruption is not None:
         raise again.interruption
+    ready = _built_by_all(job, job.trained_on, run)
     if not job.processes.first:
         return selected
     if job.processes.ranks > 1:
         fresh = _built(replace(job, processes=ALONE), of_item, history)
     fresh.load_state_dict(again.weights)
-    arrays = stored_weights(fresh.scoring_weights())
-    return replace(selected, arrays=_graphs_again(job, selected, arrays), trained_on=job.trained_on)
+    arrays = _graphs_again(job, selected, stored_weights(fresh.scoring_weights()), ready)
+    return replace(selected, arrays=arrays, trained_on=job.trained_on)
 
 
 def _fitted_again(job: Job, selected: TrainedModel, listener: Listener) -> TrainedModel:
@@ -164,17 +174,34 @@ def _fitted_again(job: Job, selected: TrainedModel, listener: Listener) -> Train
 
 
 def _graphs_again(
-    job: Job, selected: TrainedModel, arrays: dict[str, NDArray[Any]]
-) -> dict[str, NDArray[Any]]:
-    if selected.config.graph is None:
+    job: Job, selected: TrainedModel, arrays: Arrays, ready: Mapping[str, Any] = NONE
+) -> Arrays:
+    config, trained_on = selected.config, job.trained_on
+    if config.graph is None:
         return arrays
-    return refitted_graphs(selected.config, arrays, job.dataset, job.trained_on, job.device)
+    return refitted_graphs(config, arrays, job.dataset, trained_on, job.device, ready)
+
+
+def _built_by_all(job: Job, trained_on: str, run: Path | None) -> Arrays:
+    """Return what all processes build of item graphs; in one process nothing."""
+    settings, dataset = job.config.graph, job.dataset
+    if settings is None or run is None or job.processes.ranks == 1:
+        return {}
+    history = dataset.judged if trained_on == TRAIN else dataset.history(trained_on)
+    rows = input_rows(history, job.config.temporal)
+    return parts_by_all(settings, rows, dataset.n_items, job.config.seed, run, job.processes)
 
 
 def _built(job: Job, of_item: NDArray[np.int64] | None, train: Sequences) -> Trainable:
     """Return the model with initial weights: of the items of this process."""
-    n_items = job.dataset.n_items
-    return build_model(job.config, n_items, of_item, train, job.processes.items(n_items))
+    n_items, config = job.dataset.n_items, job.training
+    items = job.processes.items(n_items)
+    if job.warm is None:
+        return build_model(config, n_items, of_item, train, items)
+    sized_by = job.warm.weights.get("of_item")
+    model = build_model(config, n_items, of_item, train, items, sized_by)
+    job.warm.give(model, config)
+    return model
 
 
 def _after(seconds: float | None) -> Late:
@@ -186,8 +213,13 @@ def _after(seconds: float | None) -> Late:
 
 
 def _summed(
-    job: Job, model: Trainable, trained: Trained, listener: Listener, late: Late
-) -> tuple[FitConfig, dict[str, NDArray[Any]], Trained]:
+    job: Job,
+    model: Trainable,
+    trained: Trained,
+    listener: Listener,
+    late: Late,
+    ready: Mapping[str, Any],
+) -> tuple[FitConfig, Arrays, Trained]:
     """Return the settings and arrays to store of a selected model, and its valid metrics.
 
     Item graphs are added if that is wanted, but not to an interrupted training: they take a while.
@@ -200,7 +232,8 @@ def _summed(
         return config, arrays, trained
     if trained.interruption is None:
         try:
-            config, arrays = with_graphs(config, arrays, job.dataset, job.device, listener, late)
+            dataset, device = job.dataset, job.device
+            config, arrays = with_graphs(config, arrays, dataset, device, listener, late, ready)
         except KeyboardInterrupt as error:
             trained = replace(trained, interruption=error)
     if trained.interruption is not None:
@@ -263,7 +296,11 @@ def _first_groups(
     if resume and path is not None and path.exists():
         kept: NDArray[np.int64] = np.load(path, allow_pickle=False)
         return kept
-    of_item = item_groups(job.dataset, job.config, job.device, listener)
+    of_item: NDArray[np.int64] | None
+    if job.warm is not None and job.config.latent is not None:
+        of_item = job.warm.groups()
+    else:
+        of_item = item_groups(job.dataset, job.config, job.device, listener)
     if of_item is not None and path is not None:
         with storage_errors(path):
             np.save(path, of_item)
@@ -279,7 +316,7 @@ def _select(
     listener: Listener,
 ) -> Trained:
     """Train on the train part, choosing the epoch by the valid part."""
-    training, stages = job.config.training, _Listening(job.config, listener)
+    training, stages = job.training.training, _Listening(job.training, listener)
     if training.epoch_updates is not None:
         passes = training.epoch_updates * training.batch_size / max(1, job.dataset.n_users)
         listener(Note(f"an epoch is {training.epoch_updates} updates, {passes:.2g} passes"))
@@ -309,8 +346,8 @@ def _refit(
 ) -> Trained:
     """Train anew on more than the train part, for the chosen number of epochs."""
     listener(Note(f"training again on {IN_WORDS[job.trained_on]} for {epochs} epochs"))
-    config = replace(job.config.training, epochs=epochs)
-    stages = _Listening(replace(job.config, training=config), listener)
+    config = replace(job.training.training, epochs=epochs)
+    stages = _Listening(replace(job.training, training=config), listener)
     own = None  # several processes join their weights in files
     if run is not None and job.processes.ranks > 1:
         own = run / "refit"

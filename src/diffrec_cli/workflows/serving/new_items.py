@@ -16,12 +16,12 @@ from diffrec_cli.config.options import TRAIN
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.item_features import item_features
 from diffrec_cli.data.sequences import input_rows
+from diffrec_cli.data.stored_options import read_options_of
 from diffrec_cli.errors import DataError
 from diffrec_cli.models.backend import NumpyBackend
 from diffrec_cli.models.scorer import NEW, build_scorer
 from diffrec_cli.registry.artifact import Artifact
 from diffrec_cli.workflows.progress import Listener, Note
-from diffrec_cli.workflows.serving.user_histories import options_of
 
 if TYPE_CHECKING:
     from diffrec_cli.models.new_items import Place
@@ -113,7 +113,7 @@ def _read(path: str | Path, dataset: Dataset) -> pa.Table:
     """Return a table of items, with the types of the dataset's columns."""
     from diffrec_cli.data.reading.log import read_item_table
 
-    read = options_of(dataset)
+    read = read_options_of(dataset)
     options = ReadOptions(item_col=read.item_id_col, quotes=read.quotes, encoding=read.encoding)
     table = read_item_table(path, options)
     kinds = {name: dataset.item_table[name].type for name in dataset.item_table.column_names}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from diffrec_cli.data.reading.histories import (
     stream_ids,
 )
 from diffrec_cli.data.sequences import Sequences, joined_strength
+from diffrec_cli.data.stored_options import read_options_of
 from diffrec_cli.errors import DataError, NotFoundError, UsageError
 from diffrec_cli.workflows.progress import Listener, Note
 
@@ -234,7 +235,7 @@ def read_events(
     DataError
         The file is not such a log; it may have no rows.
     """
-    read = options_of(dataset).with_changes(read)
+    read = read_options_of(dataset).with_changes(read)
     given = read_histories(path, min_rating=liked_from(dataset), of_users=True, read=read)
     entries = known_items(dataset, given, f"{path}: ", listener)
     if not len(entries.user):
@@ -275,7 +276,7 @@ def unseen_users(
         given = one_history("like", like)
     else:
         liked = liked_from(dataset)
-        read = options_of(dataset).with_changes(read)
+        read = read_options_of(dataset).with_changes(read)
         given = read_histories(history, min_rating=liked, read=read)
     if not len(given.item):
         raise DataError(
@@ -298,12 +299,6 @@ def as_request(labels: Sequence[str], entries: Entries) -> Request:
     histories = entries.by_user(everyone, len(labels), every)
     nobody = np.full(len(labels), -1)
     return Request(strings(labels), nobody, histories, histories.lengths == 0)
-
-
-def options_of(dataset: Dataset) -> ReadOptions:
-    """Return how the dataset's log was read."""
-    stored = dataset.source.get("read", {})
-    return ReadOptions(**{f.name: stored[f.name] for f in fields(ReadOptions) if f.name in stored})
 
 
 def liked_from(dataset: Dataset) -> float | None:
