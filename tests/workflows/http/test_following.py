@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -137,6 +138,21 @@ def test_a_user_who_is_forgotten_is_forgotten_here_too(
     (gone, other) = following.answers([Ask(user, (), Wanted(k=2)) for user in ("u1", "u2")])
     assert "unknown user" in str(gone)
     assert other.rows
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs shared locks of files")
+def test_the_version_in_memory_is_not_pruned_and_one_that_was_replaced_is(
+    fit: Fit, follow: Callable[..., Following]
+) -> None:
+    first = fit("ease")
+    name = first.partition("@")[0]
+    following = follow()
+    newest = [fit("ease") for _ in range(2)][-1]
+    workflows.prune_model(name, 1)
+    assert [model.reference for model in registry.list_models()] == [first, newest]
+    assert look(following) == newest
+    workflows.prune_model(name, 1)
+    assert [model.reference for model in registry.list_models()] == [newest]
 
 
 def test_without_any_default_the_newest_model_is_served(
