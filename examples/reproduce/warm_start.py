@@ -132,6 +132,28 @@ def summary() -> None:
               f"{valid:>8.4f}{test:>8.4f}{epochs:>7.1f}{seconds:>8.1f}")  # fmt: skip
 
 
+def differences() -> None:
+    """Print how far warm starts are from fits anew on the next days, with an interval."""
+    rows = [row for row in csv.DictReader(RESULTS.open()) if row["test"]]
+    for log, variant in sorted({(row["log"], row["variant"]) for row in rows}):
+        of = [row for row in rows if (row["log"], row["variant"]) == (log, variant)]
+        anew = {row["day"]: row for row in of if row["how"] == ANEW}
+        pairs = [(row, anew[row["day"]]) for row in of if row["how"] == WARM]
+        found = np.array([[float(row["test"]) for row in pair] for pair in pairs])
+        weights = np.array([int(row["users"]) for row, _ in pairs], float)
+
+        def change(nights: np.ndarray, found=found, weights=weights) -> float:
+            warm, fresh = (found[nights] * weights[nights, None]).sum(axis=0)
+            return 100 * (warm / fresh - 1)
+
+        chance = np.random.default_rng(1)
+        n = len(pairs)
+        drawn = [change(chance.integers(0, n, n)) for _ in range(10_000)]
+        low, high = np.percentile(drawn, [2.5, 97.5])
+        print(f"{log} {variant}: {change(np.arange(n)):+.1f} % on the next day, of {n} nights with"
+              f" {int(weights.sum()):,} users; 95 %: {low:+.1f} to {high:+.1f}")  # fmt: skip
+
+
 def main() -> None:
     """Run the nights of a log, or print what there is."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -144,6 +166,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.log is None:
         summary()
+        differences()
         return
     nights = Nights(given.log, given.path, given.variant, test=not given.trials)
     for chosen in TRIALS if given.trials else [(warm_start.SHARE, warm_start.EPOCHS_SHARE)]:
