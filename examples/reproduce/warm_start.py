@@ -5,11 +5,11 @@ anew, and a model is fitted anew and by ``--warm-start`` from the model of the n
 are measured on the next day, by users who are known then and items that are new to them. Rows are
 appended to ``warm_start.csv``; those that are there are not run again.
 
+    python warm_start.py half-before ratings.dat.gz --first 2000-11-05 --days 18 --trials
     python warm_start.py half ratings.dat.gz --first 2000-11-24 --days 30
-    python warm_start.py half ratings.dat.gz --first 2000-11-24 --days 8 --trials
 
-``--trials`` prints valid figures of other shares of the earlier weights and of the epochs of a fit
-anew, and no test figures.
+``--trials`` has several shares of the earlier weights and of the epochs of a fit anew, for nights
+before those that are reported: their next days are what settings may be chosen by.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ RESULTS = Path(__file__).with_suffix(".csv")
 KEY = ["log", "variant", "share", "epochs_share", "day", "how"]
 FIELDS = [*KEY, "users", "valid", "test", "epochs", "seconds"]
 #: Logs without a header.
-READ = {"half": ReadOptions(sep="::", header=False)}
-TRIALS = ((1.0, 1 / 6), (0.8, 1 / 6), (0.7, 1 / 6), (0.6, 1 / 6), (0.5, 1 / 6), (0.7, 1 / 8))
+_NO_HEADER = ReadOptions(sep="::", header=False)
+READ = {"half": _NO_HEADER, "half-before": _NO_HEADER}
+TRIALS = ((0.7, 1 / 6), (0.5, 1 / 6), (0.3, 1 / 6), (0.85, 1 / 6), (1.0, 1 / 6), (0.5, 1 / 4))
 METRIC = "recall@20"
 ANEW, WARM = "anew", "warm"
 
@@ -44,12 +45,10 @@ class Nights:
     ----------
     log, path, variant
         Name and file of the log, and the model.
-    test
-        Whether to measure on the next day, too.
     """
 
-    def __init__(self, log: str, path: str, variant: str, *, test: bool) -> None:
-        self.log, self.path, self.variant, self.test = log, path, variant, test
+    def __init__(self, log: str, path: str, variant: str) -> None:
+        self.log, self.path, self.variant = log, path, variant
         rows = list(csv.DictReader(RESULTS.open())) if RESULTS.exists() else []
         self.known = {tuple(row[key] for key in KEY) for row in rows}
 
@@ -80,9 +79,8 @@ class Nights:
             "epochs": fitted.training.epochs,
             "seconds": round(fitted.training.seconds, 2),
         }
-        if self.test:
-            found = workflows.evaluate([model], history="train+valid").to_dict()
-            values["test"] = found["results"][0]["metrics"][METRIC]
+        found = workflows.evaluate([model], history="train+valid").to_dict()
+        values["test"] = found["results"][0]["metrics"][METRIC]
         append(values)
         print(*values.values(), flush=True)
 
@@ -125,33 +123,36 @@ def summary() -> None:
         valid, epochs, seconds = (
             np.mean([float(row[key]) for row in of]) for key in ("valid", "epochs", "seconds")
         )
-        tested = [row for row in of if row["test"]]
-        users = [int(row["users"]) for row in tested]
-        test = np.average([float(r["test"]) for r in tested], weights=users) if tested else np.nan
+        users = [int(row["users"]) for row in of]
+        test = np.average([float(row["test"]) for row in of], weights=users)
         print(f"{log:<8}{variant:<12}{how:<6}{share:>6}{epochs_share:>8}{len(of):>7}"
               f"{valid:>8.4f}{test:>8.4f}{epochs:>7.1f}{seconds:>8.1f}")  # fmt: skip
 
 
 def differences() -> None:
     """Print how far warm starts are from fits anew on the next days, with an interval."""
-    rows = [row for row in csv.DictReader(RESULTS.open()) if row["test"]]
-    for log, variant in sorted({(row["log"], row["variant"]) for row in rows}):
-        of = [row for row in rows if (row["log"], row["variant"]) == (log, variant)]
-        anew = {row["day"]: row for row in of if row["how"] == ANEW}
-        pairs = [(row, anew[row["day"]]) for row in of if row["how"] == WARM]
-        found = np.array([[float(row["test"]) for row in pair] for pair in pairs])
-        weights = np.array([int(row["users"]) for row, _ in pairs], float)
+    rows = list(csv.DictReader(RESULTS.open()))
+    warm = [row for row in rows if row["how"] == WARM]
+    for names in sorted({tuple(row[key] for key in KEY[:4]) for row in warm}):
+        anew = {
+            row["day"]: row
+            for row in rows
+            if row["how"] == ANEW and (row["log"], row["variant"]) == names[:2]
+        }
+        of = [row for row in warm if tuple(row[key] for key in KEY[:4]) == names]
+        found = np.array([[float(row["test"]), float(anew[row["day"]]["test"])] for row in of])
+        users = np.array([int(row["users"]) for row in of], float)
+        drawn = np.random.default_rng(1).integers(0, len(of), (10_000, len(of)))
+        changes = [_change(found[nights], users[nights]) for nights in drawn]
+        low, high = np.percentile(changes, [2.5, 97.5])
+        said = f"{_change(found, users):+.1f} % on the next day, 95 %: {low:+.1f} to {high:+.1f}"
+        print(f"{' '.join(names)}: {said} ({len(of)} nights, {int(users.sum()):,} users)")
 
-        def change(nights: np.ndarray, found=found, weights=weights) -> float:
-            warm, fresh = (found[nights] * weights[nights, None]).sum(axis=0)
-            return 100 * (warm / fresh - 1)
 
-        chance = np.random.default_rng(1)
-        n = len(pairs)
-        drawn = [change(chance.integers(0, n, n)) for _ in range(10_000)]
-        low, high = np.percentile(drawn, [2.5, 97.5])
-        print(f"{log} {variant}: {change(np.arange(n)):+.1f} % on the next day, of {n} nights with"
-              f" {int(weights.sum()):,} users; 95 %: {low:+.1f} to {high:+.1f}")  # fmt: skip
+def _change(found: np.ndarray, users: np.ndarray) -> float:
+    """Return the relative difference of means over users, in percent."""
+    warm, anew = users @ found
+    return float(100 * (warm / anew - 1))
 
 
 def main() -> None:
@@ -168,7 +169,7 @@ def main() -> None:
         summary()
         differences()
         return
-    nights = Nights(given.log, given.path, given.variant, test=not given.trials)
+    nights = Nights(given.log, given.path, given.variant)
     for chosen in TRIALS if given.trials else [(warm_start.SHARE, warm_start.EPOCHS_SHARE)]:
         warm_start.SHARE, warm_start.EPOCHS_SHARE = chosen
         chain(nights, given.first, given.days)
