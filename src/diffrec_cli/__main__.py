@@ -6,6 +6,9 @@ import sys
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    from diffrec_cli.cli._streams import open_streams
+
+    open_streams()
     # Let waiting threads of torch sleep soon, and set it before torch is loaded. GNU OpenMP's long
     # spinning makes training 1.5 to 3 times slower on a busy machine; this costs an idle one 2%.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")

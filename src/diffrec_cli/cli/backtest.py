@@ -11,6 +11,7 @@ from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, filled, make_table, report, screen
+from diffrec_cli.cli._streams import require_stdout
 
 EXAMPLES = examples(
     "diffrec backtest orders.csv",
@@ -103,7 +104,9 @@ def backtest(
     from diffrec_cli import workflows
     from diffrec_cli.reporting.plots import check_plot, draw_periods
 
-    if plot is not None:
+    if plot is None:
+        require_stdout()
+    else:
         check_plot(plot)
     done = workflows.backtest(
         log,
@@ -150,13 +153,13 @@ def _rows(done: Any) -> list[dict[str, Any]]:
 
 def _table(done: Any) -> Any:
     models = list(done.means)
-    table = make_table("from", ">users", ">new", *(f">{model}" for model in models))
-    table.title = f"{done.name}: recall@20, {done.horizon} from each moment"
-    shown = 16 if done.horizon.endswith("h") else 10  # with or without the time of day
-    table.caption = (
-        "below: means over the users of all periods; p: paired randomisation test over them"
-        " against the first model"
+    table = make_table(
+        *("from", ">users", ">new", *(f">{model}" for model in models)),
+        title=f"{done.name}: recall@20, {done.horizon} from each moment",
+        caption="below: means over the users of all periods; p: paired randomisation test over them"
+        " against the first model",
     )
+    shown = 16 if done.horizon.endswith("h") else 10  # with or without the time of day
     for period in done.periods:
         figures = [
             f"{period.trials[model].test['recall@20']:.4f}" if model in period.trials else ""

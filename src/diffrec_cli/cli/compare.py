@@ -11,6 +11,7 @@ from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, filled, flat, make_table, plus_minus, report, screen
+from diffrec_cli.cli._streams import require_stdout
 
 MODELS = "base,t,multivae,itemknn,ease,ease-t,pop"
 
@@ -68,7 +69,9 @@ def compare(
     from diffrec_cli import workflows
     from diffrec_cli.reporting.plots import check_plot, draw_costs
 
-    if plot is not None:
+    if plot is None:
+        require_stdout()
+    else:
         check_plot(plot)
     compared = workflows.compare(
         list(data),
@@ -96,10 +99,11 @@ def compare(
 
 def _table(compared: Any) -> Any:
     columns = ("model", ">recall@20", ">ndcg@20", ">p", ">fit s", ">rank s", ">numbers", ">memory")
-    table = make_table(*columns, title=f"{compared.dataset}: test, {compared.users:,} users")
-    table.caption = (
-        "mean ± standard deviation over seeds; p: paired randomisation test over users"
-        " against the first model, on recall@20"
+    table = make_table(
+        *columns,
+        title=f"{compared.dataset}: test, {compared.users:,} users",
+        caption="mean and standard deviation over seeds; p: paired randomisation test over users"
+        " against the first model, on recall@20",
     )
     return filled(table, map(_row, compared.results))
 

@@ -10,7 +10,8 @@ import typer
 
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
-from diffrec_cli.cli._output import screen
+from diffrec_cli.cli._output import print_line, screen
+from diffrec_cli.cli._streams import require_stdout
 
 EXAMPLES = examples(
     "diffrec report",
@@ -51,6 +52,7 @@ def report(
 
     asked: dict[str, Any] = {"users": user or [], "split": split, "device": device}
     if out == Path("-"):
+        require_stdout()
         gathered = workflows.report(model, **asked, listener=screen)
         screen.close()
         sys.stdout.buffer.write(page(gathered).encode())
@@ -59,4 +61,4 @@ def report(
         model, out, render=page, **asked, overwrite=overwrite, listener=screen
     )
     screen.close()
-    print(path)
+    print_line(path)
