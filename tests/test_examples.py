@@ -15,6 +15,7 @@ from diffrec_cli import workflows
 from diffrec_cli.data import store
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.sources.sample import SampleOptions, write_sample
+from tests.cli.test_help import check
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -102,6 +103,19 @@ def test_the_crontab_is_made_of_settings_and_jobs() -> None:
         assert "nightly.sh" in command
         assert "%" not in command  # cron takes it for the end of a line
         assert subprocess.run(["sh", "-n", "-c", command], check=False).returncode == 0
+
+
+def test_the_unit_and_the_container_start_the_server() -> None:
+    unit = (EXAMPLES / "serve/diffrec.service").read_text()
+    lines = re.findall(r"^(?:# )?ExecStart=%h/\.local/bin/diffrec (.+)$", unit, re.MULTILINE)
+    container = (EXAMPLES / "serve/Containerfile").read_text()
+    (last,) = re.findall(r"^CMD (.+)$", container, re.MULTILINE)
+    commands = [*map(str.split, lines), json.loads(last)[1:]]
+    assert len(commands) == 3
+    for arguments in commands:
+        assert arguments[0] == "serve"
+        check(arguments)
+    assert "SuccessExitStatus=143" in unit
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell script")

@@ -17,6 +17,7 @@ COMMANDS = (
     "fit",
     "eval",
     "recommend",
+    "serve",
     "models",
     "data",
     "doctor",

@@ -20,6 +20,7 @@ from diffrec_cli.errors import (
     StorageError,
     UsageError,
 )
+from diffrec_cli.registry import versions
 
 from . import samples
 
@@ -243,6 +244,34 @@ class TestReferences:
         with pytest.raises(NotFoundError) as caught:
             registry.resolve(None)
         assert "diffrec fit" in caught.value.fix
+
+
+class TestSighted:
+    def test_the_default_a_name_or_a_version_as_it_is_now(self):
+        samples.store("a")
+        samples.store("a")
+        samples.store("b")
+        assert versions.sighted(None).reference == "b@1"
+        assert versions.sighted("a").reference == "a@2"
+        assert versions.sighted("a@1").reference == "a@1"
+
+    def test_files_that_were_replaced_make_another_sighting_of_the_same_version(self):
+        samples.store()
+        before = versions.sighted("ml")
+        assert versions.sighted("ml") == before
+        edit_record(registry.resolve("ml"), created="2999-01-01T00:00:00+00:00")
+        after = versions.sighted("ml")
+        assert after.key == before.key
+        assert after != before
+
+    def test_what_was_removed_is_gone_and_no_other_takes_its_place(self):
+        samples.store("a")
+        samples.store("b")
+        registry.remove("b")
+        assert versions.sighted(None) is None
+        assert versions.sighted("b") is None
+        assert versions.sighted("a@2") is None
+        assert registry.resolve(None).record.reference == "a@1"
 
 
 class TestDefault:

@@ -75,9 +75,11 @@ class Screen:
 
     def __call__(self, event: Event) -> None:
         """Show a workflow's event."""
-        from diffrec_cli.workflows.progress import EpochDone, Step
+        from diffrec_cli.workflows.progress import EpochDone, Fault, Step
 
-        if isinstance(event, EpochDone):
+        if isinstance(event, Fault):
+            self.warn(event.text)
+        elif isinstance(event, EpochDone):
             self._epoch(event)
         elif isinstance(event, Step):
             self._step(event)

@@ -30,6 +30,7 @@ from diffrec_cli.cli import (
     quickstart,
     recommend,
     report,
+    serve,
     similar,
     tune,
     update,
@@ -78,6 +79,7 @@ app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command("backtest", epilog=backtest.EXAMPLES)(backtest.backtest)
 app.command("tune", epilog=tune.EXAMPLES)(tune.tune)
 app.command("recommend", epilog=recommend.EXAMPLES)(recommend.recommend)
+app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("similar", epilog=similar.EXAMPLES)(similar.similar)
 app.command("report", epilog=report.EXAMPLES)(report.report)
 app.command("update", epilog=update.EXAMPLES)(update.update)

@@ -162,6 +162,23 @@ class Sequences:
             start += part.lengths
         return Sequences(indptr, items, strength, again)
 
+    def above(self, others: Sequences) -> Sequences:
+        """Return these rows, and others after them.
+
+        Examples
+        --------
+        >>> one = Sequences(np.array([0, 2]), np.array([7, 5], np.int32))
+        >>> other = Sequences(np.array([0, 0, 1]), np.array([9], np.int32))
+        >>> one.above(other).indptr.tolist(), one.above(other).items.tolist()
+        ([0, 2, 2, 3], [7, 5, 9])
+        """
+        none_here = np.zeros(len(others), np.int64)
+        none_there = np.zeros(len(self), np.int64)
+        return Sequences.concatenate(
+            self._with(np.append(self.indptr, self.indptr[-1] + none_here), lambda each: each),
+            others._with(np.append(none_there, others.indptr), lambda each: each),
+        )
+
 
 def joined_strength(
     strength: NDArray[np.float32], pair: NDArray[np.int64], pairs: int, *, adds: bool

@@ -19,6 +19,7 @@ Array = Any  # np.ndarray or torch.Tensor
 
 _CACHED_COLUMNS = 2048  # columns of scores computed at a time on a CPU
 _GATHERED_ROWS = 64  # rows whose candidates' weights are copied at a time
+_FEW_ROWS = 32  # up to here NumPy multiplies the larger matrix from the left
 _CHUNK = 64  # scores in a chunk of `largest`
 _CHUNKED_FROM = 4 * _CHUNK  # chunks are faster from this many scores for each place of the list
 
@@ -127,8 +128,16 @@ class NumpyBackend(_AllItems):
         return x
 
     def affine(self, h: Array, V: Array, b: Array, out: Array | None = None) -> Array:
-        """Return h V^T + b."""
-        scores = np.matmul(h, V.T, out=out)
+        """Return h V^T + b.
+
+        For few rows it is (V h^T)^T: BLAS would copy all of V to read it transposed, which takes
+        longer than the product.
+        """
+        if len(h) > _FEW_ROWS:
+            scores = np.matmul(h, V.T, out=out)
+        else:
+            scores = np.empty((len(h), len(V)), h.dtype) if out is None else out
+            scores[:] = np.matmul(V, h.T).T
         scores += b
         return scores
 

@@ -155,6 +155,8 @@ def _ordered(items: NDArray[np.int64], values: NDArray[np.float32], k: int) -> L
     items = np.take_along_axis(items, order, axis=1)
     values = np.take_along_axis(values, order, axis=1)
     items = np.where(np.isneginf(values), -1, items)
+    if items.shape[1] == k:
+        return items, values
     missing = ((0, 0), (0, k - items.shape[1]))  # a catalogue of fewer than k items
     return (
         np.pad(items, missing, constant_values=-1),

@@ -95,6 +95,28 @@ class ListedModel:
         return f"{self.name}@{self.version}"
 
 
+@dataclass(frozen=True)
+class Sighting:
+    """A version as it lies on the disk: another one if its files were replaced, as by ``forget``.
+
+    Parameters
+    ----------
+    key
+        Name and version.
+    written, file
+        Time and number of the file of its record.
+    """
+
+    key: Key
+    written: int
+    file: int
+
+    @property
+    def reference(self) -> str:
+        """``NAME@VERSION``."""
+        return reference_to(self.key)
+
+
 def publish(
     record: ModelRecord,
     weights: Mapping[str, NDArray[Any]],
@@ -182,6 +204,22 @@ def resolve(reference: str | None = None) -> Artifact:
         held = hold(directory_of(key) / RECORD)
         if held is not None or directory_of(key).exists():  # else it was just removed
             return dataclasses.replace(_open(key), hold=held)
+
+
+def sighted(reference: str | None) -> Sighting | None:
+    """Return what a reference means now, without opening it; ``None`` if that is gone.
+
+    Without a reference it is the default that someone made one: when that is removed, no other
+    model takes its place here, as it does in :func:`resolve`.
+    """
+    try:
+        key = _pointer() if reference is None else locate(reference)
+        if key is None:
+            return None
+        record = (directory_of(key) / RECORD).stat()
+    except (NotFoundError, FileNotFoundError, NotADirectoryError):
+        return None
+    return Sighting(key, record.st_mtime_ns, record.st_ino)
 
 
 def artifacts() -> list[Artifact]:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from diffrec_cli.workflows.recommend_lists import recommend as recommend
     from diffrec_cli.workflows.report_model import report as report
     from diffrec_cli.workflows.report_model import write_report as write_report
+    from diffrec_cli.workflows.serve_lists import serve as serve
     from diffrec_cli.workflows.similar_items import similar as similar
     from diffrec_cli.workflows.tune_settings import tune as tune
     from diffrec_cli.workflows.update_model import update as update
@@ -73,6 +74,7 @@ _HOMES = {
     "rename_model": "manage_models",
     "report": "report_model",
     "sample": "manage_datasets",
+    "serve": "serve_lists",
     "show_dataset": "manage_datasets",
     "show_model": "manage_models",
     "similar": "similar_items",

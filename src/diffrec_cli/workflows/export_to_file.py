@@ -236,6 +236,6 @@ def _fingerprint(model: str, options: RecommendOptions) -> str:
 
 def _said(option: str, value: Any) -> Any:
     """Return an option's value: a file's hash, or a random text for a pipe."""
-    if option not in FILES or value is None:
+    if option not in FILES or not isinstance(value, str | Path):
         return value
     return sha256_file(Path(value)) if Path(value).is_file() else secrets.token_hex()

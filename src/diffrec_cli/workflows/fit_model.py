@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from diffrec_cli.catalogue import AUTO, MODELS, Candidate, Variant, as_file_name, reads_order
-from diffrec_cli.catalogue import own_preset as find_preset
+from diffrec_cli.catalogue import AUTO, MODELS, Candidate, Variant, as_file_name
 from diffrec_cli.config import FitConfig, ReadOptions, SplitOptions
 from diffrec_cli.config.options import ALL, TRAIN, TRAIN_AND_VALID
 from diffrec_cli.data import store
@@ -34,14 +33,14 @@ from diffrec_cli.training.loop import SELECTION_METRIC
 from diffrec_cli.workflows.fitting.choosing import Chosen, Jobs, choose
 from diffrec_cli.workflows.fitting.plan import Job, memory_needed, plan, plan_line
 from diffrec_cli.workflows.fitting.run_directories import discard_runs, epoch_log, open_run
-from diffrec_cli.workflows.fitting.settings import settings_of
+from diffrec_cli.workflows.fitting.settings import named, settings_of
 from diffrec_cli.workflows.fitting.training import (
     TrainedModel,
     refit_model,
     tell_why_it_stopped,
     train_model,
 )
-from diffrec_cli.workflows.fitting.warm_start import WarmStart, in_words, warm_start_of
+from diffrec_cli.workflows.fitting.warm_start import in_words, warm_start_of
 from diffrec_cli.workflows.prepare_data import dataset_of
 from diffrec_cli.workflows.progress import Listener, Note, Plan, silent
 
@@ -190,10 +189,10 @@ def fit(
     warm = None
     if warm_start is not None:
         warm = warm_start_of(warm_start, values or {})
-        variant = _as_before(warm, variant, corruption, preset)
+        variant = warm.variant(variant, corruption, preset)
         name = name or warm.artifact.record.name
     else:
-        variant = _named(variant, corruption, preset)
+        variant = named(variant, corruption, preset)
     _require_parallel(variant, item_ranks)
     with ExitStack() as stack:
         stack.enter_context(connected(chosen_device))
@@ -215,8 +214,9 @@ def fit(
         if warm is None:
             settings = settings_of(variant, preset, values or {}, dataset)
         else:
-            settings = [(Candidate(variant), _settings_of_earlier(warm, values or {}, dataset))]
-            listener(Note(in_words(warm.facts(dataset))))
+            warm = replace(warm, today=dataset)
+            settings = [(Candidate(variant), warm.changed(values or {}))]
+            listener(Note(in_words(warm.facts)))
         processes = _split(all_alike, settings[0][1], dataset, chosen_device, item_ranks)
         jobs = [
             (
@@ -258,25 +258,6 @@ def fit(
             else:
                 chosen = _as_told(jobs[0][1], resume, max_seconds, listener, stack)
             return _completed(chosen, listener)
-
-
-def _as_before(warm: WarmStart, variant: str, corruption: str | None, preset: str) -> str:
-    """Return the variant of the model to go on from; nothing else may be asked for."""
-    reference, before = warm.artifact.record.reference, warm.config.variant
-    asked = variant if variant == AUTO else _named(variant, corruption, preset)
-    if preset != "auto" or asked not in (AUTO, before) or (corruption and variant == AUTO):
-        raise UsageError(
-            f"--warm-start {reference}: its settings are those of {before}",
-            "leave out --variant, --corruption and --preset; --set changes a setting",
-        )
-    return before
-
-
-def _settings_of_earlier(warm: WarmStart, given: Mapping[str, Any], dataset: Dataset) -> FitConfig:
-    config = warm.config.with_values(given)
-    if reads_order(config):
-        dataset.require_order(config.variant)
-    return config
 
 
 def _require_parallel(variant: str, item_ranks: int | None) -> None:
@@ -335,24 +316,6 @@ def _split(
         most = max(n for n in divisors(ranks) if n <= dataset.n_items)
         item_ranks = all_alike.number(min(most, next(fits, most)))
     return arranged(device, item_ranks)
-
-
-def _named(variant: str, corruption: str | None, preset: str) -> str:
-    """Check the names of a model, and return the variant with its corruption."""
-    if variant != AUTO:
-        meant = Variant.parse(variant)
-        if corruption not in (None, meant.corruption):
-            variant = str(meant.corrupted(corruption))
-        find_preset(preset, variant, users=1)  # find a mistyped name before preparing the log
-        return variant
-    if corruption is not None:
-        Variant.parse("base").corrupted(corruption)  # find a mistyped name first
-        raise UsageError(
-            f"--corruption {corruption} goes with a variant", "add --variant base or t"
-        )
-    if preset != "auto":
-        raise UsageError(f"--preset {preset} goes with a variant", "add --variant base, l, t or lt")
-    return variant
 
 
 def _planned(jobs: Jobs, listener: Listener) -> Fitted:
@@ -449,7 +412,7 @@ def _publish(job: Job, outcome: TrainedModel, run: Path, choice: Mapping[str, An
             trained_on=outcome.trained_on,
             complete=complete,
             valid=trained.metrics,
-            warm_start={} if job.warm is None else job.warm.facts(job.dataset),
+            warm_start={} if job.warm is None else job.warm.facts,
         ),
     )
     return registry.publish(

@@ -15,6 +15,13 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """One line about what failed while the work goes on; shown even when quiet."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Decisions before long work, in one line and as values."""
 
@@ -69,7 +76,7 @@ class EpochDone:
     epochs_left: int
 
 
-Event = Note | Plan | Step | EpochDone
+Event = Note | Fault | Plan | Step | EpochDone
 Listener = Callable[[Event], None]
 
 

@@ -202,10 +202,23 @@ def one_history(label: str, items: Sequence[str]) -> Histories:
     >>> one_history("me", ["b", "a", "b"]).item.tolist()
     [0, 1, 0]
     """
+    return listed_histories([label], [items])
+
+
+def listed_histories(labels: Sequence[str], histories: Sequence[Sequence[str]]) -> Histories:
+    """Return the histories of several users; each one's items are oldest first.
+
+    Examples
+    --------
+    >>> found = listed_histories(["me", "you"], [["b", "a"], ["b"]])
+    >>> found.user.tolist(), found.item.tolist()
+    ([0, 0, 1], [0, 1, 0])
+    """
+    items = list(chain.from_iterable(histories))
     codes = {item: code for code, item in enumerate(dict.fromkeys(items))}
     item = np.fromiter((codes[item] for item in items), np.int32, len(items))
-    ids = IdMap(printable(codes))
-    return Histories([label], np.zeros(len(items), np.int64), item, ids)
+    user = np.repeat(np.arange(len(labels)), [len(history) for history in histories])
+    return Histories(list(labels), user, item, IdMap(printable(codes)))
 
 
 def printable(ids: Iterable[str]) -> list[str]:

@@ -5,11 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from diffrec_cli.catalogue import AUTO, Candidate, candidates, reads_order
+from diffrec_cli.catalogue import AUTO, Candidate, Variant, candidates, reads_order
 from diffrec_cli.catalogue import own_preset as find_preset
 from diffrec_cli.config import FitConfig
 from diffrec_cli.config.graphs import REPEAT
 from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.errors import UsageError
+
+
+def named(variant: str, corruption: str | None, preset: str) -> str:
+    """Check the names of a model, and return the variant with its corruption."""
+    if variant != AUTO:
+        meant = Variant.parse(variant)
+        if corruption not in (None, meant.corruption):
+            variant = str(meant.corrupted(corruption))
+        find_preset(preset, variant, users=1)  # find a mistyped name before preparing the log
+        return variant
+    if corruption is not None:
+        Variant.parse("base").corrupted(corruption)  # find a mistyped name first
+        raise UsageError(
+            f"--corruption {corruption} goes with a variant", "add --variant base or t"
+        )
+    if preset != "auto":
+        raise UsageError(f"--preset {preset} goes with a variant", "add --variant base, l, t or lt")
+    return variant
 
 
 def settings_of(

@@ -200,7 +200,7 @@ def _built(job: Job, of_item: NDArray[np.int64] | None, train: Sequences) -> Tra
         return build_model(config, n_items, of_item, train, items)
     sized_by = job.warm.weights.get("of_item")
     model = build_model(config, n_items, of_item, train, items, sized_by)
-    job.warm.give(model, config, job.dataset)
+    job.warm.give(model, config)
     return model
 
 
@@ -298,7 +298,7 @@ def _first_groups(
         return kept
     of_item: NDArray[np.int64] | None
     if job.warm is not None and job.config.latent is not None:
-        of_item = job.warm.groups(job.dataset)
+        of_item = job.warm.groups()
     else:
         of_item = item_groups(job.dataset, job.config, job.device, listener)
     if of_item is not None and path is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec_cli.catalogue import model_row
+from diffrec_cli.catalogue import AUTO, model_row, reads_order
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import UsageError
@@ -22,6 +22,7 @@ from diffrec_cli.registry import versions as registry
 from diffrec_cli.registry.artifact import Artifact
 from diffrec_cli.registry.references import parse, require_versions
 from diffrec_cli.training.loop import SELECTION_METRIC
+from diffrec_cli.workflows.fitting.settings import named
 
 #: Share of the earlier weights with which training goes on, and of the epochs of a fit anew. Chosen
 #: on valid, see ``examples/reproduce/warm_start.py``.
@@ -38,10 +39,13 @@ class WarmStart:
         The model.
     said
         Names of the settings that the user gave: these are taken as they are.
+    today
+        What the fit is of; ``None``: that is not known yet.
     """
 
     artifact: Artifact
     said: Collection[str] = field(default_factory=frozenset)
+    today: Dataset | None = None
 
     @cached_property
     def config(self) -> FitConfig:
@@ -81,29 +85,62 @@ class WarmStart:
         epochs = first + math.ceil(EPOCHS_SHARE * (self.epochs_anew - first))
         return replace(config, training=replace(config.training, epochs=max(first + 1, epochs)))
 
-    def places(self, dataset: Dataset) -> Places:
-        """Return where the users and items of a dataset were."""
+    def variant(self, asked: str, corruption: str | None, preset: str) -> str:
+        """Return the model's variant.
+
+        Raises
+        ------
+        UsageError
+            Another one, or a preset, is asked for.
+        """
+        before = self.config.variant
+        other = asked != AUTO and named(asked, corruption, preset) != before
+        if other or preset != "auto" or (corruption and asked == AUTO):
+            reference = self.artifact.record.reference
+            raise UsageError(
+                f"--warm-start {reference}: its settings are those of {before}",
+                "leave out --variant, --corruption and --preset; --set changes a setting",
+            )
+        return before
+
+    def changed(self, given: Mapping[str, Any]) -> FitConfig:
+        """Return the settings with these values, for what the fit is of."""
+        config = self.config.with_values(given)
+        if reads_order(config):
+            self._today.require_order(config.variant)
+        return config
+
+    @property
+    def _today(self) -> Dataset:
+        if self.today is None:
+            raise ValueError("what the fit is of is not known yet")
+        return self.today
+
+    @cached_property
+    def places(self) -> Places:
+        """Where today's users and items were."""
         return Places(
-            items=self.dataset.item_ids.indices(dataset.item_ids.array.to_pylist()),
-            users=self.dataset.user_ids.indices(dataset.user_ids.array.to_pylist()),
+            items=self.dataset.item_ids.indices(self._today.item_ids.array.to_pylist()),
+            users=self.dataset.user_ids.indices(self._today.user_ids.array.to_pylist()),
         )
 
-    def groups(self, dataset: Dataset) -> NDArray[np.int64]:
-        """Return the group of each item of a dataset, (|I|,)."""
+    def groups(self) -> NDArray[np.int64]:
+        """Return the group of each of today's items, (|I|,)."""
         of_item = np.asarray(self.weights["of_item"])
-        items = self.places(dataset).items
-        items[items >= len(of_item)] = -1  # they came after training
-        return carried_groups(of_item, items, dataset.train)
+        items = self.places.items
+        items = np.where(items < len(of_item), items, -1)  # others came after training
+        return carried_groups(of_item, items, self._today.train)
 
-    def give(self, model: Trainable, config: FitConfig, dataset: Dataset) -> None:
-        """Give a new model of a dataset the weights of this one."""
+    def give(self, model: Trainable, config: FitConfig) -> None:
+        """Give today's model the weights of this one."""
         row = model_row(config)
         of_users = () if row is None else row.of_users
-        carry(model, self.weights, self.places(dataset), of_users, SHARE)
+        carry(model, self.weights, self.places, of_users, SHARE)
 
-    def facts(self, dataset: Dataset) -> dict[str, Any]:
-        """Return what it was, and how many items and users are new or gone."""
-        training, places = self.artifact.record.training, self.places(dataset)
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What the model was, and how many items and users are new or gone."""
+        training, places = self.artifact.record.training, self.places
         known = {"items": places.items >= 0, "users": places.users >= 0}
         before = {"items": self.dataset.n_items, "users": self.dataset.n_users}
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,7 +126,8 @@ def _blocked_for(
         return IdMap([]), Sequences(np.zeros(2, np.int64), np.zeros(0, np.int32))
     given = read_histories(path, of_users=True)
     items = dataset.item_ids.indices(given.item_ids.array.to_pylist())
-    _tell_unknown("--block-for", path, given.item_ids.at(np.flatnonzero(items < 0)), listener)
+    unlisted = given.item_ids.at(np.flatnonzero(items < 0))
+    _tell_unknown(f"--block-for {path}", unlisted, listener)
     unknown = dataset.user_ids.indices(given.labels) < 0
     if unknown.any():
         names = some([given.labels[i] for i in np.flatnonzero(unknown)])
@@ -136,15 +138,18 @@ def _blocked_for(
 
 
 def _item_indices(
-    dataset: Dataset, path: str | Path, option: str, listener: Listener
+    dataset: Dataset, given: str | Path | Sequence[str], option: str, listener: Listener
 ) -> NDArray[np.int64]:
-    ids = read_ids(path)
+    """Return the indices of the items in a file, or of a list, that the model knows."""
+    if isinstance(given, str | Path):
+        ids, where = read_ids(given), f"{option} {given}"
+    else:
+        ids, where = list(given), option
     indices = dataset.item_ids.indices(ids)
-    _tell_unknown(option, path, [ids[i] for i in np.flatnonzero(indices < 0)], listener)
+    _tell_unknown(where, [ids[i] for i in np.flatnonzero(indices < 0)], listener)
     return indices[indices >= 0]
 
 
-def _tell_unknown(option: str, path: str | Path, ids: list[str], listener: Listener) -> None:
+def _tell_unknown(where: str, ids: list[str], listener: Listener) -> None:
     if ids:
-        names = some(ids)
-        listener(Note(f"{option} {path}: {len(ids):,} items are unknown to the model: {names}"))
+        listener(Note(f"{where}: {len(ids):,} items are unknown to the model: {some(ids)}"))

@@ -51,6 +51,8 @@ class ListMaker:
         Number of users asked for, if known.
     more
         Arrays that the model has besides those that are stored.
+    loaded
+        The model's scorer on NumPy, if it is in memory already: it makes all lists.
     """
 
     def __init__(
@@ -63,11 +65,12 @@ class ListMaker:
         disliked: NDArray[np.int64],
         total: int | None,
         more: Mapping[str, NDArray[Any]] | None = None,
+        loaded: Scorer | None = None,
     ) -> None:
         self.artifact, self.dataset, self.config = artifact, dataset, artifact.config()
         self.options, self.limits = options, limits
         self.liked, self.disliked = liked, disliked
-        self.total, self.more = total, more
+        self.total, self.more, self.loaded = total, more, loaded
         self.served = 0
         self._engine: _Engine | None = None
 
@@ -82,7 +85,9 @@ class ListMaker:
         with _memory_errors(engine.device):
             for lists in self._ranked(request, engine):
                 self._check(lists)
-                mine = request.take(np.arange(lists.start, lists.start + len(lists.items)))
+                mine = request
+                if len(lists.items) < len(request):
+                    mine = request.take(np.arange(lists.start, lists.start + len(lists.items)))
                 why = self._reasons(mine, lists, engine.scorer) if options.why else None
                 yield list_table(mine, lists, self.dataset, options.titles, why)
                 self.served += len(mine)
@@ -139,14 +144,17 @@ class ListMaker:
     def _engine_for(self, users: int) -> _Engine:
         """Return the engine for so many users, made when first needed."""
         few = max(users, self.total or 0) <= _FEW_USERS and self.options.device in ("auto", "cpu")
+        few = few or self.loaded is not None
         if self._engine is None or (self._engine.device == _NUMPY and not few):
             self._engine = self._start(few)
         return self._engine
 
     def _start(self, few: bool) -> _Engine:
         device = _NUMPY if few else _choose_device(self.options.device)
-        backend = NumpyBackend() if few else TorchBackend(device)
-        scorer = load_scorer(self.artifact, self.config, self.dataset, backend, self.more)
+        scorer = self.loaded if few else None
+        if scorer is None:
+            backend = NumpyBackend() if few else TorchBackend(device)
+            scorer = load_scorer(self.artifact, self.config, self.dataset, backend, self.more)
         trained = trained_alone(scorer).n_items
         weight = self.config.newest_weight
         vectors = None

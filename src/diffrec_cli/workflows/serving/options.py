@@ -58,10 +58,10 @@ class RecommendOptions:
     """Length of the lists; ``None``: 20, or all items of a smaller catalogue."""
     include_seen: bool = False
     """Also recommend items in the history."""
-    allow: str | Path | None = None
-    """A file of item ids, one a line: recommend only these."""
-    block: str | Path | None = None
-    """A file of item ids: never recommend these."""
+    allow: str | Path | Sequence[str] | None = None
+    """A file of item ids, one a line, or the ids in a list: recommend only these."""
+    block: str | Path | Sequence[str] | None = None
+    """The same: never recommend these."""
     block_for: str | Path | None = None
     """A file ``user,item``: never this item for this user."""
     where: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,15 @@ class Request:
             self.users[rows],
             self.histories.take(rows),
             self.unknown[rows],
+        )
+
+    def above(self, others: Request) -> Request:
+        """Return these users, and others after them."""
+        return Request(
+            pa.concat_arrays([self.labels, others.labels]),
+            np.concatenate([self.users, others.users]),
+            self.histories.above(others.histories),
+            np.concatenate([self.unknown, others.unknown]),
         )
 
 
@@ -136,15 +145,16 @@ class UserHistories:
     """
 
     def __init__(self, dataset: Dataset, events: Events | None = None) -> None:
-        self.dataset = dataset
+        self.dataset, self._as_trained = dataset, events is None
         self.events = events or Events.none(dataset.n_users)
 
     def at(self, users: NDArray[np.int64]) -> Request:
         """Return users by their indices in the dataset."""
-        events = self.events.of_known.take(users)
-        histories = self.dataset.joined(self.dataset.known_of(users), events)
+        histories, fresh = self.dataset.known_of(users), np.zeros(len(users), np.int64)
+        if not self._as_trained:
+            events = self.events.of_known.take(users)
+            histories, fresh = self.dataset.joined(histories, events), events.lengths
         # A user added by `update` has no trained vector, and new events make a vector out of date.
-        fresh = events.lengths
         if self.dataset.fresh is not None:
             fresh = fresh + self.dataset.fresh.take(users).lengths
         learned_from = (self.dataset.train.take(users).lengths > 0) & (fresh == 0)
@@ -160,6 +170,8 @@ class UserHistories:
         indices, new = self.dataset.user_ids.indices(ids), self.events.newcomers.indices(ids)
         old, is_new = indices >= 0, (indices < 0) & (new >= 0)
         known = self.at(np.maximum(indices, 0))
+        if self._as_trained and old.all():
+            return replace(known, labels=strings(printable(ids)))
         nobody = len(self.events.newcomers)  # the empty row
         return Request(
             strings(printable(ids)),
@@ -280,10 +292,15 @@ def unseen_users(
             f"unknown item {names}: no item of the history is known to the model",
             "item ids are as written in the log",
         )
-    everyone, every = np.arange(len(given.labels)), np.ones(len(entries.user), np.bool_)
-    histories = entries.by_user(everyone, len(given.labels), every)
-    nobody = np.full(len(given.labels), -1)
-    return Request(strings(given.labels), nobody, histories, histories.lengths == 0)
+    return as_request(given.labels, entries)
+
+
+def as_request(labels: Sequence[str], entries: Entries) -> Request:
+    """Return unseen users by their entries; who has none is unknown."""
+    everyone, every = np.arange(len(labels)), np.ones(len(entries.user), np.bool_)
+    histories = entries.by_user(everyone, len(labels), every)
+    nobody = np.full(len(labels), -1)
+    return Request(strings(labels), nobody, histories, histories.lengths == 0)
 
 
 def liked_from(dataset: Dataset) -> float | None:

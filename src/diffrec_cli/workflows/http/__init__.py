@@ -1,0 +1,1 @@
+"""Lists over HTTP, with Starlette and uvicorn: the extra ``[serve]``."""
