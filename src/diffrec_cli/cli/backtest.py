@@ -101,12 +101,12 @@ def backtest(
     Results are kept: after Ctrl-C the same command continues. A period is what
     `prepare --test-from A --until B`, `fit` and `eval --history train+valid` give.
     """
+    if plot is None:
+        require_stdout()
     from diffrec_cli import workflows
     from diffrec_cli.reporting.plots import check_plot, draw_periods
 
-    if plot is None:
-        require_stdout()
-    else:
+    if plot is not None:
         check_plot(plot)
     done = workflows.backtest(
         log,

@@ -66,12 +66,12 @@ def compare(
     multivae, codigem, acvae; pop, itemknn, userknn, ease, rp3beta, slim, ials.
     Most have a variant with -t, which weighs recent interactions more: ease-t.
     """
+    if plot is None:
+        require_stdout()
     from diffrec_cli import workflows
     from diffrec_cli.reporting.plots import check_plot, draw_costs
 
-    if plot is None:
-        require_stdout()
-    else:
+    if plot is not None:
         check_plot(plot)
     compared = workflows.compare(
         list(data),

@@ -105,12 +105,12 @@ def evaluate(
     Several models are shown side by side, each compared with the first. With two
     histories the first one counts for --min, --per-user and comparisons.
     """
+    if not minimum and per_user is None:
+        require_stdout()
     from diffrec_cli import workflows
     from diffrec_cli.workflows.evaluate_models import parse_minima
 
     minima = parse_minima(minimum or [])
-    if not minima and per_user is None:
-        require_stdout()
     evaluated = workflows.evaluate(
         models or [],
         split=split,

@@ -47,12 +47,13 @@ def report(
 
     One HTML file that needs nothing else: send it, print it, keep it. Prints its path.
     """
+    if out == Path("-"):
+        require_stdout()
     from diffrec_cli import workflows
     from diffrec_cli.reporting.page import page
 
     asked: dict[str, Any] = {"users": user or [], "split": split, "device": device}
     if out == Path("-"):
-        require_stdout()
         gathered = workflows.report(model, **asked, listener=screen)
         screen.close()
         sys.stdout.buffer.write(page(gathered).encode())
