@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 
 
 def main() -> None:
@@ -16,8 +17,12 @@ def main() -> None:
 
     save_address_space()
     from diffrec_cli.cli.app import run
+    from diffrec_cli.errors import UsageError
 
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    with suppress(UsageError, OSError):  # after another error or a signal, which has been told
+        sys.stdout.flush()
+    sys.exit(code)
 
 
 if __name__ == "__main__":
