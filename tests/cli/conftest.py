@@ -27,7 +27,8 @@ Cli = Callable[..., Outcome]
 @pytest.fixture(autouse=True)
 def restored_signals() -> Iterator[None]:
     """Put back the signal handlers that the program sets for itself."""
-    numbers = [signal.SIGTERM, getattr(signal, "SIGPIPE", signal.SIGTERM)]
+    names = ("SIGTERM", "SIGPIPE", "SIGHUP")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers}
     yield
     for number, handler in before.items():

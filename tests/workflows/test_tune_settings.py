@@ -41,7 +41,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     context = SimpleNamespace(Process=Here)
     monkeypatch.setattr(tune_settings.multiprocessing, "get_context", lambda kind: context)
-    monkeypatch.setattr(tune_settings.signal, "signal", lambda *args: None)
+    monkeypatch.setattr(tune_settings, "begin_worker", lambda catalogue: None)
 
 
 def tune(data: str, variant: str = "itemknn", **options):

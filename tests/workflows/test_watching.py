@@ -50,6 +50,13 @@ def test_each_event_is_a_line_with_its_values() -> None:
     assert (found[3]["done"], found[3]["total"], found[3]["unit"]) == (5, 10, "users")
 
 
+def test_lines_are_json_whatever_the_encoding_of_the_stream() -> None:
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, "ascii")
+    EventStream(stream)(Note("é\u202e"))
+    assert json.loads(written.getvalue())["text"] == "é\u202e"
+
+
 def test_steps_are_written_at_most_once_a_second_and_at_their_end() -> None:
     stream = io.StringIO()
     events = EventStream(stream)

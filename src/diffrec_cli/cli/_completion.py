@@ -52,7 +52,7 @@ def datasets_or_files(incomplete: str) -> list[str]:
 def presets() -> list[str]:
     """Return the name of every preset, the user's own included."""
     own = [path.stem for path in _entries(presets_dir) if path.suffix == ".json"]
-    return [*PRESETS, *own]
+    return [*PRESETS, *(name for name in own if name.isprintable())]
 
 
 def variants() -> list[str]:

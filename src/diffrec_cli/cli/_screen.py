@@ -8,6 +8,8 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from diffrec_cli.visible import visible
+
 if TYPE_CHECKING:
     from diffrec_cli.workflows.progress import EpochDone, Event, Step
 
@@ -57,6 +59,13 @@ class Screen:
         if fix:
             self._print(f"  fix: {fix}")
 
+    def traceback(self, error: BaseException) -> None:
+        """Print where an error came from."""
+        import traceback
+
+        for line in "".join(traceback.format_exception(error)).rstrip("\n").split("\n"):
+            self._print(line)
+
     def close(self) -> None:
         """Stop the animation."""
         if self._progress is not None:
@@ -93,9 +102,9 @@ class Screen:
         self.close()
         self._stage, self._status = step.stage, ""
         columns = [
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=6 if step.stage == _TRAINING else 20),
-            TextColumn("{task.fields[status]}"),
+            TextColumn("{task.fields[status]}", markup=False),
         ]
         if step.stage != _TRAINING:  # its end depends on patience
             columns.append(TimeRemainingColumn(compact=True))
@@ -124,6 +133,7 @@ class Screen:
         return self._epoch_seconds
 
     def _print(self, text: str, style: str | None = None) -> None:
+        text = visible(text, sys.stderr.encoding)
         if self.animated:
             from rich.text import Text
 

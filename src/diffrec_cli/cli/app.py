@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -38,6 +39,7 @@ from diffrec_cli.cli._config_file import load_defaults
 from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._options import REFITS
 from diffrec_cli.cli._output import screen
+from diffrec_cli.cli._streams import require_stdout
 from diffrec_cli.errors import (
     DeviceError,
     DiffrecError,
@@ -50,7 +52,9 @@ from diffrec_cli.launch import launched
 from diffrec_cli.paths import home
 from diffrec_cli.transactions import finish_interrupted
 
-INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
+INTERRUPTED, BROKEN_PIPE = 130, 141
+_BY_SIGNAL = 128  # shells add it to the signal's number
+_AT_ONCE = 1.0  # seconds between signals that tell the same
 
 app = typer.Typer(
     name="diffrec",
@@ -112,6 +116,8 @@ def options(
 
 #: Commands that several processes carry out together.
 PARALLEL = ("fit", "eval", "recommend")
+#: Options that print instead of doing something.
+_PRINTED_ALONE = {"--help", "-h", "--version", "--show-completion"}
 #: Options of the program that may also follow the command.
 ANYWHERE = {"--quiet": "quiet", "-q": "quiet", "--no-color": "no_color", "--debug": "debug"}
 
@@ -122,18 +128,20 @@ def run(arguments: Sequence[str]) -> int:
     rank, ranks = launched()
     screen.configure(quiet="quiet" in flags, no_color="no_color" in flags, only_errors=rank > 0)
     debug = "debug" in flags
-    terminated = _watch_signals()
+    ending = _watch_signals()
     try:
         if asked := os.environ.get(shells.ASKED):
             return shells.answer(app, asked)
+        if not _PRINTED_ALONE.isdisjoint(rest):
+            require_stdout()
         if ranks > 1:
             _join(rest, rank)
         finish_interrupted(home())
         code = app(rest, prog_name="diffrec", standalone_mode=False)
         sys.stdout.flush()
         screen.close()
-        if code == INTERRUPTED and terminated():
-            return TERMINATED
+        if code == INTERRUPTED:
+            return ending()
         return code if isinstance(code, int) else 0
     except DiffrecError as error:
         if rank > 0 and not _is_of_this_machine(error):
@@ -145,7 +153,7 @@ def run(arguments: Sequence[str]) -> int:
         return _fail_usage(error, debug)
     except (typer.Abort, KeyboardInterrupt):
         screen.close()
-        return TERMINATED if terminated() else INTERRUPTED
+        return ending()
     except BrokenPipeError:
         return BROKEN_PIPE
     except Exception as error:
@@ -201,9 +209,7 @@ def _split_anywhere(arguments: Sequence[str]) -> tuple[set[str], list[str]]:
 def _fail(what: str, fix: str, code: int, error: BaseException, debug: bool) -> int:
     screen.close()
     if debug:
-        import traceback
-
-        traceback.print_exception(error)
+        screen.traceback(error)
     screen.error(what, fix)
     return code
 
@@ -220,15 +226,23 @@ def _fail_usage(error: typer.TyperException, debug: bool) -> int:
     return _fail(what, f"see `{command} --help`", error.exit_code, error, debug)
 
 
-def _watch_signals() -> Callable[[], bool]:
-    """End quietly at a closed pipe and treat SIGTERM as Ctrl-C; return whether it was SIGTERM."""
-    received = []
+def _watch_signals() -> Callable[[], int]:
+    """End quietly at a closed pipe and treat SIGTERM and SIGHUP as Ctrl-C.
+
+    Returns a function that gives the exit code of an interruption, by the signal. A terminal that
+    closes sends several at once: only the first interrupts, or the others would end the cleaning.
+    """
+    received: list[tuple[int, float]] = []
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        raise KeyboardInterrupt
+        now = time.monotonic()
+        received.append((number, now))
+        if len(received) == 1 or now - received[-2][1] > _AT_ONCE:
+            raise KeyboardInterrupt
 
     if hasattr(signal, "SIGPIPE"):  # not on Windows
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+        signal.signal(signal.SIGHUP, terminate)
     signal.signal(signal.SIGTERM, terminate)
-    return lambda: bool(received)
+    return lambda: _BY_SIGNAL + received[0][0] if received else INTERRUPTED

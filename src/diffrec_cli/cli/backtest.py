@@ -11,6 +11,7 @@ from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, filled, make_table, report, screen
+from diffrec_cli.cli._streams import require_stdout
 
 EXAMPLES = examples(
     "diffrec backtest orders.csv",
@@ -100,6 +101,8 @@ def backtest(
     Results are kept: after Ctrl-C the same command continues. A period is what
     `prepare --test-from A --until B`, `fit` and `eval --history train+valid` give.
     """
+    if plot is None:
+        require_stdout()
     from diffrec_cli import workflows
     from diffrec_cli.reporting.plots import check_plot, draw_periods
 
@@ -150,13 +153,13 @@ def _rows(done: Any) -> list[dict[str, Any]]:
 
 def _table(done: Any) -> Any:
     models = list(done.means)
-    table = make_table("from", ">users", ">new", *(f">{model}" for model in models))
-    table.title = f"{done.name}: recall@20, {done.horizon} from each moment"
-    shown = 16 if done.horizon.endswith("h") else 10  # with or without the time of day
-    table.caption = (
-        "below: means over the users of all periods; p: paired randomisation test over them"
-        " against the first model"
+    table = make_table(
+        *("from", ">users", ">new", *(f">{model}" for model in models)),
+        title=f"{done.name}: recall@20, {done.horizon} from each moment",
+        caption="below: means over the users of all periods; p: paired randomisation test over them"
+        " against the first model",
     )
+    shown = 16 if done.horizon.endswith("h") else 10  # with or without the time of day
     for period in done.periods:
         figures = [
             f"{period.trials[model].test['recall@20']:.4f}" if model in period.trials else ""

@@ -11,6 +11,7 @@ from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, filled, flat, make_table, plus_minus, report, screen
+from diffrec_cli.cli._streams import require_stdout
 
 MODELS = "base,t,multivae,itemknn,ease,ease-t,pop"
 
@@ -65,6 +66,8 @@ def compare(
     multivae, codigem, acvae; pop, itemknn, userknn, ease, rp3beta, slim, ials.
     Most have a variant with -t, which weighs recent interactions more: ease-t.
     """
+    if plot is None:
+        require_stdout()
     from diffrec_cli import workflows
     from diffrec_cli.reporting.plots import check_plot, draw_costs
 
@@ -96,10 +99,11 @@ def compare(
 
 def _table(compared: Any) -> Any:
     columns = ("model", ">recall@20", ">ndcg@20", ">p", ">fit s", ">rank s", ">numbers", ">memory")
-    table = make_table(*columns, title=f"{compared.dataset}: test, {compared.users:,} users")
-    table.caption = (
-        "mean ± standard deviation over seeds; p: paired randomisation test over users"
-        " against the first model, on recall@20"
+    table = make_table(
+        *columns,
+        title=f"{compared.dataset}: test, {compared.users:,} users",
+        caption="mean and standard deviation over seeds; p: paired randomisation test over users"
+        " against the first model, on recall@20",
     )
     return filled(table, map(_row, compared.results))
 

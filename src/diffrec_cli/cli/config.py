@@ -6,7 +6,8 @@ import typer
 
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
-from diffrec_cli.cli._output import chosen, filled, flat, make_table, report
+from diffrec_cli.cli._output import chosen, filled, flat, make_table, print_line, report
+from diffrec_cli.cli._streams import require_stdout
 
 app = typer.Typer(
     help="Show the configuration file.",
@@ -26,7 +27,8 @@ def path() -> None:
     """Print the path of the configuration file, even if there is none."""
     from diffrec_cli.paths import config_file
 
-    print(config_file())
+    require_stdout()
+    print_line(config_file())
 
 
 @app.command(
@@ -40,6 +42,7 @@ def show(context: typer.Context, form: o.FormatOption = None) -> None:
     """Show the defaults that the configuration file sets."""
     from diffrec_cli.paths import config_file
 
+    require_stdout()
     defaults = context.find_root().default_map or {}
     payload = {"path": str(config_file()), "defaults": defaults}
     report(

@@ -11,7 +11,17 @@ import typer
 from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
-from diffrec_cli.cli._output import chosen, confirm, filled, flat, make_table, report, screen
+from diffrec_cli.cli._output import (
+    chosen,
+    confirm,
+    filled,
+    flat,
+    make_table,
+    print_line,
+    report,
+    screen,
+)
+from diffrec_cli.cli._streams import require_stdout
 
 app = typer.Typer(
     help="List, show and remove prepared datasets; make or download logs.",
@@ -33,6 +43,7 @@ def ls(form: o.FormatOption = None) -> None:
     """List prepared datasets."""
     from diffrec_cli import workflows
 
+    require_stdout()
     records = [_brief(record) for record in workflows.list_datasets()]
     report(
         chosen(form, piped="json"),
@@ -56,6 +67,7 @@ def show(name: o.DatasetArgument, form: o.FormatOption = None) -> None:
     """Show a dataset's counts, dropped rows and source."""
     from diffrec_cli import workflows
 
+    require_stdout()
     record = workflows.show_dataset(name)
     report(
         chosen(form, piped="json"),
@@ -125,7 +137,7 @@ def sample(
         seed=seed,
         overwrite=overwrite,
     )
-    print(log)
+    print_line(log)
     pairs = "interactions" if events or repeat_share else "ratings"
     screen.say(f"{interactions:,} {pairs} in {log}, item table in {table}")
 
@@ -156,7 +168,7 @@ def download(
     from diffrec_cli import workflows
 
     files = workflows.download(name, directory, overwrite=overwrite, listener=screen)
-    print(files.log)
+    print_line(files.log)
     log, items = (shlex.quote(str(path)) for path in (files.log, files.items))
     screen.say(f"next: diffrec fit {log} --items {items}")
 

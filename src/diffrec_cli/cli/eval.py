@@ -11,6 +11,7 @@ from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, filled, flat, make_table, plus_minus, report, screen
+from diffrec_cli.cli._streams import require_stdout
 
 _COLUMNS = 4  # metrics that fit side by side in 80 columns
 _SCHEMA_VERSION = 2  # 1 had no history
@@ -104,6 +105,8 @@ def evaluate(
     Several models are shown side by side, each compared with the first. With two
     histories the first one counts for --min, --per-user and comparisons.
     """
+    if not minimum and per_user is None:
+        require_stdout()
     from diffrec_cli import workflows
     from diffrec_cli.workflows.evaluate_models import parse_minima
 
@@ -148,12 +151,15 @@ def evaluation_table(evaluated: Any) -> Any:
         return _by_group(results, metrics[:_COLUMNS], title)
     if len(metrics) > _COLUMNS:
         return _by_metric(results, metrics, title)
-    table = make_table("model", *(f">{metric}" for metric in metrics), *paired, title=title)
-    if paired:
-        table.caption = (
-            f"diff: {evaluated.compared} of the first model minus this one's;"
-            " p: paired randomisation test over users"
-        )
+    caption = (
+        f"diff: {evaluated.compared} of the first model minus this one's;"
+        " p: paired randomisation test over users"
+    )
+    table = make_table(
+        *("model", *(f">{metric}" for metric in metrics), *paired),
+        title=title,
+        caption=caption if paired else None,
+    )
     rows, history = [], None
     for result in results:
         if both and result["history"] != history:
@@ -196,11 +202,10 @@ def _records(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _by_group(results: list[dict[str, Any]], metrics: list[str], title: str) -> Any:
     """Return one row a model and group."""
     table = make_table(
-        "model", "group", ">users", *(f">{metric}" for metric in metrics), title=title
-    )
-    table.caption = (
-        "few, some, many: thirds of the users by train interactions. popular, middle, rare: items"
-        " with a third of the interactions each; only relevant items of the group count."
+        *("model", "group", ">users", *(f">{metric}" for metric in metrics)),
+        title=title,
+        caption="few, some, many: thirds of the users by train interactions. popular, middle, rare:"
+        " items with a third of the interactions each; only relevant items of the group count.",
     )
     rows = []
     for result in results:

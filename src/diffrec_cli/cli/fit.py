@@ -10,7 +10,17 @@ import typer
 from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
-from diffrec_cli.cli._output import chosen, filled, flat, make_table, report, screen
+from diffrec_cli.cli._output import (
+    can_print,
+    chosen,
+    filled,
+    flat,
+    make_table,
+    print_line,
+    report,
+    screen,
+)
+from diffrec_cli.cli._streams import require_stdout
 from diffrec_cli.errors import UsageError
 from diffrec_cli.reporting.charts import ASCII, BLOCKS, sparkline
 
@@ -269,6 +279,8 @@ def fit(
     values: dict[str, Any] = {key: v for key, v in shorthands.items() if v is not None}
     if log_json == "-" and form is not None:
         raise UsageError("--log-json - and --format both write to stdout", "leave one out")
+    if dry_run or log_json == "-":
+        require_stdout()
     with watched(screen, log_json, track or [], sys.stdout) as watch:
         fitted = workflows.fit(
             list(data),
@@ -309,7 +321,7 @@ def show_fitted(fitted: Any, form: str) -> None:
     result = fitted.to_dict()
     if form == "reference":
         if fitted.model is not None:
-            print(fitted.model)
+            print_line(fitted.model)
         return
     report(form, payload=result, rows=[flat(result)], table=lambda: _table(result, _curve(fitted)))
 
@@ -338,19 +350,11 @@ def _curve(fitted: Any) -> str:
     if len(fitted.curve) < 2:
         return ""
     facts = fitted.training
-    blocks = BLOCKS if _can_print(BLOCKS) else ASCII
+    blocks = BLOCKS if can_print(BLOCKS) else ASCII
     ends = (fitted.curve[0], facts.valid["recall@20"])
     first, kept = (f"{value:.4f}".removeprefix("0") for value in ends)
     line = sparkline(fitted.curve, blocks=blocks)
     return f"{line}  {first} to {kept} (epoch {facts.epoch} of {facts.epochs})"
-
-
-def _can_print(text: str) -> bool:
-    try:
-        text.encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _say_how_to_resume(fitted: Any) -> None:

@@ -9,6 +9,7 @@ import typer
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, confirm, filled, flat, make_table, report, screen
+from diffrec_cli.cli._streams import require_stdout
 
 EXAMPLES = examples(
     "diffrec forget --user 42 --dry-run",
@@ -37,6 +38,8 @@ def forget(
         places = ", ".join((*found.datasets, *found.models))
         confirm(f"Forget {', '.join(found.users)} in {places}?", yes)
 
+    if dry_run:
+        require_stdout()
     found = workflows.forget(users, dry_run=dry_run, confirm=ask, listener=screen).to_dict()
     report(
         chosen(form, piped="json"),

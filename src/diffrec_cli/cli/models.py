@@ -10,7 +10,17 @@ import typer
 from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
-from diffrec_cli.cli._output import chosen, confirm, filled, flat, make_table, report, screen
+from diffrec_cli.cli._output import (
+    chosen,
+    confirm,
+    filled,
+    flat,
+    make_table,
+    print_line,
+    report,
+    screen,
+)
+from diffrec_cli.cli._streams import require_stdout
 from diffrec_cli.errors import UsageError
 
 app = typer.Typer(
@@ -40,6 +50,7 @@ def ls(form: o.FormatOption = None) -> None:
     """
     from diffrec_cli import workflows
 
+    require_stdout()
     records = [_brief(model) for model in workflows.list_models()]
     report(
         chosen(form, piped="json"),
@@ -68,6 +79,7 @@ def show(
     """Show all that is recorded about a model."""
     from diffrec_cli import workflows
 
+    require_stdout()
     record = workflows.show_model(reference)
     facts = flat({key: value for key, value in record.items() if key != "choice"})
     report(
@@ -154,6 +166,8 @@ def prune(
     """
     from diffrec_cli import workflows
 
+    if dry_run:
+        require_stdout()
     pruned = workflows.prune_model(
         name,
         keep,
@@ -231,7 +245,9 @@ def default(
     """Show or set the default model."""
     from diffrec_cli import workflows
 
-    print(workflows.default_model(reference))
+    if reference is None:
+        require_stdout()
+    print_line(workflows.default_model(reference))
 
 
 @app.command(
@@ -254,7 +270,7 @@ def export(
 
     if str(out) == "-":
         raise UsageError("an archive is not written to stdout", "name a file or a directory")
-    print(workflows.export_model(reference, out, overwrite=overwrite))
+    print_line(workflows.export_model(reference, out, overwrite=overwrite))
 
 
 @app.command(
@@ -273,7 +289,7 @@ def import_(
     """Store a model from a file, after checking it."""
     from diffrec_cli import workflows
 
-    print(workflows.import_model(archive, name))
+    print_line(workflows.import_model(archive, name))
 
 
 @app.command(

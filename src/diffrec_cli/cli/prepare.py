@@ -10,6 +10,7 @@ from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, filled, flat, make_table, report, screen
+from diffrec_cli.cli._streams import require_stdout
 
 EXAMPLES = examples(
     "diffrec prepare ratings.csv --items movies.csv --name movies",
@@ -92,6 +93,8 @@ def prepare(
     """
     from diffrec_cli import workflows
 
+    if dry_run:
+        require_stdout()
     prepared = workflows.prepare(
         inputs,
         name=name,

@@ -12,7 +12,18 @@ import typer
 from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
-from diffrec_cli.cli._output import Format, chosen, filled, make_table, print_renderable, screen
+from diffrec_cli.cli._output import (
+    SCHEMA_VERSION,
+    Format,
+    binary_stdout,
+    chosen,
+    filled,
+    json_text,
+    make_table,
+    print_renderable,
+    screen,
+)
+from diffrec_cli.cli._streams import require_stdout
 from diffrec_cli.errors import UsageError
 from diffrec_cli.launch import launched
 
@@ -221,6 +232,7 @@ def recommend(
     options = o.recommend_options(context)
     if out is None or str(out) == "-":
         _refuse_several_processes()
+        require_stdout()
         lists = workflows.recommend(model, listener=screen, **options)
         print_lists(chosen(form, piped="csv"), lists)
         return
@@ -247,23 +259,23 @@ def print_lists(form: str, lists: Any, key: str = "recommendations") -> None:
             print_renderable(lists_table(table))
     elif form == Format.json:
         _print_json(lists.model, lists.tables, key)
+    elif form == Format.jsonl:
+        for table in lists.tables:
+            sys.stdout.writelines(json_text(row) + "\n" for row in table.to_pylist())
+            sys.stdout.flush()
     else:
-        lists.write(sys.stdout.buffer, form)
+        lists.write(binary_stdout(), form)
 
 
 def _print_json(model: str, tables: Iterable[Any], key: str) -> None:
     """Print one JSON document, list by list, in bounded memory."""
-    import json
-
-    from diffrec_cli.cli._output import SCHEMA_VERSION
-
     head = {"schema_version": SCHEMA_VERSION, "model": model}
     write = sys.stdout.write
-    write(f'{json.dumps(head)[:-1]}, "{key}": [')
+    write(f'{json_text(head)[:-1]}, "{key}": [')
     separator = "\n"
     for table in tables:
         for row in table.to_pylist():
-            write(separator + json.dumps(row, ensure_ascii=False))
+            write(separator + json_text(row))
             separator = ",\n"
     write("\n]}\n")
 

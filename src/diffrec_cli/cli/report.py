@@ -10,7 +10,8 @@ import typer
 
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
-from diffrec_cli.cli._output import screen
+from diffrec_cli.cli._output import print_line, screen
+from diffrec_cli.cli._streams import require_stdout
 
 EXAMPLES = examples(
     "diffrec report",
@@ -46,6 +47,8 @@ def report(
 
     One HTML file that needs nothing else: send it, print it, keep it. Prints its path.
     """
+    if out == Path("-"):
+        require_stdout()
     from diffrec_cli import workflows
     from diffrec_cli.reporting.page import page
 
@@ -59,4 +62,4 @@ def report(
         model, out, render=page, **asked, overwrite=overwrite, listener=screen
     )
     screen.close()
-    print(path)
+    print_line(path)

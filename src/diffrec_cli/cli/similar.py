@@ -9,6 +9,7 @@ import typer
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen
+from diffrec_cli.cli._streams import require_stdout
 from diffrec_cli.cli.recommend import print_lists
 
 EXAMPLES = examples(
@@ -30,5 +31,6 @@ def similar(
     """
     from diffrec_cli import workflows
 
+    require_stdout()
     found = workflows.similar(items, model, k=k, titles=titles)
     print_lists(chosen(form, piped="csv"), found, key="similar")

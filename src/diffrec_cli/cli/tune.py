@@ -10,6 +10,7 @@ from diffrec_cli.cli import _completion as completion
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
 from diffrec_cli.cli._output import chosen, filled, flat, make_table, report, screen
+from diffrec_cli.cli._streams import require_stdout
 
 EXAMPLES = examples(
     "diffrec tune ratings.csv --variant t --trials 30 --write-preset mine",
@@ -65,6 +66,8 @@ def tune(
     """
     from diffrec_cli import workflows
 
+    if write_preset is None:
+        require_stdout()
     tuned = workflows.tune(
         list(data),
         variant=variant,

@@ -9,7 +9,7 @@ import typer
 
 from diffrec_cli.cli import _options as o
 from diffrec_cli.cli._help import examples
-from diffrec_cli.cli._output import chosen, filled, make_table, report
+from diffrec_cli.cli._output import chosen, filled, make_table, print_line, report
 
 EXAMPLES = examples(
     "diffrec update shop today.csv",
@@ -67,7 +67,7 @@ def update(
     result = updated.to_dict()
     form_chosen = chosen(form, piped="reference")
     if form_chosen == "reference":
-        print(updated.model)
+        print_line(updated.model)
         return
     report(form_chosen, payload=result, rows=[result], table=lambda: _table(result))
 

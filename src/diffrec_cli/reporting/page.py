@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffrec_cli.config.values import setting_text
 from diffrec_cli.reporting.charts import Bars, Line, bar_chart, line_chart
+from diffrec_cli.visible import visible
 from diffrec_cli.workflows.report_model import CUTOFFS, METRICS
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def page(report: Report) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -64,6 +66,11 @@ def page(report: Report) -> str:
     )
     environment.filters["number"] = "{:,}".format
     return environment.get_template("report.html.j2").render(_view(report))
+
+
+def _shown(value: Any) -> Any:
+    """Return a value as the page shows it: charts as they are."""
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _view(report: Report) -> dict[str, Any]:
@@ -89,7 +96,9 @@ def _view(report: Report) -> dict[str, Any]:
             )
             for s in report.settings
         ],
-        "commands": "\n".join(map(_on_lines, report.recipe.commands)),
+        "commands": [
+            line for command in report.recipe.commands for line in _on_lines(command).split("\n")
+        ],
         "dataset": {"content hash": made["content_hash"]}
         | {key: made[key] for key in kept if key in made}
         | _source(report.source),
@@ -211,13 +220,15 @@ def _reach(reach: Catalogue) -> dict[str, Any]:
 
 def _on_lines(command: str) -> str:
     """Return a command line with each option on a line of its own, still one for a shell."""
-    words = (shlex.quote(word) for word in shlex.split(command))
+    words = (_quoted(word) for word in shlex.split(command))
     return "".join(f" \\\n  {word}" if word.startswith("--") else f" {word}" for word in words)[1:]
 
 
-def _dataset(facts: Mapping[str, Any]) -> dict[str, Any]:
-    kept = ("setting", "train", "valid", "test")
-    return {"content hash": facts["content_hash"]} | {k: facts[k] for k in kept if k in facts}
+def _quoted(word: str) -> str:
+    """Return a word for a shell; what cannot be shown as an escape that bash, zsh and ksh read."""
+    if visible(word) == word:
+        return shlex.quote(word)
+    return "$'" + visible(word.replace("\\", r"\\").replace("'", r"\'")) + "'"
 
 
 def _source(source: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

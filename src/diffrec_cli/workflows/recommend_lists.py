@@ -129,7 +129,9 @@ def recommend_by(
     away = np.union1d(disliked, holding(dataset, options.dislike_where, "--dislike-where"))
     limits = item_filters(dataset, options, disliked, listener)
     maker = ListMaker(artifact, dataset, options, limits, towards, away, total, more)
-    settled = _settled(requests, reference, options.on_unknown, listener)
+    settled = _settled(
+        requests, reference, options.on_unknown, listener, streamed=options.users_file is not None
+    )
     return Recommendations(reference, total, _primed(settled), maker.serve, listener)
 
 
@@ -170,7 +172,8 @@ def _requests(
     if options.all_users:
         return histories.everyone(parse_shard(options.shard or "1/1"))
     if options.users_file is not None:
-        return None, histories.streamed(options.users_file)
+        skipped = None if options.on_unknown == "error" else _skipping(options, listener)
+        return None, histories.streamed(options.users_file, skipped)
     if options.users:
         given = histories.named(list(dict.fromkeys(map(str, options.users))))
     else:
@@ -178,10 +181,27 @@ def _requests(
     return len(given), iter([given])
 
 
+def _skipping(options: RecommendOptions, listener: Listener) -> Callable[[list[int]], None]:
+    """Return what tells of lines that are no ids."""
+
+    def skipped(lines: list[int]) -> None:
+        listener(Note(f"{options.users_file}: not UTF-8 text, skipped: line {some(lines)}"))
+
+    return skipped
+
+
 def _settled(
-    requests: Iterator[Request], model: str, on_unknown: str, listener: Listener
+    requests: Iterator[Request],
+    model: str,
+    on_unknown: str,
+    listener: Listener,
+    *,
+    streamed: bool,
 ) -> Iterator[Request]:
-    """Refuse, leave out or keep (for popular items) unknown users."""
+    """Refuse, leave out or keep (for popular items) unknown users.
+
+    Those of a stream who come before a refused one are answered first.
+    """
     for request in requests:
         if not request.unknown.any():
             yield request
@@ -189,6 +209,8 @@ def _settled(
         unknown = request.labels.take(numbers(np.flatnonzero(request.unknown))).to_pylist()
         names = some(unknown)
         if on_unknown == "error":
+            if streamed and not request.unknown[0]:
+                yield request.take(np.arange(np.argmax(request.unknown)))
             raise NotFoundError(
                 f"{model}: unknown user {names}",
                 "ids are as written in the log; --on-unknown skip or popular goes on without them",

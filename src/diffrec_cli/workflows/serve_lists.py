@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import current_thread, main_thread
+from types import FrameType
 from typing import Any
 
 from diffrec_cli.errors import MissingExtraError, UsageError
@@ -24,7 +25,7 @@ _MORE_CONNECTIONS = 4  # for each request at a time: idle ones, and those that a
 
 
 def serve(model: str | None = None, *, listener: Listener = silent, **options: Any) -> None:
-    """Answer requests for lists until SIGTERM or Ctrl-C, which is then raised again.
+    """Answer requests for lists until SIGTERM, SIGHUP or Ctrl-C, raised again then.
 
     Requests that are running then are answered first.
 
@@ -75,8 +76,9 @@ def serve(model: str | None = None, *, listener: Listener = silent, **options: A
             timeout_graceful_shutdown=round(settings.timeout) + 1,
         )
         listener(Note(f"serving {following.model.reference} at {address}"))
-        with _faults_told(listener), _outlives_clients():
-            uvicorn.Server(config).run([found])
+        server = uvicorn.Server(config)
+        with _faults_told(listener), _outlives_clients(), _ends_at_hangup(server):
+            server.run([found])
 
 
 def _heard_or_not(listener: Listener) -> Listener:
@@ -167,6 +169,28 @@ def _outlives_clients() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGPIPE, before)
+
+
+@contextmanager
+def _ends_at_hangup(server: Any) -> Iterator[None]:
+    """Let SIGHUP end the server as SIGTERM does, and raise it again afterwards."""
+    here = hasattr(signal, "SIGHUP") and current_thread() is main_thread()
+    if not here or signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # nohup
+        yield
+        return
+    heard = []
+
+    def hang_up(number: int, frame: FrameType | None) -> None:
+        heard.append(number)
+        server.should_exit = True
+
+    before = signal.signal(signal.SIGHUP, hang_up)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    if heard:
+        signal.raise_signal(signal.SIGHUP)
 
 
 @contextmanager

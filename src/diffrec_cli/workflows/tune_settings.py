@@ -10,7 +10,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,7 +28,6 @@ from diffrec_cli.catalogue import (
     all_rows,
     as_file_name,
     check_own_name,
-    register,
     space,
     write_own,
 )
@@ -43,6 +41,7 @@ from diffrec_cli.training.devices import choose_device, choose_precision
 from diffrec_cli.training.loop import SELECTION_METRIC
 from diffrec_cli.workflows.experiments.search import Search, check_effort
 from diffrec_cli.workflows.experiments.trials import SCHEMA, measure
+from diffrec_cli.workflows.experiments.worker import begin_worker
 from diffrec_cli.workflows.fitting.plan import Job, plan
 from diffrec_cli.workflows.prepare_data import dataset_of
 from diffrec_cli.workflows.progress import EpochDone, Event, Listener, Note, silent
@@ -271,8 +270,7 @@ def _tell(study: Any, told: set[int], listener: Listener) -> None:
 
 def _work(guided: _Guided, worker: int, catalogue: list[Row]) -> None:
     """Run trials in this process until there are enough or time is up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-    register(*catalogue)  # with what was added to it from outside the package
+    begin_worker(catalogue)
     if guided.threads is not None:
         import torch
 

@@ -15,7 +15,6 @@ Later versions may add keys and events, and raise ``schema_version`` for other c
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,6 +26,7 @@ from typing import Any, Protocol, TextIO
 from diffrec_cli.errors import DiffrecError, MissingExtraError, UsageError
 from diffrec_cli.launch import launched
 from diffrec_cli.registry.record import finite
+from diffrec_cli.visible import visible_json
 from diffrec_cli.workflows.progress import EpochDone, Event, Listener, Note, Plan, Step
 
 SCHEMA_VERSION = 1
@@ -67,7 +67,7 @@ class EventStream:
         """Write a line."""
         head = {"schema_version": SCHEMA_VERSION, "at": datetime.now(UTC).isoformat()}
         line = finite({**head, "event": event, **values})
-        self.stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self.stream.write(visible_json(line, self.stream.encoding) + "\n")
         self.stream.flush()
 
 
@@ -211,9 +211,11 @@ class Watch:
             write(self._stream)
         except BrokenPipeError:
             raise
-        except OSError as error:
+        except (OSError, UsageError) as error:  # of a file, of stdout
             self._stream = None
-            self._listener(Note(f"--log-json ends here: {error.strerror or error}"))
+            self._listener(
+                Note(f"--log-json ends here: {getattr(error, 'strerror', None) or error}")
+            )
 
     def _do(self, name: str, what: str, *values: Any) -> None:
         try:

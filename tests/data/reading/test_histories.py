@@ -171,10 +171,10 @@ class Arriving(io.RawIOBase):
         return self.pieces.pop(0) if self.pieces else b""
 
 
-def streamed(monkeypatch, *pieces, first=2, most=3):
+def streamed(monkeypatch, *pieces, first=2, most=3, skipped=None):
     stdin = types.SimpleNamespace(buffer=Arriving(*pieces))
     monkeypatch.setattr("sys.stdin", stdin)
-    return stream_ids("-", first, most)
+    return stream_ids("-", first, most, skipped)
 
 
 def test_ids_are_passed_on_as_they_arrive(monkeypatch):
@@ -192,10 +192,18 @@ def test_a_character_may_arrive_in_two_pieces(monkeypatch):
 
 
 def test_what_is_no_text_is_told_with_its_line_when_it_is_reached(monkeypatch):
-    stream = streamed(monkeypatch, b"a\nb\n", b"c\n\xff\n")
-    assert next(stream) == ["a", "b"]
+    stream = streamed(monkeypatch, b"a\nb\n", b"c\n\xff\nd\n")
+    assert [next(stream), next(stream)] == [["a", "b"], ["c"]]
     with pytest.raises(DataError, match=":4: not UTF-8"):
         next(stream)
+
+
+def test_what_is_no_text_can_be_skipped_line_by_line(monkeypatch):
+    lines = []
+    pieces = (b"\xff\na\n\r\n", b"b\xff\nc\n\xfe\n", b"d\r\n\xff")
+    stream = streamed(monkeypatch, *pieces, skipped=lines.append)
+    assert list(stream) == [["a"], ["c"], ["d"]]
+    assert lines == [[1], [4, 6], [8]]
 
 
 def test_a_stream_without_ids_is_told(monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -68,7 +68,9 @@ def read_ids(path: str | Path) -> list[str]:
     return list(chain.from_iterable(stream_ids(path, _READ, _READ)))
 
 
-def stream_ids(path: str | Path, first: int, most: int) -> Iterator[list[str]]:
+def stream_ids(
+    path: str | Path, first: int, most: int, skipped: Callable[[list[int]], None] | None = None
+) -> Iterator[list[str]]:
     """Yield the ids in a file, one a line, as they arrive: a pipe is read before it ends.
 
     Parameters
@@ -77,14 +79,16 @@ def stream_ids(path: str | Path, first: int, most: int) -> Iterator[list[str]]:
         The file; ``-`` is stdin.
     first, most
         Ids in the first list, and in each of the others at most.
+    skipped
+        Gets the numbers of lines that are not UTF-8, which are left out; ``None``: they are errors.
 
     Raises
     ------
     DataError
-        As :func:`read_ids`, when a faulty line is reached.
+        As :func:`read_ids`, when a faulty line is reached: the ids before it come first.
     """
     size, found = first, False
-    for ids in _arriving(path):
+    for ids in _arriving(path, skipped):
         while ids:
             yield ids[:size]
             ids, size, found = ids[size:], most, True
@@ -92,18 +96,39 @@ def stream_ids(path: str | Path, first: int, most: int) -> Iterator[list[str]]:
         raise DataError(f"{path}: no ids", "give one id a line")
 
 
-def _arriving(path: str | Path) -> Iterator[list[str]]:
+def _arriving(path: str | Path, skipped: Callable[[list[int]], None] | None) -> Iterator[list[str]]:
     """Yield the non-empty lines of a file, a list for each read."""
     rest, before = b"", 0  # an unfinished line; lines before it
     try:
         with _bytes_of(path) as stream:
             while chunk := stream.read1(_READ):
                 head, newline, rest = (rest + chunk).rpartition(b"\n")
-                yield _lines(head, str(path), before)
+                yield from _good_lines(head, str(path), before, skipped)
                 before += head.count(b"\n") + len(newline)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})", "check the path") from error
-    yield _lines(rest, str(path), before)
+    yield from _good_lines(rest, str(path), before, skipped)
+
+
+def _good_lines(
+    content: bytes, label: str, before: int, skipped: Callable[[list[int]], None] | None
+) -> Iterator[list[str]]:
+    """Yield the non-empty lines in a list; at a faulty one those before it, then raise or skip."""
+    try:
+        lines = _lines(content, label, before)
+    except DataError:
+        lines, faulty = [], []
+        for number, line in enumerate(content.split(b"\n"), before):
+            try:
+                lines += _lines(line, label, number)
+            except DataError:
+                if skipped is None:
+                    yield lines
+                    raise
+                faulty.append(number + 1)
+        if skipped is not None:
+            skipped(faulty)
+    yield lines
 
 
 def _bytes_of(path: str | Path) -> AbstractContextManager[Any]:

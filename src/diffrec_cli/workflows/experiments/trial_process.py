@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from diffrec_cli.catalogue import Row, all_rows, register
+from diffrec_cli.catalogue import Row, all_rows
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import DeviceError, DiffrecError
 from diffrec_cli.evaluation.evaluate import Evaluation
 from diffrec_cli.training.devices import COMPARING_FIX, memory_errors
 from diffrec_cli.workflows.experiments.trials import Task, Trial, measure
+from diffrec_cli.workflows.experiments.worker import begin_worker
 from diffrec_cli.workflows.progress import Event, Listener
 
 Measured = tuple[Trial, Evaluation | None]
@@ -99,8 +99,7 @@ def _work(
     catalogue: list[Row],
 ) -> None:
     """Measure in this process; send events, trials, and None at the end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-    register(*catalogue)  # with what was added to it from outside the package
+    begin_worker(catalogue)
     started = time.perf_counter()
 
     def tell(event: Event) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -217,9 +217,11 @@ class UserHistories:
             np.zeros(len(places), bool),
         )
 
-    def streamed(self, path: str | Path) -> Iterator[Request]:
-        """Yield the users whose ids are in a file, as they arrive."""
-        return (self.named(ids) for ids in stream_ids(path, FIRST, CHUNK))
+    def streamed(
+        self, path: str | Path, skipped: Callable[[list[int]], None] | None = None
+    ) -> Iterator[Request]:
+        """Yield the users whose ids are in a file, as they arrive; `skipped`: as `stream_ids`."""
+        return (self.named(ids) for ids in stream_ids(path, FIRST, CHUNK, skipped))
 
 
 def read_events(
@@ -358,8 +360,8 @@ def known_index(dataset: Dataset, ids: Sequence[str], option: str, model: str) -
     return indices
 
 
-def some(ids: Sequence[str]) -> str:
-    """Return the first few ids, quoted, and how many more there are.
+def some(ids: Sequence[str | int]) -> str:
+    """Return the first few ids, quoted, or numbers, and how many more there are.
 
     Examples
     --------
