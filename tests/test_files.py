@@ -1,6 +1,5 @@
 """Files and directories that are wholly there or not there."""
 
-import errno
 import os
 import time
 from pathlib import Path
@@ -16,7 +15,6 @@ from diffrec_cli.files import (
     directory_size,
     publish_directory,
     put_in_place,
-    storage_errors,
     sweep_incoming,
     write_atomically,
 )
@@ -72,11 +70,6 @@ def test_only_what_was_left_long_ago_is_swept_unless_told_otherwise(tmp_path: Pa
     assert list(tmp_path.iterdir()) == [young]
     sweep_incoming(tmp_path, older_than=0)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_file_that_cannot_be_mapped_is_a_lack_of_memory(tmp_path: Path) -> None:
-    with pytest.raises(MemoryError, match="Cannot allocate"), storage_errors(tmp_path):
-        raise OSError(errno.ENOMEM, "Cannot allocate memory")
 
 
 def test_a_file_of_two_names_counts_once_and_is_freed_with_the_second(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from diffrec_cli.errors import DeviceError
+from diffrec_cli.system_errors import MORE_MEMORY
 
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
@@ -26,6 +27,9 @@ _NO_LIMIT = 1 << 60
 #: An address space below this is tight: allocators and threads reserve about 1.5 GB.
 _TIGHT = 4 << 30
 _M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3  # of glibc's malloc.h
+#: Bytes of address space that libraries need when they are loaded, and for first results. With less
+#: many end the process from within, and nobody can say why.
+_TO_LOAD = {"numpy": 130 << 20, "scipy": 80 << 20, "pyarrow": 260 << 20, "torch": 700 << 20}
 
 
 def available_memory() -> int | None:
@@ -52,10 +56,14 @@ def address_space_left() -> int | None:
 
 
 def save_address_space() -> None:
-    """Let libraries reserve little address space if it is tight; call it before they are loaded."""
+    """Let libraries reserve little address space if it is tight; call it before they are loaded.
+
+    One that there is no room for is refused with a :class:`DeviceError`.
+    """
     left = address_space_left()
     if left is None or left >= _TIGHT:
         return
+    sys.meta_path.insert(0, _Room)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     import ctypes
@@ -65,6 +73,21 @@ def save_address_space() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
         # Large arrays are given back at once; between others they could not.
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
+
+
+class _Room:
+    """Looks, before a library is loaded, whether there is room for it."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        """Refuse what has no room; else leave it to the finders of Python."""
+        needed, left = _TO_LOAD.get(name), address_space_left()
+        if needed is not None and left is not None and left < needed:
+            raise DeviceError(
+                f"out of memory: {name} needs {needed / 1e6:.0f} MB of address space, and"
+                f" {left / 1e6:.0f} MB are left",
+                MORE_MEMORY,
+            )
 
 
 def require_memory(model: str, needed: int, n_items: int) -> None:
