@@ -19,7 +19,7 @@ from diffrec_cli.paths import home
 
 MORE_MEMORY = "allow more memory (see ulimit -v, or the limit of the container)"
 _MORE_FILES = "allow more open files (ulimit -n 1024)"
-_MORE_THREADS = "allow more processes and threads (see ulimit -u, or the limit of the container)"
+MORE_THREADS = "allow more processes and threads (see ulimit -u, or the limit of the container)"
 _FREE = "free some space (see `diffrec doctor`) and run the same command again"
 
 _WHAT = {
@@ -53,9 +53,10 @@ _LIMITS = {
     errno.ENOMEM: ("out of memory", MORE_MEMORY),
     errno.EMFILE: ("out of file handles: too many files are open", _MORE_FILES),
     errno.ENFILE: ("out of file handles: too many files are open on this machine", _MORE_FILES),
-    errno.EAGAIN: ("out of threads: no process or thread can be started", _MORE_THREADS),
+    errno.EAGAIN: ("out of threads: no process or thread can be started", MORE_THREADS),
 }
-_BY_LIBRARIES = (ImportError, RuntimeError, OSError, SystemError)
+#: What may quote a user's data, in which these words may stand.
+_QUOTING = (DiffrecError, ValueError, LookupError, TypeError)
 _AMOUNT = r"allocat\w+ ([\d.,]+ ?(?:[KMGT]i?B|bytes))"
 _LONGEST = 300  # letters of a path in a message
 
@@ -172,12 +173,12 @@ def _number_of(error: BaseException) -> int:
         return errno.ENOMEM
     if isinstance(error, BlockingIOError) and hasattr(error, "characters_written"):
         return 0  # a reader is slow
-    if isinstance(error, OSError) and error.errno in _LIMITS:
-        return error.errno or 0
-    if isinstance(error, _BY_LIBRARIES) or type(error).__name__ == "SafetensorError":
-        said = str(error).lower()
-        return next((n for n, words in _SAID.items() if any(word in said for word in words)), 0)
-    return 0
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno if error.errno in _LIMITS else 0
+    if isinstance(error, _QUOTING):
+        return 0
+    said = str(error).lower()
+    return next((n for n, words in _SAID.items() if any(word in said for word in words)), 0)
 
 
 def _is_stored(path: str) -> bool:

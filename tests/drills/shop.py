@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +65,7 @@ class Ending:
     @property
     def fault(self) -> str | None:
         """What is wrong with it, if anything is: the home was healthy."""
-        known = self.code == 0 or self.code in SIGNALLED or self.code in REFUSED
+        known = self.code == 0 or self.code in REFUSED  # no signal was sent
         refused = self.code in REFUSED
         for wrong, why in (
             (not known, f"ended with {self.code}"),
@@ -113,19 +113,20 @@ class Shop:
         self,
         command: str,
         before: Callable[[], object] | None = None,
-        **options: object,
+        prefix: Sequence[str] = (),
+        variables: Mapping[str, str] | None = None,
     ) -> Ending:
-        """Run a command to its end; `before` is called in its process."""
+        """Run a command to its end, behind a prefix; `before` is called in its process."""
+        own = {"DIFFREC_HOME": str(self.home), "MPLCONFIGDIR": str(self.root)}
         done = subprocess.run(
-            [*PROGRAM, *self.words(command)],
-            env={**os.environ, "DIFFREC_HOME": str(self.home), "MPLCONFIGDIR": str(self.root)},
+            [*prefix, *PROGRAM, *self.words(command)],
+            env={**os.environ, **own, **(variables or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             cwd=self.root,
             timeout=_MOST_SECONDS,
             check=False,
             preexec_fn=before,
-            **options,  # type: ignore[call-overload]
         )
         return Ending(
             command, done.returncode, done.stdout.decode(), done.stderr.decode(errors="replace")
