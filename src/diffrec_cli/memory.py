@@ -31,7 +31,7 @@ _ENOUGH_THREADS = 1 << 10
 _M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3  # of glibc's malloc.h
 #: Bytes of address space that libraries need when they are loaded, and for first results. With less
 #: many end the process from within, and nobody can say why.
-_TO_LOAD = {"numpy": 130 << 20, "scipy": 80 << 20, "pyarrow": 260 << 20, "torch": 700 << 20}
+_TO_LOAD = {"numpy": 130 << 20, "scipy": 80 << 20, "pyarrow": 150 << 20, "torch": 700 << 20}
 
 
 def available_memory() -> int | None:

@@ -1,4 +1,4 @@
-"""A disk that is full at 40 places of each writing command: ``python -m drills.disk``.
+"""A disk that is full at 40 places of each writing command: ``python -m tests.drills.disk``.
 
 The shop lies on a disk in memory of its own, which root may mount. It is made so small that a given
 number of pages is left; the command runs; then the disk is made wide again, and all is looked at.
@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from drills.shop import WRITING, Ending, Shop, copied, row, shop
-from drills.table import Row, show
+from tests.drills.shop import WRITING, Ending, Shop, copied, row, shop
+from tests.drills.table import Row, show
 
 SIZES = 40
 _PAGE = 4096

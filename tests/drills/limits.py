@@ -1,4 +1,4 @@
-"""Little memory, few files, small files, few processes: ``python -m drills.limits``.
+"""Little memory, few files, small files, few processes: ``python -m tests.drills.limits``.
 
 Below :data:`FLOOR` Python itself cannot start: such tries are not made. Root is exempt from limits
 on processes, so those are tried as another user, and not at all by one who is not root.
@@ -13,8 +13,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from drills.shop import READING, WRITING, Ending, Shop, row, shop
-from drills.table import Row, show
+from tests.drills.shop import READING, WRITING, Ending, Shop, row, shop
+from tests.drills.table import Row, show
 
 #: Bytes of address space that Python needs to start and to say what is wrong.
 FLOOR = 100_000_000

@@ -1,4 +1,4 @@
-"""Homes and files that are not to be used, odd names: ``python -m drills.permissions``.
+"""Homes and files that are not to be used, odd names: ``python -m tests.drills.permissions``.
 
 Root may do everything, so as root these are tried as another user, who may only read what root may.
 """
@@ -11,8 +11,8 @@ import socket
 import sys
 from collections.abc import Sequence
 
-from drills.shop import READING, WRITING, Ending, Shop, row, shop
-from drills.table import Row, show
+from tests.drills.shop import READING, WRITING, Ending, Shop, row, shop
+from tests.drills.table import Row, show
 
 NOBODY = 65_534
 _LONG = "n" * 300

@@ -1,4 +1,4 @@
-"""Two who want one name at once, and readers of what goes: ``python -m drills.races``.
+"""Two who want one name at once, and readers of what goes: ``python -m tests.drills.races``.
 
 Without ``--overwrite`` one of a pair gets the name and the other is told that it is taken.
 """
@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from drills.shop import READING, Ending, Shop, row, shop
-from drills.table import Row, show
+from tests.drills.shop import READING, Ending, Shop, row, shop
+from tests.drills.table import Row, show
 
 PAIRS = 15
 #: Commands of a pair; the first word of a row is what both want.

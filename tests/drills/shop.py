@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from drills.table import Row
+from tests.drills.table import Row
 
 PROGRAM = (sys.executable, "-m", "diffrec_cli")
 #: Exit codes of the package's errors, and those of signals.
