@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from diffrec_cli.errors import UsageError
 from diffrec_cli.files import (
     INCOMING_PREFIX,
     Freed,
@@ -16,8 +17,8 @@ from diffrec_cli.files import (
     directory_size,
     publish_directory,
     put_in_place,
-    storage_errors,
     sweep_incoming,
+    user_file,
     write_atomically,
 )
 
@@ -74,11 +75,6 @@ def test_only_what_was_left_long_ago_is_swept_unless_told_otherwise(tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_cannot_be_mapped_is_a_lack_of_memory(tmp_path: Path) -> None:
-    with pytest.raises(MemoryError, match="Cannot allocate"), storage_errors(tmp_path):
-        raise OSError(errno.ENOMEM, "Cannot allocate memory")
-
-
 def test_a_file_of_two_names_counts_once_and_is_freed_with_the_second(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for directory, own in ((first, b"12345"), (second, b"123")):
@@ -90,3 +86,71 @@ def test_a_file_of_two_names_counts_once_and_is_freed_with_the_second(tmp_path: 
     assert [Freed().by(first), Freed().by(second)] == [5, 3]
     both = Freed()
     assert [both.by(first), both.by(second)] == [5, 103]
+
+
+def test_a_users_file_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "lists.csv"
+    path.write_bytes(b"old")
+
+    def write_half() -> None:
+        with user_file(path) as stream:
+            stream.write(b"half")
+            raise Fault
+
+    with pytest.raises(Fault):
+        write_half()
+    assert path.read_bytes() == b"old"
+    with user_file(path) as stream:
+        stream.write(b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_comes_meanwhile_is_not_replaced(
+    tmp_path: Path, links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(self: Path, target: Path) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", no_links)
+    path = tmp_path / "shop.tar"
+
+    def write(*, too_late: bool) -> None:
+        with user_file(path, overwrite=False) as stream:
+            stream.write(b"mine")
+            if too_late:
+                path.write_bytes(b"another's")
+
+    with pytest.raises(UsageError, match="exists"):
+        write(too_late=True)
+    assert path.read_bytes() == b"another's"
+    path.unlink()
+    write(too_late=False)
+    assert path.read_bytes() == b"mine"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, what in (
+        (tmp_path, "is a directory"),
+        (tmp_path / "pipe", "is no plain file"),
+        (tmp_path / "none" / "x", "no such directory"),
+        (tmp_path / ("n" * 300), "File name too long"),
+    ):
+        with pytest.raises(UsageError, match=what), user_file(path):
+            pass
+
+
+def test_a_directory_that_comes_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    final = tmp_path / "final"
+    with publish_directory(tmp_path) as directory:
+        (directory / "file").write_text("mine")
+        final.mkdir()
+        (final / "file").write_text("another's")
+        with pytest.raises(FileExistsError):
+            put_in_place(directory, final)
+    assert (final / "file").read_text() == "another's"
+    assert list(tmp_path.iterdir()) == [final]

@@ -13,6 +13,7 @@ ROOT = Path(diffrec_cli.__file__).parent
 FLOORS = [
     {"errors", "visible"},
     {"paths", "launch"},
+    {"system_errors"},
     {"files", "holds", "config", "memory"},
     {"catalogue", "data", "transactions"},
     {"diffusion", "graph"},
@@ -72,7 +73,7 @@ def test_only_the_command_line_knows_the_terminal(package: str) -> None:
 #: What a command may import besides the command line's own room.
 OF_COMMANDS = {"cli", "workflows", "reporting", "catalogue", "config", "paths", "errors"}
 OF_COMMANDS |= {"transactions"}  # what a kill left is finished before any command
-OF_COMMANDS |= {"launch"}  # of several processes one speaks
+OF_COMMANDS |= {"launch", "system_errors"}  # how the program was started, and what it may not do
 COMMANDS = sorted(p for p in (ROOT / "cli").glob("*.py") if not p.name.startswith("_"))
 
 

@@ -82,11 +82,11 @@ def test_a_limit_of_the_address_space_counts(system, monkeypatch):
 
 def test_libraries_reserve_little_where_the_address_space_is_tight(system, monkeypatch):
     monkeypatch.setattr(os, "environ", {"ARROW_DEFAULT_MEMORY_POOL": "jemalloc"})
-    memory.save_address_space()
+    memory.fit_into_limits()
     assert os.environ == {"ARROW_DEFAULT_MEMORY_POOL": "jemalloc"}
     monkeypatch.setattr(memory, "address_space_left", lambda: 10**9)
     monkeypatch.setattr(memory, "_M_ARENA_MAX", 0)  # this process is to stay as it is
-    memory.save_address_space()
+    memory.fit_into_limits()
     said = {"ARROW_DEFAULT_MEMORY_POOL": "jemalloc", "OPENBLAS_NUM_THREADS": "1"}
     assert os.environ == said
 

@@ -13,9 +13,9 @@ def main() -> None:
     # Let waiting threads of torch sleep soon, and set it before torch is loaded. GNU OpenMP's long
     # spinning makes training 1.5 to 3 times slower on a busy machine; this costs an idle one 2%.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    from diffrec_cli.memory import save_address_space
+    from diffrec_cli.memory import fit_into_limits
 
-    save_address_space()
+    fit_into_limits()
     from diffrec_cli.cli.app import run
     from diffrec_cli.errors import UsageError
 

@@ -1,7 +1,8 @@
 """Atomic writes of files and directories, JSON records, hashes.
 
-Everything is stored through :func:`atomic_file` or :func:`publish_directory`: a crash, a full disk
-or a SIGKILL never leaves half of it under its final name. :func:`sweep_incoming` removes the rest.
+Everything is stored through :func:`atomic_file` or :func:`publish_directory`, and what a user named
+through :func:`user_file`: a crash, a full disk or a SIGKILL never leaves half of it under its final
+name. :func:`sweep_incoming` removes the rest.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import errno
 import hashlib
 import json
 import os
-import re
 import secrets
 import shutil
+import stat
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -20,37 +21,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from diffrec_cli.errors import CorruptError, LockedError, NewerSchemaError, StorageError
+from diffrec_cli.errors import CorruptError, LockedError, NewerSchemaError, UsageError
+from diffrec_cli.system_errors import reading, writing
 
 INCOMING_PREFIX = ".incoming-"
-#: Error numbers of a write to a full disk.
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 _STALE_SECONDS = 24 * 3600.0
-
-
-@contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn an :class:`OSError` from writing below `path` into a :class:`StorageError`."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in FULL_DISK:
-            raise StorageError(
-                f"no space left on the disk while writing {path}",
-                "free some space (see `diffrec doctor`) and run the same command again",
-            ) from error
-        if error.errno == errno.ENOMEM:  # a file cannot be mapped
-            raise MemoryError(str(error)) from error
-        raise StorageError(
-            f"cannot write {path}: {error.strerror or error}",
-            "check the permissions, or set DIFFREC_HOME to a directory that you can write to",
-        ) from error
-
-
-def system_error(error: Exception) -> OSError:
-    """Return the operating system's error that a library (safetensors) hides in its text."""
-    match = re.search(r"os error (\d+)", str(error))
-    return OSError(int(match[1]) if match else errno.EIO, str(error))
 
 
 @contextmanager
@@ -101,8 +76,19 @@ def publish_directory(parent: Path) -> Iterator[Path]:
 
 
 def put_in_place(directory: Path, final: Path) -> None:
-    """Give a directory that is complete and flushed its final name, in one step."""
-    directory.replace(final)
+    """Give a directory that is complete and flushed its final name, in one step.
+
+    Raises
+    ------
+    FileExistsError
+        Something has that name: the system replaces no directory but an empty one.
+    """
+    try:
+        directory.replace(final)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.ENOTDIR):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final)) from error
+        raise
     sync(final.absolute().parent)
 
 
@@ -162,7 +148,7 @@ def sync_tree(directory: Path) -> None:
 
 
 @contextmanager
-def atomic_path(path: Path, *, synced: bool = True) -> Iterator[Path]:
+def atomic_path(path: Path, *, synced: bool = True, replace: bool = True) -> Iterator[Path]:
     """Give a temporary path to write to; it is renamed to `path` if the block succeeds.
 
     Parameters
@@ -171,13 +157,16 @@ def atomic_path(path: Path, *, synced: bool = True) -> Iterator[Path]:
         The final name.
     synced
         Whether to flush the file to the disk before the renaming.
+    replace
+        Whether to replace what has that name by then; if not, it is a FileExistsError.
     """
     temporary = _temporary(path.parent)
     try:
         yield temporary
         if synced:
             sync(temporary)
-        temporary.replace(path)
+        if replace or not _linked(temporary, path):
+            temporary.replace(path)
         if synced:
             sync(path.absolute().parent)
     finally:
@@ -185,11 +174,63 @@ def atomic_path(path: Path, *, synced: bool = True) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def _linked(file: Path, path: Path) -> bool:
+    """Give a file a name that is free; without links claim the name, and return False."""
+    try:
+        path.hardlink_to(file)
+    except FileExistsError:
+        raise
+    except OSError:
+        path.touch(exist_ok=False)
+        return False
+    return True
+
+
 @contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
+def atomic_file(path: Path, *, replace: bool = True) -> Iterator[BinaryIO]:
     """Give a stream whose content becomes the file `path` if the block succeeds."""
-    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+    with atomic_path(path, replace=replace) as temporary, temporary.open("wb") as stream:
         yield stream
+
+
+@contextmanager
+def user_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
+    """Write a file that a user named: it has that name when it is complete, or is as it was.
+
+    Parameters
+    ----------
+    path
+        The file.
+    overwrite
+        Whether to replace a file; if not, one that comes meanwhile stays, too.
+
+    Raises
+    ------
+    UsageError
+        See :func:`check_user_file`; or the disk is full, or it cannot be written.
+    """
+    check_user_file(path, overwrite=overwrite)
+    with writing(path), atomic_file(path, replace=overwrite) as stream:
+        yield stream
+
+
+def check_user_file(path: Path, *, overwrite: bool = True) -> None:
+    """Raise if a user's file cannot be written; call it before long work.
+
+    Raises
+    ------
+    UsageError
+        It is a directory or a device, or has none to be in, or exists and is not to be replaced.
+    """
+    with writing(path):
+        if path.is_dir():
+            raise UsageError(f"{path} is a directory", f"give a file, such as {path / 'file'}")
+        if not path.absolute().parent.is_dir():
+            raise UsageError(f"{path}: there is no such directory", "make it, or give another path")
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{path} is no plain file", "give another path")
+        if path.exists() and not overwrite:
+            raise UsageError(f"{path} exists", "give another path, or --overwrite to replace it")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -215,7 +256,9 @@ def read_record(path: Path, *, kind: str, schema_version: int) -> dict[str, Any]
         It was written by a newer diffrec.
     """
     try:
-        record = json.loads(path.read_bytes())
+        with reading(path):
+            content = path.read_bytes()
+        record = json.loads(content)
     except (OSError, ValueError, RecursionError) as error:
         raise CorruptError(
             f"{path}: not a readable {kind} record ({error.__class__.__name__})",
@@ -261,7 +304,13 @@ class Freed:
 
 
 def _files(directory: Path) -> Iterator[os.stat_result]:
-    return (path.stat() for path in directory.rglob("*") if path.is_file())
+    """Yield what is known of each file; what others remove meanwhile is left out."""
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            with suppress(FileNotFoundError):
+                found = os.stat(os.path.join(parent, name))  # noqa: PTH116, PTH118  # fast
+                if stat.S_ISREG(found.st_mode):
+                    yield found
 
 
 def _identity(found: os.stat_result) -> tuple[int, int]:

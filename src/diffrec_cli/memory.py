@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from diffrec_cli.errors import DeviceError
+from diffrec_cli.system_errors import MORE_MEMORY, MORE_THREADS
 
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
@@ -25,7 +26,12 @@ _GROUP_FILES = (
 _NO_LIMIT = 1 << 60
 #: An address space below this is tight: allocators and threads reserve about 1.5 GB.
 _TIGHT = 4 << 30
+#: A limit on a user's processes and threads from which on there are enough of them.
+_ENOUGH_THREADS = 1 << 10
 _M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3  # of glibc's malloc.h
+#: Bytes of address space that libraries need when they are loaded, and for first results. With less
+#: many end the process from within, and nobody can say why.
+_TO_LOAD = {"numpy": 130 << 20, "scipy": 80 << 20, "pyarrow": 150 << 20, "torch": 700 << 20}
 
 
 def available_memory() -> int | None:
@@ -51,11 +57,17 @@ def address_space_left() -> int | None:
     return max(0, limit - (_kilobytes(_STATUS, "VmSize:") or 0))
 
 
-def save_address_space() -> None:
-    """Let libraries reserve little address space if it is tight; call it before they are loaded."""
+def fit_into_limits() -> None:
+    """Let libraries reserve little where it is tight; call it before they are loaded.
+
+    One that there is no room for is refused with a :class:`DeviceError`.
+    """
+    if _few_threads():
+        sys.meta_path.insert(0, _NoThreads)
     left = address_space_left()
     if left is None or left >= _TIGHT:
         return
+    sys.meta_path.insert(0, _Room)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     import ctypes
@@ -65,6 +77,71 @@ def save_address_space() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
         # Large arrays are given back at once; between others they could not.
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
+
+
+def _few_threads() -> bool:
+    """Tell whether a limit on processes leaves fewer threads than libraries start."""
+    try:
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    except (ImportError, AttributeError):  # not on Windows
+        return False
+    if limit == resource.RLIM_INFINITY or limit >= _ENOUGH_THREADS:
+        return False
+    return not _can_start(_threads_of_libraries())
+
+
+def _threads_of_libraries() -> int:
+    """Return about how many threads NumPy, Arrow and torch start together."""
+    return 4 * (os.cpu_count() or 1) + 8
+
+
+def _can_start(threads: int) -> bool:
+    """Tell whether so many threads can be started, by starting them."""
+    import threading
+
+    end, started = threading.Event(), list[threading.Thread]()
+    try:
+        for _ in range(threads):
+            thread = threading.Thread(target=end.wait)
+            thread.start()
+            started.append(thread)
+    except RuntimeError:
+        return False
+    finally:
+        end.set()
+        for thread in started:
+            thread.join()
+    return True
+
+
+class _NoThreads:
+    """Refuses libraries that start threads: without any, they end the process from within."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        """Refuse such a library; else leave it to the finders of Python."""
+        if name in _TO_LOAD:
+            raise DeviceError(
+                f"out of threads: {name} and others start up to {_threads_of_libraries()}",
+                MORE_THREADS,
+            )
+
+
+class _Room:
+    """Looks, before a library is loaded, whether there is room for it."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        """Refuse what has no room; else leave it to the finders of Python."""
+        needed, left = _TO_LOAD.get(name), address_space_left()
+        if needed is not None and left is not None and left < needed:
+            raise DeviceError(
+                f"out of memory: {name} needs {needed / 1e6:.0f} MB of address space, and"
+                f" {left / 1e6:.0f} MB are left",
+                MORE_MEMORY,
+            )
 
 
 def require_memory(model: str, needed: int, n_items: int) -> None:

@@ -17,12 +17,32 @@ LONGEST_NAME = 200  # bytes: file systems allow 255, and diffrec adds to names
 
 
 def home() -> Path:
-    """Return the root of all state (datasets, models, runs)."""
+    """Return the root of all state (datasets, models, runs).
+
+    Raises
+    ------
+    UsageError
+        No directory is known, or its name cannot be used.
+    """
     if override := os.environ.get("DIFFREC_HOME"):
-        return Path(override).expanduser()
+        return _full(override)
     import platformdirs
 
-    return Path(platformdirs.user_data_dir("diffrec", appauthor=False))
+    return _full(platformdirs.user_data_dir("diffrec", appauthor=False))
+
+
+def _full(text: str) -> Path:
+    """Return a directory with the home of a user put in the place of ``~``."""
+    fix = "set DIFFREC_HOME to the full path of a directory"
+    try:
+        path = Path(text).expanduser()
+        str(path).encode()
+    except RuntimeError as error:
+        raise UsageError(f"{text}: no home directory is known", fix) from error
+    except UnicodeEncodeError as error:
+        what = f"{os.fsencode(text)!r} is no UTF-8, and libraries can open nothing there"
+        raise UsageError(what, fix) from error
+    return path
 
 
 def datasets_dir() -> Path:
@@ -61,7 +81,7 @@ def config_file() -> Path:
         return home() / "config.toml"
     import platformdirs
 
-    return Path(platformdirs.user_config_dir("diffrec", appauthor=False)) / "config.toml"
+    return _full(platformdirs.user_config_dir("diffrec", appauthor=False)) / "config.toml"
 
 
 def is_name(text: str) -> bool:

@@ -19,10 +19,10 @@ from diffrec_cli.files import (
     publish_directory,
     put_in_place,
     read_record,
-    storage_errors,
     sync,
     sync_tree,
 )
+from diffrec_cli.system_errors import writing
 
 _DIRECTORY, _PLAN = "forgetting", "plan.json"
 _KIND, _SCHEMA = "plan", 1
@@ -69,7 +69,7 @@ class Transaction:
 @contextmanager
 def transaction(home: Path) -> Iterator[Transaction]:
     """Give a transaction, with the root locked; without a commit nothing changes."""
-    with storage_errors(home), locked(home, _LOCK_TIMEOUT):
+    with writing(home), locked(home, _LOCK_TIMEOUT):
         if (home / _DIRECTORY).exists():
             _finish(home)
         with publish_directory(home) as directory:
@@ -78,10 +78,11 @@ def transaction(home: Path) -> Iterator[Transaction]:
 
 def finish_interrupted(home: Path) -> None:
     """Finish a transaction that was killed after its point of no return."""
-    if (home / _DIRECTORY).exists():
-        with storage_errors(home), locked(home, _LOCK_TIMEOUT):
-            if (home / _DIRECTORY).exists():
-                _finish(home)
+    with writing(home):
+        if (home / _DIRECTORY).exists():
+            with locked(home, _LOCK_TIMEOUT):
+                if (home / _DIRECTORY).exists():
+                    _finish(home)
 
 
 def _finish(home: Path) -> None:

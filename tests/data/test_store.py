@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,9 @@ import pyarrow as pa
 import pytest
 
 from diffrec_cli.data import store
-from diffrec_cli.errors import NotFoundError, StorageError, UsageError
+from diffrec_cli.data.arrow import read_parquet
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.errors import DeviceError, NotFoundError, StorageError, UsageError
 from diffrec_cli.paths import check_name
 from tests.data.toys import make_dataset
 
@@ -303,3 +307,53 @@ def test_names_that_could_leave_the_store_are_refused(name):
 def test_names_are_made_from_paths(path, name):
     assert store.name_from_path(Path(path)) == name
     assert check_name(name, "dataset") == name
+
+
+def test_of_two_at_once_the_second_is_told_that_the_name_is_taken(home, monkeypatch):
+    """The second has looked, and found nothing, before the first is done."""
+    original = Dataset.save
+
+    def save_and_be_overtaken(self, directory):
+        original(self, directory)
+        if self.name == "d" and not store.names():
+            monkeypatch.undo()
+            monkeypatch.setenv("DIFFREC_HOME", str(home))
+            store.save(make_dataset())
+
+    monkeypatch.setattr(Dataset, "save", save_and_be_overtaken)
+    with pytest.raises(UsageError, match="exists with other content"):
+        store.save(make_dataset(**OTHER))
+    assert store.load("d").content_hash == make_dataset().content_hash
+    assert left_over(home) == []
+
+
+def test_what_cannot_be_read_is_not_called_damaged(monkeypatch):
+    directory, _ = store.save(make_dataset())
+    for name in ("dataset.json", "train_items.npy", "users.parquet"):
+        for number, kind in ((errno.EACCES, StorageError), (errno.EMFILE, DeviceError)):
+            refusing = unreadable_file(monkeypatch, directory / name, number)
+            with refusing, pytest.raises(kind) as caught:
+                store.load("d")
+            assert "damaged" not in caught.value.what
+            assert "remove" not in caught.value.fix
+    assert store.load("d").n_users == 2
+
+
+@contextmanager
+def unreadable_file(monkeypatch, path, number):
+    """Let the system refuse to open a file, as it does for other users and without handles."""
+    original = Path.open
+
+    def refused(self, *arguments, **options):
+        if self == path:
+            raise OSError(number, os.strerror(number), str(path))
+        return original(self, *arguments, **options)
+
+    def parquet(file):
+        refused(file, "rb").close()
+        return read_parquet(file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refused)
+        patch.setattr("diffrec_cli.data.dataset.read_parquet", parquet)
+        yield

@@ -200,7 +200,7 @@ class TestReaders:
         artifact = registry.resolve("ml@1")
         registry.remove("ml@1")
         for read in (artifact.dataset, artifact.weights, artifact.epoch_log):
-            with pytest.raises(NotFoundError, match="ml@1 was removed while it was being read"):
+            with pytest.raises(NotFoundError, match="ml@1 was removed or renamed"):
                 read()
 
     def test_readers_that_race_with_prunings_read_all_or_find_nothing(self):

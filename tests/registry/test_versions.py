@@ -287,11 +287,13 @@ class TestDefault:
             registry.set_default("nothing")
         assert default() == ["ml@1"]
 
-    def test_a_dangling_pointer_falls_back_to_the_newest_model_by_time(self, home):
+    def test_a_dangling_pointer_falls_back_to_the_default_before_then_to_the_newest(self, home):
         for name in ("b", "z", "a", "gone"):
             samples.store(name)
         edit_record(registry.resolve("b"), created="2999-01-01T00:00:00+00:00")
-        os.rename(home / "models/gone", home / "elsewhere")  # noqa: PTH104 (behind our back)
+        os.rename(home / "models/gone", home / "gone")  # noqa: PTH104 (behind our back)
+        assert registry.resolve(None).record.reference == "a@1"
+        os.rename(home / "models/a", home / "a")  # noqa: PTH104
         assert registry.resolve(None).record.reference == "b@1"
         assert default() == ["b@1"]
 

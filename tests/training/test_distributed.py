@@ -27,9 +27,9 @@ from diffrec_cli.data import store
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import CorruptError, StorageError
-from diffrec_cli.files import storage_errors
 from diffrec_cli.models.item_range import ItemRange
 from diffrec_cli.registry import versions as registry
+from diffrec_cli.system_errors import writing
 from diffrec_cli.training.distributed import ALONE, divisors
 from diffrec_cli.training.parted_tensors import _quiet
 from diffrec_cli.training.tensor_files import load_tensors, load_whole, read_state
@@ -162,10 +162,14 @@ def test_a_damaged_part_is_named(found, mesh_folder: Path, tmp_path: Path) -> No
         load_tensors(mesh_folder, mesh_worker.NAME, {"V": mine}, {"V": ItemRange(11, 0, 5)})
 
 
-def test_a_full_disk_in_a_process_is_its_error() -> None:
+def test_a_full_disk_in_a_process_is_its_error(isolated_home: Path) -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
     failed = CheckpointException("write", {0: (ValueError("another"), None), 1: (full, None)})
-    with pytest.raises(StorageError, match="no space left"), storage_errors(Path("run")), _quiet():
+    with (
+        pytest.raises(StorageError, match="no space left"),
+        writing(isolated_home / "run"),
+        _quiet(),
+    ):
         raise failed
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from queue import SimpleQueue
 from types import SimpleNamespace
 
 import pytest
@@ -38,8 +39,9 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
             return False
 
         terminate = join = is_alive
+        pid, exitcode = 1, 0
 
-    context = SimpleNamespace(Process=Here)
+    context = SimpleNamespace(Process=Here, SimpleQueue=SimpleQueue)
     monkeypatch.setattr(tune_settings.multiprocessing, "get_context", lambda kind: context)
     monkeypatch.setattr(tune_settings, "begin_worker", lambda catalogue: None)
 

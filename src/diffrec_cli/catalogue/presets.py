@@ -26,8 +26,9 @@ from diffrec_cli.config import (
     TrainingConfig,
 )
 from diffrec_cli.errors import CorruptError, UsageError
-from diffrec_cli.files import dump_json, read_record, storage_errors, write_atomically
+from diffrec_cli.files import dump_json, read_record, write_atomically
 from diffrec_cli.paths import check_name, is_name, presets_dir
+from diffrec_cli.system_errors import writing
 
 # Where the names say nothing else, released runs have weighted losses, batches of 400 and
 # validation every 5 epochs. DiffRec and T-DiffRec replace beta_1.
@@ -205,7 +206,7 @@ def check_own_name(name: str) -> None:
 def write_own(name: str, variant: str, values: Values) -> None:
     """Store a user's own preset, replacing one of the same name."""
     path = presets_dir() / f"{name}.json"
-    with storage_errors(path):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         head = {"kind": _KIND, "schema_version": _SCHEMA_VERSION, "variant": variant}
         write_atomically(path, dump_json({**head, "values": dict(values)}))

@@ -136,7 +136,7 @@ def _model_keys() -> list[tuple[str, int]]:
 
     try:
         return all_keys()
-    except (DiffrecError, OSError, RuntimeError):
+    except (DiffrecError, OSError):
         return []
 
 
@@ -144,7 +144,7 @@ def _entries(directory: Callable[[], Path]) -> list[Path]:
     """Return what is in a directory; nothing if it cannot be read."""
     try:
         return sorted(directory().iterdir())
-    except (OSError, RuntimeError):  # RuntimeError: the ~ of DIFFREC_HOME has no user
+    except (DiffrecError, OSError):  # DIFFREC_HOME may be of no use
         return []
 
 

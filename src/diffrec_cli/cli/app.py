@@ -50,6 +50,7 @@ from diffrec_cli.errors import (
 )
 from diffrec_cli.launch import launched
 from diffrec_cli.paths import home
+from diffrec_cli.system_errors import refusal
 from diffrec_cli.transactions import finish_interrupted
 
 INTERRUPTED, BROKEN_PIPE = 130, 141
@@ -160,6 +161,8 @@ def run(arguments: Sequence[str]) -> int:
         if isinstance(error, OSError) and "--install-completion" in rest:  # typer's own writing
             what = f"cannot write {error.filename}: {error.strerror}"
             return _fail(what, "--show-completion prints what the shell loads", 2, error, debug)
+        if (refused := refusal(error, verb="use")) is not None:
+            return _fail(refused.what, refused.fix, refused.exit_code, error, debug)
         what = f"internal error: {error.__class__.__name__}: {error}"
         return _fail(what, "this is a bug; --debug shows where", 1, error, debug)
 

@@ -32,12 +32,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from diffrec_cli.config.options import TRAIN, TRAIN_AND_VALID, split_names
+from diffrec_cli.data.arrays import save_array
 from diffrec_cli.data.arrow import numbers, read_parquet
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.order import FILE, NONE, ORDERS, TIMES
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import CorruptError, DataError, UsageError
 from diffrec_cli.files import dump_json, read_record, sha256_file
+from diffrec_cli.system_errors import unreadable
 
 SCHEMA_VERSION = 5
 #: The file of a dataset's record.
@@ -331,11 +333,11 @@ class Dataset:
     def save(self, directory: Path) -> None:
         """Write the dataset's files into `directory`, which exists and is empty."""
         for part, sequences in self.parts.items():
-            _save_array(directory / f"{part}_indptr.npy", sequences.indptr)
-            _save_array(directory / f"{part}_items.npy", sequences.items)
+            save_array(directory / f"{part}_indptr.npy", sequences.indptr)
+            save_array(directory / f"{part}_items.npy", sequences.items)
             for name in _OPTIONAL:
                 if (values := getattr(sequences, name)) is not None:
-                    _save_array(directory / f"{part}_{name}.npy", values)
+                    save_array(directory / f"{part}_{name}.npy", values)
         pq.write_table(pa.table({"id": self.user_ids.array}), directory / "users.parquet")
         pq.write_table(self.item_table, directory / "items.parquet")
         (directory / RECORD).write_bytes(self.record(directory))
@@ -397,7 +399,7 @@ class Dataset:
             _check(dataset)
         # NumPy, zipfile and Arrow raise many kinds of errors for damaged files.
         except Exception as error:
-            raise CorruptError(
+            raise unreadable(error, directory) or CorruptError(
                 f"{directory}: the dataset's files are damaged ({error})",
                 f"remove {directory} and prepare it again",
             ) from error
@@ -432,15 +434,6 @@ def _renewed(record: dict[str, Any]) -> dict[str, Any]:
     released = isinstance(source, dict) and source.get("format") == "authors"
     rest = {key: value for key, value in record.items() if key != "ordered"}
     return {**rest, "order": (FILE if released else TIMES) if ordered else NONE}
-
-
-def _save_array(path: Path, array: NDArray[Any]) -> None:
-    """Write a ``.npy`` file; NumPy's own writer hides the error of a full disk."""
-    from numpy.lib import format as npy
-
-    with path.open("wb") as stream:
-        npy.write_array_header_1_0(stream, npy.header_data_from_array_1_0(array))
-        stream.write(np.ascontiguousarray(array).data)
 
 
 def _arrays(directory: Path, record: Mapping[str, Any]) -> dict[str, NDArray[Any]]:

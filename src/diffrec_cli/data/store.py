@@ -22,7 +22,7 @@ from typing import Any
 
 from diffrec_cli.data.dataset import RECORD, Dataset
 from diffrec_cli.errors import (
-    DiffrecError,
+    CorruptError,
     LockedError,
     NotFoundError,
     StorageError,
@@ -34,11 +34,11 @@ from diffrec_cli.files import (
     locked,
     publish_directory,
     put_in_place,
-    storage_errors,
     sync_tree,
     write_atomically,
 )
 from diffrec_cli.paths import LONGEST_NAME, check_name, datasets_dir, is_name, may_be_in_name
+from diffrec_cli.system_errors import reading, writing
 
 
 def name_from_path(path: Path) -> str:
@@ -83,27 +83,53 @@ def save(dataset: Dataset, *, overwrite: bool = False) -> tuple[Path, bool]:
     """
     final = datasets_dir() / check_name(dataset.name, "dataset")
     _recover()
-    if final.exists():
-        if _holds(final, dataset):
-            _renew(final, dataset)
-            return final, True
-        if not overwrite:
-            raise UsageError(
-                f"dataset {dataset.name!r} exists with other content",
-                "--overwrite replaces it; or give this one another name "
-                "(`prepare --name`, `fit --dataset`)",
-            )
-    with storage_errors(final), publish_directory(datasets_dir()) as directory:
+    if _has(final, dataset, overwrite):
+        _renew(final, dataset)
+        return final, True
+    with writing(final), publish_directory(datasets_dir()) as directory:
         dataset.save(directory)
         sync_tree(directory)
         with locked(datasets_dir(), _LOCK_TIMEOUT):
-            _replace(final, directory)
-    return final, False
+            _settle(final)
+            reused = _has(final, dataset, overwrite)  # another process may have been faster
+            if not reused:
+                _replace(final, directory)
+    return final, reused
+
+
+def _has(final: Path, dataset: Dataset, overwrite: bool) -> bool:
+    """Tell whether a name has this content; raise if it has another that is not to be replaced."""
+    with reading(final):
+        if not final.exists():
+            return False
+    if _holds(final, dataset):
+        return True
+    if not overwrite:
+        raise UsageError(
+            f"dataset {dataset.name!r} exists with other content",
+            "--overwrite replaces it; or give this one another name "
+            "(`prepare --name`, `fit --dataset`)",
+        )
+    return False
 
 
 def load(name: str) -> Dataset:
     """Load the dataset of that name; raise :class:`NotFoundError` if there is none."""
-    return Dataset.load(find(name))
+    while True:
+        directory = find(name)
+        number = _number(directory)
+        try:
+            return Dataset.load(directory)
+        except CorruptError:
+            if number == _number(directory):  # else it was replaced or removed meanwhile
+                raise
+
+
+def _number(directory: Path) -> int | None:
+    """Return what tells a directory from others of its name; None if it is not there."""
+    with suppress(FileNotFoundError):
+        return directory.stat().st_ino
+    return None
 
 
 def find(name: str) -> Path:
@@ -117,8 +143,9 @@ def find(name: str) -> Path:
     directory = datasets_dir() / check_name(name, "dataset")
     for _ in range(2):  # if it is being replaced, recovering waits for that
         _recover()
-        if directory.is_dir():
-            return directory
+        with reading(directory):
+            if directory.is_dir():
+                return directory
     raise NotFoundError(f"no dataset {name!r}", hint(name))
 
 
@@ -131,11 +158,12 @@ def hint(name: str) -> str:
 
 def names() -> list[str]:
     """Return the names of all prepared datasets."""
-    if not datasets_dir().is_dir():
-        return []
-    _recover()
-    # A dataset moved aside exists as well: it, or its replacement.
-    found = {path.name.removeprefix(_REPLACED_PREFIX) for path in datasets_dir().iterdir()}
+    with reading(datasets_dir()):
+        if not datasets_dir().is_dir():
+            return []
+        _recover()
+        # A dataset moved aside exists as well: it, or its replacement.
+        found = {path.name.removeprefix(_REPLACED_PREFIX) for path in datasets_dir().iterdir()}
     return sorted(name for name in found if is_name(name))
 
 
@@ -145,7 +173,9 @@ def summaries() -> list[dict[str, Any]]:
     for name in names():
         try:
             record = Dataset.read_summary(datasets_dir() / name)
-        except DiffrecError as error:
+        except StorageError as error:
+            if _number(datasets_dir() / name) is None:  # just removed
+                continue
             record = {"error": error.what}
         records.append({**record, "dataset": name})
     return records
@@ -154,7 +184,7 @@ def summaries() -> list[dict[str, Any]]:
 def remove(name: str) -> None:
     """Delete the dataset of that name; models fitted on it keep their own copy."""
     directory = find(name)
-    with storage_errors(directory), locked(datasets_dir(), _LOCK_TIMEOUT):
+    with writing(directory), locked(datasets_dir(), _LOCK_TIMEOUT):
         _settle(directory)  # else old content could get the name again
         delete_directory(directory, datasets_dir())
 
@@ -162,7 +192,7 @@ def remove(name: str) -> None:
 @contextmanager
 def changing() -> Iterator[None]:
     """Lock the store while names or contents change."""
-    with storage_errors(datasets_dir()), locked(datasets_dir(), _LOCK_TIMEOUT):
+    with writing(datasets_dir()), locked(datasets_dir(), _LOCK_TIMEOUT):
         yield
 
 
@@ -180,7 +210,7 @@ def _renew(directory: Path, dataset: Dataset) -> None:
         return
     with (
         suppress(StorageError, LockedError),
-        storage_errors(directory),
+        writing(directory),
         locked(datasets_dir(), _LOCK_TIMEOUT),
     ):
         if _holds(directory, dataset):  # still
@@ -192,7 +222,6 @@ def _renew(directory: Path, dataset: Dataset) -> None:
 
 def _replace(final: Path, new: Path) -> None:
     """Put `new` in the place of `final`, which is moved aside meanwhile."""
-    _settle(final)
     old = _replaced(final)
     try:
         if final.exists():

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,7 +12,7 @@ import pyarrow.compute as pc
 
 from diffrec_cli.data.arrow import strings
 from diffrec_cli.errors import UsageError
-from diffrec_cli.files import FULL_DISK, atomic_file, storage_errors
+from diffrec_cli.files import check_user_file, user_file
 
 _COMMA, _QUOTE, _NOTHING = strings([",", '"', ""])
 FORMATS = ("csv", "jsonl", "parquet")
@@ -45,10 +44,7 @@ def check_target(path: Path) -> str:
     UsageError
         Its name has no known ending, it is a directory, or its directory is missing.
     """
-    if path.is_dir():
-        raise UsageError(f"{path} is a directory", "give a file")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"{path}: there is no such directory", "make it, or give another file")
+    check_user_file(path)
     return format_of(path)
 
 
@@ -122,6 +118,11 @@ class ParquetWriter:
         if self.writer is not None:
             self.writer.close()
 
+    def abandon(self) -> None:
+        """Leave out the footer, which Arrow else writes when it tidies up."""
+        if self.writer is not None:
+            self.writer.is_open = False
+
 
 WRITERS: dict[str, type[CsvWriter] | type[JsonLinesWriter] | type[ParquetWriter]] = {
     "csv": CsvWriter,
@@ -130,47 +131,28 @@ WRITERS: dict[str, type[CsvWriter] | type[JsonLinesWriter] | type[ParquetWriter]
 }
 
 
-@contextmanager
-def output_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that a user named; it appears when the block ends without an error.
+def write_file(path: Path, tables: Iterable[pa.Table], *, overwrite: bool = True) -> None:
+    """Write tables to a file, atomically, in the format of its name.
 
     Raises
     ------
     UsageError
-        The name cannot be opened: no such directory, no permission.
-    StorageError
-        The disk is full, or fails.
+        The name has no known ending, or the file cannot be written, see :func:`~.files.user_file`.
     """
-    with storage_errors(path), ExitStack() as stack:
-        try:
-            stream = stack.enter_context(atomic_file(path))
-        except OSError as error:
-            if error.errno in FULL_DISK:
-                raise
-            raise UsageError(
-                f"{path}: cannot be written ({error.strerror})", "give another file"
-            ) from error
-        yield stream
-
-
-def write_file(path: Path, tables: Iterable[pa.Table]) -> None:
-    """Write tables to a new file, atomically, in the format of its name.
-
-    Raises
-    ------
-    UsageError
-        The name has no known ending, or cannot be opened for writing.
-    StorageError
-        The disk is full, or fails.
-    """
-    with output_file(path) as stream:
-        write_stream(stream, format_of(path), tables)
+    form = format_of(path)
+    with user_file(path, overwrite=overwrite) as stream:
+        write_stream(stream, form, tables)
 
 
 def write_stream(stream: BinaryIO, form: str, tables: Iterable[pa.Table]) -> None:
     """Write tables to a stream as ``csv``, ``jsonl`` or ``parquet``, flushed after each."""
     writer = WRITERS[form](stream)
-    for table in tables:
-        writer.write(table)
-        stream.flush()
-    writer.close()
+    try:
+        for table in tables:
+            writer.write(table)
+            stream.flush()
+        writer.close()
+    except BaseException:
+        if isinstance(writer, ParquetWriter):
+            writer.abandon()
+        raise

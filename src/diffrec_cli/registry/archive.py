@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from diffrec_cli.errors import CorruptError, StorageError
-from diffrec_cli.files import atomic_file, dump_json
+from diffrec_cli.files import dump_json, user_file
 from diffrec_cli.registry.artifact import RECORD, Artifact
 from diffrec_cli.registry.record import ModelRecord
 from diffrec_cli.registry.verification import check
+from diffrec_cli.system_errors import reading
 
 _MAX_RECORD = 2**22  # bytes; real records have a few thousand
 _BUFFER = 2**20
@@ -37,9 +38,9 @@ _MALFORMED = (
 )
 
 
-def pack(artifact: Artifact, path: Path) -> None:
+def pack(artifact: Artifact, path: Path, *, overwrite: bool = False) -> None:
     """Write a model to a file, atomically; the same model always gives the same bytes."""
-    with atomic_file(path) as stream:
+    with user_file(path, overwrite=overwrite) as stream:
         _write(artifact, stream)
 
 
@@ -64,7 +65,8 @@ def _write(artifact: Artifact, stream: BinaryIO) -> None:
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
         tar.addfile(_member(RECORD, len(record)), io.BytesIO(record))
         for name, entry in artifact.record.files.items():
-            with (artifact.path / name).open("rb") as content:
+            file = artifact.path / name
+            with artifact.there(), reading(file), file.open("rb") as content:
                 tar.addfile(_member(name, entry.bytes), content)
 
 

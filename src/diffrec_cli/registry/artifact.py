@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from diffrec_cli.catalogue import read_config
 from diffrec_cli.config import FitConfig
 from diffrec_cli.errors import ConfigError, CorruptError, NotFoundError
-from diffrec_cli.files import dump_json, read_record, sha256_file, system_error
+from diffrec_cli.files import dump_json, read_record, sha256_file
 from diffrec_cli.holds import Hold
 from diffrec_cli.registry.record import KIND, SCHEMA_VERSION, FileEntry, ModelRecord, finite
+from diffrec_cli.system_errors import system_error, unreadable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,14 +71,14 @@ class Artifact:
 
         They are views of the file: only what is used is read, and changes are not written.
         """
-        with self._there(), _reading(self.path / WEIGHTS):
+        with self.there(), _reading(self.path / WEIGHTS):
             return _mapped(self.path / WEIGHTS)
 
     def dataset(self) -> Dataset:
         """Return the dataset it was fitted on; raise :class:`CorruptError` if damaged."""
         from diffrec_cli.data.dataset import Dataset
 
-        with self._there():
+        with self.there():
             return Dataset.load(self.path / DATA)
 
     def config(self) -> FitConfig:
@@ -87,21 +88,25 @@ class Artifact:
 
     def epoch_log(self) -> list[dict[str, Any]]:
         """Return one entry for each epoch; raise :class:`CorruptError` if damaged."""
-        with self._there(), _reading(self.path / EPOCHS):
+        with self.there(), _reading(self.path / EPOCHS):
             return [_epoch(line) for line in (self.path / EPOCHS).read_bytes().splitlines()]
 
     @contextmanager
-    def _there(self) -> Iterator[None]:
+    def there(self) -> Iterator[None]:
         """Tell damage from a removal in the middle of reading."""
         try:
             yield
-        except CorruptError as error:
-            if self.path.exists():
-                raise
+        except (CorruptError, FileNotFoundError):
+            self.require_there()
+            raise
+
+    def require_there(self) -> None:
+        """Raise a :class:`NotFoundError` if it was removed, or got another name."""
+        if not self.path.exists():
             raise NotFoundError(
-                f"{self.record.reference} was removed while it was being read",
+                f"{self.record.reference} was removed or renamed while it was being read",
                 "run the same command again, with a model of `diffrec models ls`",
-            ) from error
+            )
 
 
 def _epoch(line: bytes) -> dict[str, Any]:
@@ -199,10 +204,13 @@ def _save_weights(path: Path, weights: Mapping[str, NDArray[Any]]) -> None:
     from safetensors.numpy import save_file
 
     contiguous = {name: np.asarray(array, order="C") for name, array in weights.items()}
+    path.touch()
+    mode = path.stat().st_mode  # of all other files; the library's own is for its owner alone
     try:
         save_file(contiguous, path)
     except SafetensorError as error:
         raise system_error(error) from error
+    path.chmod(mode)
 
 
 @contextmanager
@@ -216,6 +224,6 @@ def _reading(path: Path) -> Iterator[None]:
     except CorruptError as error:
         raise CorruptError(f"{path}: {error.what}", fix) from error
     except (SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise CorruptError(f"{path}: damaged ({error})", fix) from error
+        raise unreadable(error, path) or CorruptError(f"{path}: damaged ({error})", fix) from error
     except ConfigError as error:
         raise CorruptError(f"{path}: {error.what}", "use the version that wrote it") from error

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from diffrec_cli.errors import UsageError
-from diffrec_cli.files import Freed, publish_directory, storage_errors, sync
+from diffrec_cli.files import Freed, publish_directory, sync
 from diffrec_cli.holds import alone
 from diffrec_cli.paths import models_dir
 from diffrec_cli.registry.artifact import RECORD
 from diffrec_cli.registry.references import check_model_name, require_versions
 from diffrec_cli.registry.versions import LOCK_TIMEOUT, ListedModel, changing, list_models
+from diffrec_cli.system_errors import writing
 
 IN_USE = "in use: another process reads it"
 
@@ -104,7 +105,7 @@ def prune(
     """
     # The lock is held for renames alone: what is moved to the grave is deleted after it.
     with (
-        storage_errors(models_dir()),
+        writing(models_dir()),
         publish_directory(models_dir()) as grave,
         changing(timeout),
     ):

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from diffrec_cli.errors import CorruptError, DiffrecError
+from diffrec_cli.errors import CorruptError, DiffrecError, NewerSchemaError
 from diffrec_cli.files import sha256_file
 from diffrec_cli.registry.artifact import DATA, EPOCHS, RECORD, WEIGHTS, Artifact
+from diffrec_cli.system_errors import reading
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Verification:
 def check_content(artifact: Artifact) -> Verification:
     """Compare all files with their sizes and hashes in the record, and look for others."""
     checks = [FileCheck(path, _content_problem(artifact, path)) for path in _paths(artifact)]
+    artifact.require_there()
     return Verification(artifact.record.reference, tuple(checks))
 
 
@@ -87,14 +89,18 @@ def _content_problem(artifact: Artifact, path: str) -> str | None:
         return "missing"
     if (size := file.stat().st_size) != entry.bytes:
         return f"{size:,} bytes instead of {entry.bytes:,}"
-    return None if sha256_file(file) == entry.sha256 else "its content has changed"
+    with artifact.there(), reading(file):
+        return None if sha256_file(file) == entry.sha256 else "its content has changed"
 
 
 def _loading_problem(artifact: Artifact, path: str) -> str | None:
     try:
-        _LOADERS.get(path, _nothing)(artifact)
-    except DiffrecError as error:
+        with reading(artifact.path / path):
+            _LOADERS.get(path, _nothing)(artifact)
+    except (CorruptError, NewerSchemaError) as error:
         return error.what
+    except DiffrecError:
+        raise
     # A parser may raise anything on a file that someone else made.
     except Exception as error:
         return f"cannot be loaded ({error.__class__.__name__}: {error})"

@@ -22,9 +22,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffrec_cli.errors import LockedError, NotFoundError, StorageError, UsageError
+from diffrec_cli.errors import (
+    CorruptError,
+    LockedError,
+    NotFoundError,
+    StorageError,
+    UsageError,
+)
 from diffrec_cli.files import (
     Freed,
+    check_user_file,
     delete_directory,
     directory_size,
     dump_json,
@@ -32,7 +39,6 @@ from diffrec_cli.files import (
     publish_directory,
     put_in_place,
     read_record,
-    storage_errors,
     sync,
     sync_tree,
     write_atomically,
@@ -56,6 +62,7 @@ from diffrec_cli.registry.references import (
 )
 from diffrec_cli.registry.sharing import StoredFiles
 from diffrec_cli.registry.verification import Verification, check, check_content
+from diffrec_cli.system_errors import writing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -202,8 +209,11 @@ def resolve(reference: str | None = None) -> Artifact:
     while True:
         key = _meant(reference)
         held = hold(directory_of(key) / RECORD)
-        if held is not None or directory_of(key).exists():  # else it was just removed
+        try:
             return dataclasses.replace(_open(key), hold=held)
+        except CorruptError:
+            if directory_of(key).exists():  # else it was just removed
+                raise
 
 
 def sighted(reference: str | None) -> Sighting | None:
@@ -278,10 +288,10 @@ def rename(old_name: str, new_name: str, *, timeout: float = LOCK_TIMEOUT) -> No
         target = models_dir() / new_name
         with suppress(FileNotFoundError):
             target.rmdir()  # a killed process may have left an empty one
+        if pointed is not None and pointed[0] == old_name:
+            _point((new_name, pointed[1]), until_then=pointed)
         (models_dir() / old_name).replace(target)
         sync(models_dir())
-        if pointed is not None and pointed[0] == old_name:
-            _point((new_name, pointed[1]))
 
 
 def set_default(reference: str, *, timeout: float = LOCK_TIMEOUT) -> Artifact:
@@ -322,22 +332,17 @@ def export(reference: str | None, out: Path, *, overwrite: bool = False) -> Path
     Raises
     ------
     UsageError
-        The file exists.
+        The file exists, or cannot be written.
     CorruptError
         The model is damaged.
-    StorageError
-        The file cannot be written.
     """
     artifact = resolve(reference)
     record = artifact.record
-    final = out / f"{record.name}-{record.version}.tar" if out.is_dir() else out
-    if final.exists() and not overwrite:
-        raise UsageError(f"{final} exists", "give another path, or --overwrite to replace it")
-    if not final.parent.is_dir():
-        raise UsageError(f"{final}: there is no such directory", "make it, or give another path")
+    with writing(out):
+        final = out / f"{record.name}-{record.version}.tar" if out.is_dir() else out
+    check_user_file(final, overwrite=overwrite)
     check_content(artifact).require_ok()
-    with storage_errors(final):
-        archive.pack(artifact, final)
+    archive.pack(artifact, final, overwrite=overwrite)
     return final
 
 
@@ -382,7 +387,7 @@ def import_(path: Path, name: str | None = None, *, timeout: float = LOCK_TIMEOU
 @contextmanager
 def _staging() -> Iterator[Path]:
     """Give an empty directory beside the models; it is removed unless it was installed."""
-    with storage_errors(models_dir()), publish_directory(models_dir()) as directory:
+    with writing(models_dir()), publish_directory(models_dir()) as directory:
         yield directory
 
 
@@ -411,19 +416,18 @@ def _install(
         (directory / RECORD).write_bytes(dump_json(numbered))
         sync(directory / RECORD)
         sync(directory)
-        final = directory_of((record.name, version))
-        final.parent.mkdir(exist_ok=True)
-        put_in_place(directory, final)
+        key = (record.name, version)
+        directory_of(key).parent.mkdir(exist_ok=True)
+        _settle_default(key if make_default else None)
+        put_in_place(directory, directory_of(key))
         sync(models_dir())
-        if make_default:
-            _point((record.name, version))
-    return _open((record.name, version))
+    return _open(key)
 
 
 @contextmanager
 def changing(timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
     """Lock the registry while names, versions or the default change."""
-    with storage_errors(models_dir()), locked(models_dir(), timeout):
+    with writing(models_dir()), locked(models_dir(), timeout):
         yield
 
 
@@ -466,27 +470,46 @@ def _listed(key: Key, *, is_default: bool) -> ListedModel | None:
 
 def _default() -> Key | None:
     """Return the default, else the newest model, else None."""
-    pointed, keys = _pointer(), all_keys()
-    if pointed in keys:
-        return pointed
-    return max(keys, key=_created, default=None)
+    return _pointer() or max(all_keys(), key=_created, default=None)
 
 
 def _pointer() -> Key | None:
-    """Return the model in ``default.json``; None if the file is missing or damaged."""
+    """Return the model in ``default.json`` that exists; None if there is none."""
     try:
-        values = read_record(
+        record = read_record(
             models_dir() / DEFAULT, kind=_DEFAULT_KIND, schema_version=_DEFAULT_SCHEMA
         )
-        return str(values["name"]), int(values["version"])
-    except (StorageError, KeyError, TypeError, ValueError):
+        keys = [_key(values) for values in (record, record.get("until_then")) if values]
+    except (StorageError, UsageError, KeyError, TypeError, ValueError):
         return None
+    return next((key for key in keys if key[1] in versions_of(key[0])), None)
 
 
-def _point(key: Key) -> None:
-    record = {"kind": _DEFAULT_KIND, "schema_version": _DEFAULT_SCHEMA}
-    content = dump_json({**record, "name": key[0], "version": key[1]})
-    write_atomically(models_dir() / DEFAULT, content)
+def _key(values: Mapping[str, Any]) -> Key:
+    return check_model_name(str(values["name"])), int(values["version"])
+
+
+def _settle_default(coming: Key | None) -> None:
+    """Make a version that is about to appear the default, or see that it does not become it."""
+    if coming is not None:
+        _point(coming, until_then=_default())
+    elif (models_dir() / DEFAULT).exists() and (pointed := _pointer()) is not None:
+        _point(pointed)
+
+
+def _point(key: Key, until_then: Key | None = None) -> None:
+    """Write which model is the default, and which one is until that exists.
+
+    So the one step in which a version appears also makes it the default.
+    """
+    record = {"kind": _DEFAULT_KIND, "schema_version": _DEFAULT_SCHEMA, **_values(key)}
+    if until_then is not None:
+        record["until_then"] = _values(until_then)
+    write_atomically(models_dir() / DEFAULT, dump_json(record))
+
+
+def _values(key: Key) -> dict[str, Any]:
+    return {"name": key[0], "version": key[1]}
 
 
 def _created(key: Key) -> tuple[str, Key]:

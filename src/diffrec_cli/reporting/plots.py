@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from diffrec_cli.errors import MissingExtraError, UsageError
-from diffrec_cli.files import storage_errors
+from diffrec_cli.files import check_user_file, user_file
 from diffrec_cli.workflows.backtest_models import Backtested
 from diffrec_cli.workflows.compare_models import Comparison
 
@@ -17,8 +17,7 @@ def check_plot(path: Path) -> None:
     """Raise if a picture cannot be drawn into this file, before long work begins."""
     if path.suffix not in KINDS:
         raise UsageError(f"--plot {path}: unknown kind of file", f"end it in {', '.join(KINDS)}")
-    if not path.parent.is_dir():
-        raise UsageError(f"--plot {path}: no such directory", "give the path of a file to write")
+    check_user_file(path)
     _pyplot()
 
 
@@ -62,15 +61,15 @@ def draw_periods(done: Backtested, path: Path) -> None:
 
 
 def _save(figure: Any, path: Path) -> None:
-    with storage_errors(path):
-        figure.savefig(path, dpi=150)
+    with user_file(path) as stream:
+        figure.savefig(stream, format=path.suffix[1:], dpi=150)
     _pyplot().close(figure)
 
 
 def _pyplot() -> Any:
     try:
         import matplotlib as mpl
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise MissingExtraError("--plot", "matplotlib", "plot") from error
     mpl.use("Agg")
     from matplotlib import pyplot

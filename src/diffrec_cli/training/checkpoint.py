@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffrec_cli.files import storage_errors
 from diffrec_cli.models.initial_weights import parts_of
 from diffrec_cli.models.item_range import ItemRange
 from diffrec_cli.models.trainable import Trainable
+from diffrec_cli.system_errors import writing
 from diffrec_cli.training.distributed import Processes
 from diffrec_cli.training.tensor_files import (
     has,
@@ -89,7 +89,7 @@ def discard(run: Path) -> None:
 
 def append_line(path: Path, values: Mapping[str, Any]) -> None:
     """Append one JSON line to the epoch log and flush it to the disk."""
-    with storage_errors(path), path.open("a", encoding="utf-8") as stream:
+    with writing(path), path.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(values, allow_nan=False) + "\n")
         stream.flush()
         os.fsync(stream.fileno())

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from diffrec_cli.errors import DeviceError, UsageError
 from diffrec_cli.launch import launched, neighbours
 from diffrec_cli.memory import available_memory
+from diffrec_cli.system_errors import amount_of, is_out_of_memory
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -131,9 +132,9 @@ def memory_errors(device: str, fix: str = TRAINING_FIX) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
-        raise DeviceError(f"out of memory on {device}", fix) from error
+        raise DeviceError(f"out of memory on {device}{amount_of(error)}", fix) from error
 
 
 @contextmanager
@@ -166,14 +167,3 @@ def _glibc() -> ctypes.CDLL | None:
     """Return the C library if it is glibc."""
     library = ctypes.CDLL(None)
     return library if hasattr(library, "gnu_get_libc_version") else None
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    import torch
-
-    text = str(error).lower()
-    return (
-        isinstance(error, MemoryError | torch.OutOfMemoryError)
-        or "out of memory" in text
-        or "can't allocate memory" in text
-    )

@@ -14,9 +14,10 @@ from typing import Any
 
 from torch import Tensor
 
-from diffrec_cli.errors import CorruptError, DiffrecError
-from diffrec_cli.files import atomic_path, storage_errors, sync, sync_tree, system_error
+from diffrec_cli.errors import CorruptError
+from diffrec_cli.files import atomic_path, sync, sync_tree
 from diffrec_cli.models.item_range import ItemRange
+from diffrec_cli.system_errors import system_error, unreadable, writing
 from diffrec_cli.training.distributed import Processes
 
 Parts = Mapping[str, ItemRange]
@@ -53,7 +54,7 @@ def save_tensors(
         Whether one process flushes them to the disk; several always do.
     """
     before = _stored(run, name)
-    with storage_errors(run):
+    with writing(run):
         if processes.mesh is None:
             kept = run / f"{name}{_SUFFIX}"
             _save_file(kept, tensors, state, synced)
@@ -201,8 +202,6 @@ def _opened(path: Path) -> Any:
 
 
 def _damaged(path: Path, error: Exception) -> Exception:
-    if isinstance(error, DiffrecError | MemoryError):
-        return error
-    return CorruptError(
+    return unreadable(error, path) or CorruptError(
         f"{path}: the checkpoint is damaged ({error})", "fit again without --resume"
     )

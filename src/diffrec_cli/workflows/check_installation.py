@@ -12,7 +12,7 @@ from typing import Any
 
 from diffrec_cli import __version__
 from diffrec_cli.data import store as datasets
-from diffrec_cli.errors import DiffrecError
+from diffrec_cli.errors import DeviceError, NotFoundError, StorageError
 from diffrec_cli.files import INCOMING_PREFIX, directory_size
 from diffrec_cli.paths import config_file, datasets_dir, home, models_dir
 from diffrec_cli.registry import versions as registry
@@ -105,6 +105,8 @@ def _devices() -> list[Check]:
         import torch
 
         from diffrec_cli.training.devices import choose_device, device_name, fast_bf16
+    except DeviceError:
+        raise
     except Exception as error:  # a broken torch is reported, too
         return [Check("torch", ok=False, found=f"cannot be imported: {error}")]
     device = choose_device("auto")
@@ -155,7 +157,7 @@ def _config() -> str:
 def _models() -> Check:
     try:
         listed = registry.list_models()
-    except DiffrecError as error:
+    except StorageError as error:
         return Check("models", ok=False, found=error.what)
     damaged = [f"{m.reference}: {problem}" for m in listed if (problem := _model_problem(m))]
     found = f"{len(listed)} in {models_dir()}, {_size(models_dir())}"
@@ -163,7 +165,10 @@ def _models() -> Check:
 
 
 def _datasets() -> Check:
-    records = datasets.summaries()
+    try:
+        records = datasets.summaries()
+    except StorageError as error:
+        return Check("datasets", ok=False, found=error.what)
     damaged = [f"{r['dataset']}: {p}" for r in records if (p := _dataset_problem(r))]
     found = f"{len(records)} in {datasets_dir()}, {_size(datasets_dir())}"
     return Check("datasets", ok=not damaged, found="; ".join([found, *damaged]))
@@ -175,7 +180,9 @@ def _model_problem(model: registry.ListedModel) -> str | None:
         return model.error
     try:
         registry.verify(model.reference).require_ok()
-    except DiffrecError as error:
+    except NotFoundError:
+        return None  # just removed
+    except StorageError as error:
         return error.what
     return None
 
@@ -186,7 +193,9 @@ def _dataset_problem(record: dict[str, Any]) -> str | None:
         return str(record["error"])
     try:
         dataset = datasets.load(record["dataset"])
-    except DiffrecError as error:
+    except NotFoundError:
+        return None  # just removed
+    except StorageError as error:
         return error.what
     return None if dataset.content_hash == record["content_hash"] else "changed since it was stored"
 

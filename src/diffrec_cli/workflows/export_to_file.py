@@ -24,12 +24,12 @@ from diffrec_cli.files import (
     locked,
     read_record,
     sha256_file,
-    storage_errors,
     sweep_incoming,
     write_atomically,
 )
 from diffrec_cli.launch import launched
 from diffrec_cli.registry import versions as registry
+from diffrec_cli.system_errors import unreadable, writing
 from diffrec_cli.workflows.progress import Listener, Note, Step, silent
 from diffrec_cli.workflows.recommend_lists import (
     Recommendations,
@@ -86,11 +86,9 @@ def export_lists(
     Raises
     ------
     UsageError
-        The file's name, its directory or an option is wrong.
+        The file's name, its directory or an option is wrong, or the disk is full.
     LockedError
         Another process writes this file.
-    StorageError
-        The disk is full, or fails.
     """
     out = Path(out)
     several = launched()[1] > 1
@@ -151,7 +149,7 @@ def _write_together(
 
 def _claim(directory: Path, fingerprint: str, listener: Listener, stack: ExitStack) -> None:
     """Lock the directory of the parts, and remove what is of another export."""
-    with storage_errors(directory):
+    with writing(directory):
         stack.enter_context(locked(directory, timeout=0))
         _keep_if_same(directory, fingerprint, listener)
         sweep_incoming(directory.absolute().parent)  # left by killed exports
@@ -196,7 +194,7 @@ def _make(
                 listener(Note(f"going on after {reused:,} users of an interrupted export"))
                 reused = 0
             content = _parquet(pa.concat_tables(lists.serve(request)))
-            with storage_errors(part):
+            with writing(part):
                 write_atomically(part, content)
         listener(Step("recommending", done, lists.users))
         parts.append(part)
@@ -217,7 +215,7 @@ def _read(parts: list[Path], users: int, listener: Listener) -> Iterator[pa.Tabl
         try:
             table = read_parquet(part)
         except (pa.ArrowException, OSError) as error:
-            raise CorruptError(
+            raise unreadable(error, part) or CorruptError(
                 f"{part}: damaged ({error})", f"remove {part.parent} and export again"
             ) from error
         lists += count_lists(table)

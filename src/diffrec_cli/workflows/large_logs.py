@@ -7,16 +7,17 @@ from functools import partial
 
 from diffrec_cli.config import ReadOptions, SplitOptions
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.data.on_disk.choice import MORE_MEMORY, needed_memory, rows_beyond_memory
+from diffrec_cli.data.on_disk.choice import needed_memory, rows_beyond_memory
 from diffrec_cli.data.on_disk.reading import NeedsMemoryError, read_to_disk
 from diffrec_cli.data.on_disk.splitting import check_options, order_on_disk, split_on_disk
 from diffrec_cli.data.reading.input_file import InputFile
 from diffrec_cli.data.reading.log import Log, read_files
 from diffrec_cli.data.splitting.split import split_log
 from diffrec_cli.errors import DeviceError
-from diffrec_cli.files import publish_directory, storage_errors
+from diffrec_cli.files import publish_directory
 from diffrec_cli.memory import available_memory
 from diffrec_cli.paths import datasets_dir
+from diffrec_cli.system_errors import MORE_MEMORY, writing
 from diffrec_cli.workflows.progress import Listener, Note
 
 #: Splits a log; what else it takes, and returns, is as of :func:`~.split.split_log`.
@@ -103,7 +104,7 @@ def _on_disk(
     rows: int,
 ) -> Dataset:
     check_options(split)
-    with storage_errors(datasets_dir()), publish_directory(datasets_dir()) as directory:
+    with writing(datasets_dir()), publish_directory(datasets_dir()) as directory:
         log = read_to_disk(files, read, directory, rows)
         order = order_on_disk(log, split)  # before anything is told
         return tell_and_split(log.head, partial(split_on_disk, log, order=order))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffrec_cli.files import INCOMING_PREFIX, publish_directory, storage_errors
+from diffrec_cli.files import INCOMING_PREFIX, publish_directory
 from diffrec_cli.holds import alone
 from diffrec_cli.paths import (
     TRIALS,
@@ -22,6 +22,7 @@ from diffrec_cli.paths import (
     runs_dir,
     tuning_dir,
 )
+from diffrec_cli.system_errors import writing
 
 RUNS, COMPARISONS, TUNING, WRITES = "runs", "comparisons", "tuning", "interrupted writes"
 #: Days without a change after which a kind of left-over is old.
@@ -134,7 +135,7 @@ def _as_old(one: Leftover, remove: bool) -> Old | None:
 
 def _remove(one: Leftover) -> None:
     """Move it away whole, then delete it; a kill leaves it to the next sweep."""
-    with storage_errors(one.paths[0]), publish_directory(home()) as grave:
+    with writing(one.paths[0]), publish_directory(home()) as grave:
         for path in one.paths:
             path.replace(grave / path.name)
 

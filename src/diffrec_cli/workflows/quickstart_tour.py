@@ -64,10 +64,10 @@ class Toured:
 def quickstart(*, variant: str = AUTO, device: str = "auto", listener: Listener = silent) -> Toured:
     """Write a sample log, fit, evaluate and recommend, in under a minute."""
     from diffrec_cli.data.sources.sample import SampleOptions, write_sample
-    from diffrec_cli.files import storage_errors
+    from diffrec_cli.system_errors import writing
 
     directory = home() / NAME
-    with storage_errors(directory):
+    with writing(directory):
         directory.mkdir(parents=True, exist_ok=True)
         log, items = write_sample(directory / "ratings.csv", SampleOptions(), overwrite=True)
     listener(Note(f"diffrec data sample {log}"))

@@ -18,7 +18,7 @@ from diffrec_cli.config.options import ALL, IN_WORDS, TRAIN_AND_VALID
 from diffrec_cli.config.values import setting_text
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import UsageError
-from diffrec_cli.files import storage_errors, write_atomically
+from diffrec_cli.files import check_user_file, user_file
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.registry.artifact import Artifact
 from diffrec_cli.registry.record import ModelRecord
@@ -250,30 +250,18 @@ def write_report(
     Raises
     ------
     UsageError
-        The file exists, its directory does not, or there is no such split.
+        The file exists or cannot be written, or there is no such split.
     NotFoundError
         The model or a user is unknown.
-    StorageError
-        The file cannot be written.
     """
     record = registry.resolve(model).record
     target = Path(f"{record.name}-{record.version}.html" if out is None else out)
-    _check_target(target, overwrite)
+    check_user_file(target, overwrite=overwrite)
     gathered = report(record.reference, users=users, split=split, device=device, listener=listener)
     content = render(gathered).encode()
-    with storage_errors(target):
-        write_atomically(target, content)
+    with user_file(target, overwrite=overwrite) as stream:
+        stream.write(content)
     return target
-
-
-def _check_target(out: Path, overwrite: bool) -> None:
-    """Raise, before the work, if the file cannot be written."""
-    if out.is_dir():
-        raise UsageError(f"{out} is a directory", f"give a file, such as {out / 'report.html'}")
-    if out.exists() and not overwrite:
-        raise UsageError(f"{out} exists", "give another path, or --overwrite to replace it")
-    if not out.absolute().parent.is_dir():
-        raise UsageError(f"{out}: there is no such directory", "make it, or give another path")
 
 
 def _why_unmeasured(artifact: Artifact, dataset: Dataset, split: str) -> str:

@@ -33,10 +33,16 @@ from diffrec_cli.catalogue import (
 )
 from diffrec_cli.config import FitConfig
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.errors import DiffrecError, LockedError, MissingExtraError, UsageError
-from diffrec_cli.files import storage_errors
+from diffrec_cli.errors import (
+    DeviceError,
+    DiffrecError,
+    LockedError,
+    MissingExtraError,
+    UsageError,
+)
 from diffrec_cli.memory import available_memory
 from diffrec_cli.paths import tuning_dir
+from diffrec_cli.system_errors import MORE_MEMORY, refusal, writing
 from diffrec_cli.training.devices import choose_device, choose_precision
 from diffrec_cli.training.loop import SELECTION_METRIC
 from diffrec_cli.workflows.experiments.search import Search, check_effort
@@ -172,7 +178,7 @@ def tune(
         deadline=None if budget is None else time.time() + budget,
         threads=max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else None,
     )
-    with _alone(guided.journal):
+    with writing(guided.journal), _alone(guided.journal):
         _run(guided, jobs, listener)
         tuned = _outcome(guided)
     if write_preset is None:
@@ -202,7 +208,7 @@ def _affordable(jobs: int, job: Job, listener: Listener) -> int:
 
 def _journal(dataset: Dataset, config: FitConfig) -> Path:
     directory = tuning_dir()
-    with storage_errors(directory):
+    with writing(directory):
         directory.mkdir(parents=True, exist_ok=True)
     searched = [SCHEMA, __version__, dataset.content_hash, config.to_dict()]
     key = hashlib.sha256(json.dumps(searched, sort_keys=True).encode()).hexdigest()[:16]
@@ -232,8 +238,9 @@ def _run(guided: _Guided, jobs: int, listener: Listener) -> None:
     if told:
         listener(Note(f"going on after {len(told)} trials"))
     context = multiprocessing.get_context("spawn")
+    errors = context.SimpleQueue()
     processes = [
-        context.Process(target=_work, args=(guided, worker, all_rows()), daemon=True)
+        context.Process(target=_work, args=(guided, worker, all_rows(), errors), daemon=True)
         for worker in range(jobs)
     ]
     try:
@@ -244,7 +251,14 @@ def _run(guided: _Guided, jobs: int, listener: Listener) -> None:
             _tell(study, told, listener)
         _tell(study, told, listener)
     finally:
-        _end(processes)
+        _end([process for process in processes if process.pid is not None])
+    if not errors.empty():
+        raise errors.get()
+    if all(process.exitcode for process in processes):
+        raise DeviceError(
+            f"the search's process died (exit {processes[0].exitcode})",
+            f"it probably ran out of memory: {MORE_MEMORY}",
+        )
 
 
 def _end(processes: Sequence[BaseProcess]) -> None:
@@ -268,9 +282,19 @@ def _tell(study: Any, told: set[int], listener: Listener) -> None:
         listener(Note(f"trial {trial.number}: {how} {values}"))
 
 
-def _work(guided: _Guided, worker: int, catalogue: list[Row]) -> None:
-    """Run trials in this process until there are enough or time is up."""
+def _work(guided: _Guided, worker: int, catalogue: list[Row], errors: Any) -> None:
+    """Run trials in this process; tell what keeps it from going on."""
     begin_worker(catalogue)
+    try:
+        _run_trials(guided, worker, catalogue)
+    except Exception as error:
+        if (refused := refusal(error, guided.journal)) is None:
+            raise
+        errors.put(refused)
+
+
+def _run_trials(guided: _Guided, worker: int, catalogue: list[Row]) -> None:
+    """Run trials until there are enough or time is up."""
     if guided.threads is not None:
         import torch
 
@@ -386,6 +410,6 @@ def _outcome(guided: _Guided) -> Tuned:
 def _optuna() -> Any:
     try:
         import optuna
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise MissingExtraError("tune", "optuna", "tune") from error
     return optuna

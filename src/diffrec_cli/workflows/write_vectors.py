@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from diffrec_cli.config import FitConfig
+from diffrec_cli.data.arrays import save_array, save_blocks
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.data.sequences import input_rows
 from diffrec_cli.errors import UsageError
-from diffrec_cli.files import dump_json, publish_directory, put_in_place, storage_errors, sync_tree
+from diffrec_cli.files import dump_json, publish_directory, put_in_place, sync_tree
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.output import Output
 from diffrec_cli.models.scorer import LinearScorer, trained_alone
 from diffrec_cli.registry import versions as registry
+from diffrec_cli.system_errors import writing
 from diffrec_cli.training.devices import choose_device, memory_errors, ranking_fix
 from diffrec_cli.workflows.progress import Listener, Note, Step, silent
 from diffrec_cli.workflows.serving.loading import load_scorer
@@ -82,14 +86,15 @@ def export_vectors(
         The directory exists, or the model's scores are not inner products.
     """
     out = Path(out)
-    if out.exists():
-        raise UsageError(f"{out} exists", "give another directory, or remove it first")
-    if not out.absolute().parent.is_dir():
-        raise UsageError(f"{out}: there is no such directory to make it in", "make that first")
+    with writing(out):
+        if out.exists():
+            raise UsageError(f"{out} exists", "give another directory, or remove it first")
+        if not out.absolute().parent.is_dir():
+            raise UsageError(f"{out}: there is no such directory to make it in", "make that first")
     artifact = registry.resolve(model)
     dataset, config = artifact.dataset(), artifact.config()
     device = choose_device(device)
-    with storage_errors(out), memory_errors(device, ranking_fix(device)):
+    with writing(out), memory_errors(device, ranking_fix(device)):
         scorer = trained_alone(load_scorer(artifact, config, dataset, TorchBackend(device)))
         new = dataset.n_items - scorer.n_items
         if new:
@@ -122,9 +127,9 @@ def _write_items(directory: Path, output: Output, dataset: Dataset) -> int:
         part = np.arange(width)[block.layer.reads]
         vectors[items[:, None], part] = output.backend.host(block.layer.V)
         vectors[items, -1] = output.backend.host(block.layer.b)
-    np.save(directory / "items.npy", vectors)
+    save_array(directory / "items.npy", vectors)
     ids = dataset.item_ids.array.to_pylist()[: output.n_items]
-    np.save(directory / "item_ids.npy", np.array(ids, np.str_))
+    save_array(directory / "item_ids.npy", np.array(ids, np.str_))
     return width + 1
 
 
@@ -137,20 +142,21 @@ def _write_users(
     listener: Listener,
 ) -> None:
     """Write the hidden vector of each user's whole history, some users at a time."""
-    from numpy.lib.format import open_memmap
-
     items = 0 if scorer.output is None else scorer.output.n_items
-    shape = (dataset.n_users, size)
-    vectors = open_memmap(directory / "users.npy", "w+", np.float32, shape)
     users_of_model = UserHistories(dataset)
-    for start in range(0, dataset.n_users, CHUNK):
-        stop = min(start + CHUNK, dataset.n_users)
-        request = users_of_model.at(np.arange(start, stop))
-        histories = request.histories
-        histories = histories.keep(histories.items < items)
-        rows = input_rows(histories, config.temporal, request.users)
-        vectors[start:stop, :-1] = scorer.backend.host(scorer.hidden(rows))
-        vectors[start:stop, -1] = 1.0
-        listener(Step("vectors", stop, dataset.n_users))
-    vectors.flush()
-    np.save(directory / "user_ids.npy", np.array(dataset.user_ids.array.to_pylist(), np.str_))
+
+    def blocks() -> Iterator[NDArray[np.float32]]:
+        for start in range(0, dataset.n_users, CHUNK):
+            stop = min(start + CHUNK, dataset.n_users)
+            request = users_of_model.at(np.arange(start, stop))
+            histories = request.histories
+            histories = histories.keep(histories.items < items)
+            rows = input_rows(histories, config.temporal, request.users)
+            vectors = np.ones((stop - start, size), np.float32)
+            vectors[:, :-1] = scorer.backend.host(scorer.hidden(rows))
+            yield vectors
+            listener(Step("vectors", stop, dataset.n_users))
+
+    shape = (dataset.n_users, size)
+    save_blocks(directory / "users.npy", shape, np.dtype(np.float32), blocks())
+    save_array(directory / "user_ids.npy", np.array(dataset.user_ids.array.to_pylist(), np.str_))

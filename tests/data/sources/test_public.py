@@ -19,7 +19,7 @@ from diffrec_cli.config import ReadOptions
 from diffrec_cli.data.reading.log import read_item_table, read_logs
 from diffrec_cli.data.sources import public as module
 from diffrec_cli.data.sources.public import PUBLIC_LOGS, PublicLog, download
-from diffrec_cli.errors import DataError, DiffrecError, DownloadError, StorageError, UsageError
+from diffrec_cli.errors import DataError, DiffrecError, DownloadError, UsageError
 
 LOGS = {
     "ml-100k": b"196\t242\t3\t881250949\n186\t302\t4\t891717742\n22\t242\t5\t878887116\n",
@@ -311,7 +311,7 @@ def test_no_room_on_the_disk(site: Site, tmp_path: Path, monkeypatch: pytest.Mon
 
     source = site.publish("ml-1m")
     monkeypatch.setattr(Path, "open", full)
-    error = refusal(StorageError, lambda: download(source, tmp_path))
+    error = refusal(UsageError, lambda: download(source, tmp_path))
     assert "no space left" in error.what
     assert names(tmp_path) == []
 
@@ -324,7 +324,7 @@ def test_a_directory_that_may_not_be_read(
 
     source = site.publish("ml-1m")
     monkeypatch.setattr(Path, "is_file", forbidden)
-    assert "Permission denied" in refusal(StorageError, lambda: download(source, tmp_path)).what
+    assert "Permission denied" in refusal(UsageError, lambda: download(source, tmp_path)).what
 
 
 def test_a_directory_that_cannot_be_made(site: Site, tmp_path: Path) -> None:

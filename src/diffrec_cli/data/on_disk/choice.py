@@ -9,6 +9,7 @@ from diffrec_cli.data.reading.input_file import InputFile, damage
 from diffrec_cli.data.reading.parquet import is_parquet
 from diffrec_cli.errors import DeviceError
 from diffrec_cli.memory import available_memory
+from diffrec_cli.system_errors import MORE_MEMORY
 
 #: Bytes a row takes in memory at the peak: 50 to 85 were measured with text ids and times.
 ROW_BYTES = 100
@@ -21,7 +22,6 @@ _LOOK_AT = 64 << 10
 _READING = 160 << 20
 #: Bytes that sorting on disk needs; with less, NumPy and Arrow may crash.
 _LEAST = 220_000_000
-MORE_MEMORY = "allow more memory (see ulimit -v, or the limit of the container)"
 _FEWEST, _MOST = 50_000, 4_000_000  # rows; with more of them nothing is faster
 
 

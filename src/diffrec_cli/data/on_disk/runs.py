@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.reading.log import Log
 from diffrec_cli.data.splitting.grouping import stable_order
-from diffrec_cli.files import storage_errors
+from diffrec_cli.system_errors import writing
 
 _COLUMNS = ("user", "item", "rating", "time")
 
@@ -49,7 +49,7 @@ def append_to(path: Path, values: NDArray[Any]) -> None:
     StorageError
         The disk is full, or fails.
     """
-    with storage_errors(path), path.open("ab") as stream:
+    with writing(path), path.open("ab") as stream:
         stream.write(np.ascontiguousarray(values).data)
 
 

@@ -19,7 +19,7 @@ from diffrec_cli.config.options import FOUND, NO_COLUMN, ROLES
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.reading.columns import is_header, is_number, recognise
 from diffrec_cli.data.reading.events import Events
-from diffrec_cli.data.reading.input_file import InputFile, damage, open_input
+from diffrec_cli.data.reading.input_file import InputFile, cannot_be_read, damage, open_input
 from diffrec_cli.data.reading.separators import find_separators, split_line
 from diffrec_cli.errors import DataError
 
@@ -106,7 +106,7 @@ def _arriving(path: str | Path, skipped: Callable[[list[int]], None] | None) -> 
                 yield from _good_lines(head, str(path), before, skipped)
                 before += head.count(b"\n") + len(newline)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})", "check the path") from error
+        raise cannot_be_read(str(path), error) from error
     yield from _good_lines(rest, str(path), before, skipped)
 
 

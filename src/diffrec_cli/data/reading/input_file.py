@@ -24,7 +24,8 @@ from typing import Any, BinaryIO, NoReturn
 import pyarrow as pa
 
 from diffrec_cli.data.reading.compression import unpacked
-from diffrec_cli.errors import DataError, UsageError
+from diffrec_cli.errors import DataError, DiffrecError, UsageError
+from diffrec_cli.system_errors import exhausted, writing
 
 #: Longest record, in bytes, and Arrow's block size; larger blocks need more memory.
 MAX_RECORD = 2 << 20
@@ -154,8 +155,12 @@ def open_input(
             yield InputFile("<stdin>", copy, encoding)
         return
     path = Path(path)
-    _check_file(path)
-    if path.is_file():
+    try:
+        _check_file(path)
+        plain = path.is_file()
+    except OSError as error:  # its name is too long, or a directory on its way may not be entered
+        raise cannot_be_read(str(path), error) from error
+    if plain:
         yield InputFile(str(path), path, encoding)
         return
     with path.open("rb") as pipe, _spooled(pipe) as copy:
@@ -166,7 +171,7 @@ def open_input(
 def _spooled(stream: BinaryIO) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="diffrec-") as directory:
         copy = Path(directory) / "input"
-        with copy.open("wb") as target:
+        with writing(copy), copy.open("wb") as target:
             shutil.copyfileobj(stream, target, 1 << 20)
         yield copy
 
@@ -196,9 +201,14 @@ def _check_file(path: Path) -> None:
     try:
         path.open("rb").close()
     except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror or error})", "check its permissions"
-        ) from error
+        raise cannot_be_read(str(path), error) from error
+
+
+def cannot_be_read(label: str, error: OSError) -> DiffrecError:
+    """Return the error for an input that the system does not let us read."""
+    return exhausted(error) or DataError(
+        f"{label}: cannot be read ({error.strerror or error})", "check the path and its permissions"
+    )
 
 
 def _is_utf8(encoding: str) -> bool:
@@ -225,6 +235,10 @@ def damage(file: InputFile) -> Iterator[None]:
             "say --encoding latin-1 (or cp1252, utf-16, ...), or convert the file to UTF-8",
         ) from error
     except _DAMAGE as error:
+        if (limit := exhausted(error)) is not None:
+            raise limit from error
+        if isinstance(error, OSError) and error.errno is not None:
+            raise cannot_be_read(file.label, error) from error
         raise DataError(
             f"{file.label}: the file is damaged or truncated ({error})",
             "copy or download it again",

@@ -19,9 +19,10 @@ from typing import Any
 import pyarrow as pa
 
 from diffrec_cli import __version__
-from diffrec_cli.data.tables import output_file, write_stream
+from diffrec_cli.data.tables import write_stream
 from diffrec_cli.errors import DataError, DownloadError, UsageError
-from diffrec_cli.files import storage_errors
+from diffrec_cli.files import user_file
+from diffrec_cli.system_errors import writing
 
 #: Called with the bytes done and, if the server says so, the bytes in all.
 Progress = Callable[[int, int | None], None]
@@ -199,14 +200,14 @@ def download(
         raise UsageError(f"{taken[0]} exists", "give another --dir, or --overwrite to replace it")
     _make(directory)
     for path in missing:
-        with output_file(path) as stream:
+        with user_file(path, overwrite=overwrite) as stream:
             stream.write(files[path])
     return Downloaded(archive, log, items, reused=not missing)
 
 
 def _stored(archive: Path, source: PublicLog, overwrite: bool) -> bytes | None:
     """Return the archive that is on the disk; None if it is to be fetched."""
-    with storage_errors(archive):  # even looking into a directory may be forbidden
+    with writing(archive):  # even looking into a directory may be forbidden
         if not archive.is_file():
             return None
         content = archive.read_bytes()
@@ -337,12 +338,12 @@ def _item_table(movies: Iterator[_Movie]) -> bytes:
 def _holds(path: Path, content: bytes) -> bool:
     if not path.is_file() or path.stat().st_size != len(content):
         return False
-    with storage_errors(path):
+    with writing(path):
         return path.read_bytes() == content
 
 
 def _make(directory: Path) -> None:
-    with storage_errors(directory):
+    with writing(directory):
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError, PermissionError) as error:

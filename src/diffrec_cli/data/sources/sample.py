@@ -246,9 +246,7 @@ def write_sample(
     Raises
     ------
     UsageError
-        One of them exists and `overwrite` is not set, or cannot be opened.
-    StorageError
-        The disk is full, or fails.
+        One of them exists and `overwrite` is not set, or cannot be written.
     """
     stem = str(path).removesuffix(".csv")
     paths = Path(f"{stem}.csv"), Path(f"{stem}-items.csv")
@@ -256,7 +254,7 @@ def write_sample(
     if existing and not overwrite:
         raise UsageError(f"{existing[0]} exists", "give another name, or --overwrite to replace it")
     for target, table in zip(paths, sample_log(options), strict=True):
-        write_file(target, [table])
+        write_file(target, [table], overwrite=overwrite)
     return paths
 
 

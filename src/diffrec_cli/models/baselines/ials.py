@@ -33,7 +33,7 @@ def fit_ials(config: IALSConfig, train: Rows, n_items: int) -> dict[str, NDArray
         from implicit.cpu.als import (  # type: ignore[import-untyped]  # it has no types
             AlternatingLeastSquares,
         )
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise MissingExtraError("ials", "implicit", "baselines") from error
 
     weighted = (config.confidence * matrix(train, n_items)).astype(np.float32)

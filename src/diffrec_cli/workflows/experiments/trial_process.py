@@ -5,27 +5,19 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from diffrec_cli.catalogue import Row, all_rows
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import DeviceError, DiffrecError
 from diffrec_cli.evaluation.evaluate import Evaluation
+from diffrec_cli.system_errors import refusal
 from diffrec_cli.training.devices import COMPARING_FIX, memory_errors
 from diffrec_cli.workflows.experiments.trials import Task, Trial, measure
 from diffrec_cli.workflows.experiments.worker import begin_worker
 from diffrec_cli.workflows.progress import Event, Listener
 
 Measured = tuple[Trial, Evaluation | None]
-
-
-@dataclass(frozen=True)
-class _Failed:
-    """An error in the process."""
-
-    what: str
-    fix: str
 
 
 def measure_apart(
@@ -70,8 +62,8 @@ def measure_apart(
             message = here.recv()
             if message is None:
                 return
-            if isinstance(message, _Failed):
-                raise DeviceError(message.what, message.fix)
+            if isinstance(message, DiffrecError):
+                raise message
             if isinstance(message, tuple):
                 keep(*message)
             else:
@@ -114,4 +106,8 @@ def _work(
                 connection.send(measure(task, dataset, left, tell))
         connection.send(None)
     except DiffrecError as error:
-        connection.send(_Failed(error.what, error.fix))
+        connection.send(error)
+    except Exception as error:
+        if (refused := refusal(error)) is None:
+            raise
+        connection.send(refused)

@@ -25,12 +25,12 @@ from diffrec_cli.config import FitConfig
 from diffrec_cli.config.options import TRAIN
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.evaluation.evaluate import Evaluation, evaluate
-from diffrec_cli.files import storage_errors
 from diffrec_cli.holds import hold
 from diffrec_cli.memory import peak_memory, reset_peak_memory
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.paths import TRIALS, comparisons_dir
+from diffrec_cli.system_errors import writing
 from diffrec_cli.training.checkpoint import append_line
 from diffrec_cli.workflows.fitting.choosing import choose
 from diffrec_cli.workflows.fitting.plan import Job
@@ -160,7 +160,7 @@ class KeptTrials:
 
     def __init__(self, dataset: Dataset) -> None:
         self.directory = comparisons_dir() / dataset.content_hash[:16]
-        with storage_errors(self.directory):
+        with writing(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
             self._file.touch()  # they are used today, and not removed as old meanwhile
             self._held = hold(self._file)
@@ -179,7 +179,7 @@ class KeptTrials:
     def keep(self, trial: Trial, evaluation: Evaluation | None) -> None:
         """Store a trial, and the users' metrics of a final one."""
         if evaluation is not None:
-            with storage_errors(self.directory):
+            with writing(self.directory):
                 np.savez(self.directory / f"{trial.key}.npz", **evaluation.values)  # type: ignore[arg-type]  # its stub takes a keyword for one of them
         append_line(self._file, asdict(trial))
         self._trials[trial.key] = trial

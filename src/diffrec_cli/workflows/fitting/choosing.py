@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from diffrec_cli.catalogue import Candidate
 from diffrec_cli.errors import DeviceError, DiffrecError, MissingExtraError, TrainingError
 from diffrec_cli.evaluation.evaluate import evaluate
-from diffrec_cli.files import dump_json, read_record, storage_errors, write_atomically
+from diffrec_cli.files import dump_json, read_record, write_atomically
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.graph_selection import reused_parts
 from diffrec_cli.models.scorer import build_scorer
+from diffrec_cli.system_errors import writing
 from diffrec_cli.training.checkpoint import discard
 from diffrec_cli.training.devices import memory_errors
 from diffrec_cli.training.loop import SELECTION_METRIC
@@ -193,7 +194,7 @@ def choose(
     for note in [*map(Note, told(record)), *chosen.notes]:
         listener(note)
     kept = {"kind": _KIND, "schema_version": _SCHEMA_VERSION, "choice": record}
-    with storage_errors(chosen.run):
+    with writing(chosen.run):
         write_atomically(chosen.run / _FILE, dump_json(kept))
     _discard_others(jobs, trials, chosen)
     left = None if max_seconds is None else max_seconds - (time.perf_counter() - started)

@@ -17,8 +17,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from diffrec_cli.errors import LockedError, NotFoundError
-from diffrec_cli.files import dump_json, storage_errors, sweep_incoming, write_atomically
+from diffrec_cli.files import dump_json, sweep_incoming, write_atomically
 from diffrec_cli.paths import runs_dir
+from diffrec_cli.system_errors import writing
 from diffrec_cli.training.checkpoint import discard, has_checkpoint
 from diffrec_cli.workflows.fitting.plan import Job
 from diffrec_cli.workflows.progress import Listener, Note
@@ -49,7 +50,7 @@ def open_run(job: Job, resume: bool, listener: Listener, stack: ExitStack) -> Pa
         The directory cannot be made.
     """
     root = runs_dir()
-    with storage_errors(root):
+    with writing(root):
         root.mkdir(parents=True, exist_ok=True)
         _sweep(root)
         interrupted = interrupted_runs(job)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from diffrec_cli.config import GraphSum
 from diffrec_cli.config import graphs as g
+from diffrec_cli.data.arrays import save_array
 from diffrec_cli.data.sequences import Rows
-from diffrec_cli.files import storage_errors
 from diffrec_cli.graph.blas import one_thread_each
 from diffrec_cli.graph.ridge import Gram
 from diffrec_cli.models.graph_parts import (
@@ -27,6 +27,7 @@ from diffrec_cli.models.graph_parts import (
     matrix_of,
     ridge_problem,
 )
+from diffrec_cli.system_errors import writing
 from diffrec_cli.training.distributed import Processes
 
 Arrays = dict[str, NDArray[Any]]
@@ -64,7 +65,7 @@ def parts_by_all(
     folder = run / _FOLDER
     share = processes.rank, processes.ranks
     x = matrix_of(history, n_items)
-    with storage_errors(folder), one_thread_each():
+    with writing(folder), one_thread_each():
         folder.mkdir(exist_ok=True)
         if g.RIDGE in shared:
             _ridge_by_all(settings, x, share, folder, processes)
@@ -116,7 +117,7 @@ def _fit(settings: GraphSum, x: Any, seed: int, fits: Sequence[int], folder: Pat
     """Store the factors of some of the fits."""
     for fit in fits:
         for name, array in zip("VP", fit_factors(settings, x, [seed, fit]), strict=True):
-            np.save(folder / f"{_FACTORS}-{fit}-{name}.npy", array)
+            save_array(folder / f"{_FACTORS}-{fit}-{name}.npy", array)
 
 
 def _fitted(folder: Path, fit: int) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -138,7 +139,7 @@ def _together(processes: Processes, work: Callable[[], None]) -> None:
 def _store(folder: Path, name: str, place: int, matrix: Any) -> None:
     """Write a sparse matrix, array by array, so that others can map it."""
     for array in _ARRAYS:
-        np.save(folder / f"{name}-{place}-{array}.npy", getattr(matrix, array))
+        save_array(folder / f"{name}-{place}-{array}.npy", getattr(matrix, array))
 
 
 def _stored(folder: Path, name: str, shares: int) -> Iterator[tuple[NDArray[Any], ...]]:

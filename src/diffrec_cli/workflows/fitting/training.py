@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from diffrec_cli.config import FitConfig
 from diffrec_cli.config.options import IN_WORDS, TRAIN
+from diffrec_cli.data.arrays import save_array
 from diffrec_cli.data.sequences import Sequences, input_rows
 from diffrec_cli.evaluation.evaluate import evaluate
-from diffrec_cli.files import storage_errors
 from diffrec_cli.graph.judging import Late, never
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.baselines import fit_closed_form
@@ -24,6 +24,7 @@ from diffrec_cli.models.build import array_size, build_model, parameter_count, s
 from diffrec_cli.models.graph_parts import NONE
 from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.models.trainable import Trainable
+from diffrec_cli.system_errors import writing
 from diffrec_cli.training.distributed import ALONE
 from diffrec_cli.training.loop import Epoch, Trained, train
 from diffrec_cli.workflows.fitting.closed_form import fit_on_train
@@ -302,8 +303,8 @@ def _first_groups(
     else:
         of_item = item_groups(job.dataset, job.config, job.device, listener)
     if of_item is not None and path is not None:
-        with storage_errors(path):
-            np.save(path, of_item)
+        with writing(path):
+            save_array(path, of_item)
     return of_item
 
 
