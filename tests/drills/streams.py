@@ -47,7 +47,7 @@ PRINTING = (
 STORING = (
     "prepare log.csv --name other --overwrite",
     f"fit log -v base --name other {FAST} --overwrite",
-    "update shop new.csv",
+    "update shop@1 new.csv",
     "recommend --all-users -o lists.csv",
     "recommend --users users.txt -o lists.parquet",
     "report shop --out page.html --overwrite",
@@ -161,6 +161,7 @@ def hangups(tries: int = 40) -> Row:
                 cwd=home.parent,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
+                preexec_fn=_hears_hangups,
             )
             time.sleep(chance.uniform(0.3, 5.0))
             process.send_signal(signal.SIGHUP)
@@ -172,6 +173,11 @@ def hangups(tries: int = 40) -> Row:
         verified = shell(home, "diffrec doctor")
         endings.append(("doctor", verified.returncode, verified.returncode == 0, ""))
         return row("hangups", endings)
+
+
+def _hears_hangups() -> None:
+    """Hear them even if the drill runs under ``nohup``."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def orphans() -> Row:
@@ -194,6 +200,7 @@ def _orphaned(home: Path, command: str, number: int) -> tuple[str, int, bool, st
         cwd=home.parent,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        preexec_fn=_hears_hangups,
     )
     while not _children(process.pid) and process.poll() is None:
         time.sleep(0.1)

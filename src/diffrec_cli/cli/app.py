@@ -229,6 +229,14 @@ def _fail_usage(error: typer.TyperException, debug: bool) -> int:
     return _fail(what, f"see `{command} --help`", error.exit_code, error, debug)
 
 
+class _Ended(KeyboardInterrupt):
+    """A signal ends the program, and all that handles Ctrl-C handles it.
+
+    Its class is not Ctrl-C's own: Python ends by SIGINT, whatever the program says, if that one
+    has passed through code that was made from text, as the methods of dataclasses are.
+    """
+
+
 def _watch_signals() -> Callable[[], int]:
     """End quietly at a closed pipe and treat SIGTERM and SIGHUP as Ctrl-C.
 
@@ -241,7 +249,7 @@ def _watch_signals() -> Callable[[], int]:
         now = time.monotonic()
         received.append((number, now))
         if len(received) == 1 or now - received[-2][1] > _AT_ONCE:
-            raise KeyboardInterrupt
+            raise _Ended
 
     if hasattr(signal, "SIGPIPE"):  # not on Windows
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
