@@ -62,8 +62,10 @@ class Nights:
             "day": day,
             "how": how,
         }
-        if tuple(str(values[key]) for key in KEY) in self.known:
+        key = tuple(str(values[name]) for name in KEY)
+        if key in self.known:
             return
+        self.known.add(key)
         data = f"{self.log}-{day}"
         split = SplitOptions(test_from=str(day), until=str(day + timedelta(1)))
         dataset = prepare(
