@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,6 +95,7 @@ def drill(sizes: int = SIZES) -> list[Row]:
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # no disk stays mounted
     return show(drill())
 
 

@@ -180,10 +180,10 @@ def _mapped(path: Path) -> dict[str, NDArray[Any]]:
     import numpy as np
     from safetensors import safe_open
 
+    with path.open("rb") as stream:  # first: the library says of any that is refused it is absent
+        content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
     with safe_open(path, framework="numpy"):
         pass  # the library checks the header
-    with path.open("rb") as stream:
-        content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
     start = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:start])
     header.pop("__metadata__", None)

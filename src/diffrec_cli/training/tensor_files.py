@@ -198,6 +198,7 @@ def _file_state(path: Path) -> dict[str, Any]:
 def _opened(path: Path) -> Any:
     from safetensors import safe_open
 
+    path.open("rb").close()  # the library says of any that is refused it is absent
     return safe_open(path, framework="pt")
 
 

@@ -111,5 +111,6 @@ def test_a_full_disk_is_no_fault_of_the_log(tmp_path, monkeypatch) -> None:
     directory.mkdir(parents=True)
     (directory / "item").symlink_to("/dev/full")
     monkeypatch.setattr(Path, "mkdir", lambda *args, **kwargs: None)
+    monkeypatch.setenv("DIFFREC_HOME", str(tmp_path))
     with pytest.raises(StorageError, match="no space left"):
         on_disk(path, tmp_path / "disk", ReadOptions())

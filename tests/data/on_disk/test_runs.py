@@ -59,6 +59,7 @@ def test_users_of_later_runs_may_begin_anywhere(tmp_path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_a_full_disk_is_a_storage_error(tmp_path) -> None:
+def test_a_full_disk_is_a_storage_error(monkeypatch) -> None:
+    monkeypatch.setenv("DIFFREC_HOME", "/dev")
     with pytest.raises(StorageError, match="no space left"):
         append_to(Path("/dev/full"), np.arange(9))
