@@ -67,7 +67,13 @@ def until(condition: Callable[[], bool]) -> None:
 @contextmanager
 def serving(*options: str) -> Iterator[Server]:
     command = [sys.executable, "-m", "diffrec_cli", "serve", *options]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A job in the background of a script ignores Ctrl-C, and so do its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         try:
             assert process.stderr is not None
             first = process.stderr.readline()
