@@ -379,4 +379,4 @@ def test_options_of_the_choice_say_that_a_named_variant_leaves_none(
 ) -> None:
     datasets.save(checkerboard)
     workflows.fit("checkerboard", variant="ease", device="cpu", listener=listener, **options)
-    assert "--choose-time and --any have no effect: --variant names ease" in notes
+    assert "--choose-time and --any have no effect: the model is ease" in notes
