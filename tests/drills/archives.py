@@ -14,11 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from drills.forked import Fork
-from drills.shop import Ending, Shop, row, shop
-from drills.table import Row, show
+from tests.drills.forked import Fork
+from tests.drills.shop import Ending, Shop, row, shop
+from tests.drills.table import Row, show
 
 TRIES_EACH = 42
 RECORD, WEIGHTS = "model.json", "weights.safetensors"

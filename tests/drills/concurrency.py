@@ -6,13 +6,10 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from drills.forked import Fork
-from drills.shop import Ending, Shop, row, shop
-from drills.table import Row, show
+from tests.drills.forked import Fork
+from tests.drills.shop import Ending, Shop, row, shop
+from tests.drills.table import Row, show
 
 ROUNDS, AT_ONCE = 50, 16
 #: Some commands make versions, whose references they print; others read, or take away.

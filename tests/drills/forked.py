@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from tempfile import TemporaryFile
 
-from drills.shop import Ending, Shop
+from tests.drills.shop import Ending, Shop
 
 _IMPORTED = (
     "diffrec_cli.cli.app",

@@ -17,11 +17,9 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from drills.forked import Fork
-from drills.shop import FAST_FIT, REFUSED, Ending, Shop, copied, shop
-from drills.table import Row, show
+from tests.drills.forked import Fork
+from tests.drills.shop import FAST_FIT, REFUSED, Ending, Shop, copied, shop
+from tests.drills.table import Row, show
 
 COMMANDS = (
     "prepare LOG --name other --min-rating 3",

@@ -1,4 +1,4 @@
-"""Streams that are closed, full, left or hung up: ``python -m drills.streams``, in ``tests/``."""
+"""Streams that are closed, full, left or hung up: ``python -m tests.drills.streams``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
-from drills.table import Row, show
+from tests.drills.table import Row, show
 
 PROGRAM = f"{shlex.quote(sys.executable)} -m diffrec_cli"
 FAST = "--device cpu --set dims=16 --epochs 2"

@@ -1,4 +1,4 @@
-"""Data that talks to the terminal: ``python -m drills.terminal``, in ``tests/``."""
+"""Data that talks to the terminal: ``python -m tests.drills.terminal``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from drills.table import Row, show
+from tests.drills.table import Row, show
 
 PROGRAM = (sys.executable, "-m", "diffrec_cli")
 ESCAPES = {
