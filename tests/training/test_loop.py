@@ -228,16 +228,19 @@ def test_a_damaged_checkpoint_is_named(checkerboard: Dataset, tmp_path: Path) ->
 
 
 def test_a_full_disk_at_a_checkpoint_is_a_storage_error(
-    checkerboard: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkerboard: Dataset, isolated_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import safetensors.torch
+
+    run = isolated_home / "runs" / "one"
+    run.mkdir(parents=True)
 
     def full(*args: object, **kwargs: object) -> None:
         raise safetensors.SafetensorError("I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr(safetensors.torch, "save_file", full)
     with pytest.raises(StorageError, match="no space left") as caught:
-        fit(checkerboard, [0.1], run=tmp_path)
+        fit(checkerboard, [0.1], run=run)
     assert caught.value.exit_code == 6
     assert "free some space" in caught.value.fix
 
