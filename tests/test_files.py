@@ -2,11 +2,13 @@
 
 import errno
 import os
-import time
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from diffrec_cli import files
 from diffrec_cli.errors import UsageError
 from diffrec_cli.files import (
     INCOMING_PREFIX,
@@ -21,6 +23,7 @@ from diffrec_cli.files import (
     user_file,
     write_atomically,
 )
+from diffrec_cli.holds import Hold, hold
 
 
 class Fault(Exception):
@@ -64,15 +67,59 @@ def test_a_deleted_directory_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_only_what_was_left_long_ago_is_swept_unless_told_otherwise(tmp_path: Path) -> None:
-    old, young = (tmp_path / f"{INCOMING_PREFIX}{age}" for age in ("old", "young"))
-    old.mkdir()
-    young.write_text("")
-    os.utime(old, (time.time() - 90_000,) * 2)
-    sweep_incoming(tmp_path)
-    assert list(tmp_path.iterdir()) == [young]
-    sweep_incoming(tmp_path, older_than=0)
-    assert list(tmp_path.iterdir()) == []
+NO_LOCKS = pytest.mark.skipif(os.name == "nt", reason="there age decides")
+
+
+@NO_LOCKS
+def test_only_what_nobody_works_on_is_swept(tmp_path: Path) -> None:
+    left = tmp_path / f"{INCOMING_PREFIX}0123456789ab"
+    users_own = tmp_path / f"{INCOMING_PREFIX}letters"
+    users_own.write_text("not ours")
+    for make in (Path.touch, Path.mkdir):
+        make(left)
+        with publish_directory(tmp_path) as directory, atomic_path(tmp_path / "file") as file:
+            sweep_incoming(tmp_path)
+            assert sorted(tmp_path.iterdir()) == sorted([directory, file, users_own])
+        (tmp_path / "file").unlink()
+    assert list(tmp_path.iterdir()) == [users_own]
+
+
+@NO_LOCKS
+def test_what_was_swept_before_it_was_held_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept = []
+
+    def too_late(path: Path) -> Hold | None:
+        if not swept:
+            swept.append(path)
+            sweep_incoming(tmp_path)
+        return hold(path)
+
+    monkeypatch.setattr(files, "hold", too_late)
+    with user_file(tmp_path / "lists.csv") as stream:
+        stream.write(b"all")
+    assert len(swept) == 1
+    assert (tmp_path / "lists.csv").read_bytes() == b"all"
+    assert list(tmp_path.iterdir()) == [tmp_path / "lists.csv"]
+
+
+@NO_LOCKS
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_the_next_write_removes_what_a_kill_left(tmp_path: Path, kind: str) -> None:
+    script = f"""
+import os, signal
+from pathlib import Path
+from diffrec_cli.files import publish_directory, user_file
+folder = Path({str(tmp_path)!r})
+with {"user_file(folder / 'x')" if kind == "file" else "publish_directory(folder)"}:
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", script], check=False)
+    assert [path.name.startswith(INCOMING_PREFIX) for path in tmp_path.iterdir()] == [True]
+    with user_file(tmp_path / "another") as stream:
+        stream.write(b"all")
+    assert list(tmp_path.iterdir()) == [tmp_path / "another"]
 
 
 def test_a_file_of_two_names_counts_once_and_is_freed_with_the_second(tmp_path: Path) -> None:

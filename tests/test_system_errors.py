@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,22 @@ def test_an_error_may_name_its_place_itself_or_have_none(isolated_home: Path) ->
     nameless = refusal(refused(errno.ENOSPC))
     assert isinstance(nameless, UsageError)
     assert nameless.what == "no space left on the disk while writing the output"
+
+
+def test_without_a_place_for_temporary_files_that_is_what_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*unused: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(FileNotFoundError) as caught:
+        tempfile.gettempdir()
+    error = refusal(caught.value)
+    assert isinstance(error, StorageError)
+    assert "temporary files" in error.what
+    assert "TMPDIR" in error.fix
 
 
 @pytest.mark.parametrize(

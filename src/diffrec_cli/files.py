@@ -2,7 +2,8 @@
 
 Everything is stored through :func:`atomic_file` or :func:`publish_directory`, and what a user named
 through :func:`user_file`: a crash, a full disk or a SIGKILL never leaves half of it under its final
-name. :func:`sweep_incoming` removes the rest.
+name. Work under a temporary name is held; what a SIGKILL leaves is not, and
+:func:`sweep_incoming` removes it before the next write to the same directory.
 """
 
 from __future__ import annotations
@@ -16,16 +17,19 @@ import shutil
 import stat
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from diffrec_cli.errors import CorruptError, LockedError, NewerSchemaError, UsageError
+from diffrec_cli.holds import LOCKS, Hold, alone, hold
 from diffrec_cli.system_errors import reading, writing
 
 INCOMING_PREFIX = ".incoming-"
-_STALE_SECONDS = 24 * 3600.0
+_RANDOM_BYTES = 6  # of a temporary name
+_INCOMING = INCOMING_PREFIX + 2 * _RANDOM_BYTES * "[0-9a-f]"
+_OLD_SECONDS = 24 * 3600.0  # where nothing tells whether someone works on it
 
 
 @contextmanager
@@ -67,12 +71,9 @@ def publish_directory(parent: Path) -> Iterator[Path]:
 
     The caller fills it, then calls :func:`sync_tree` and :func:`put_in_place`.
     """
-    directory = _new_directory(parent)
-    try:
-        sweep_incoming(parent)
+    sweep_incoming(parent)
+    with _temporary_directory(parent) as directory:
         yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def put_in_place(directory: Path, final: Path) -> None:
@@ -102,31 +103,57 @@ def delete_directory(directory: Path, within: Path) -> None:
     within
         Where it is moved to; :func:`sweep_incoming` removes there what a kill leaves.
     """
-    grave = _new_directory(within)
-    try:
+    with _temporary_directory(within) as grave:
         directory.replace(grave / directory.name)
         sync(directory.parent)
-    finally:
-        shutil.rmtree(grave, ignore_errors=True)
 
 
-def sweep_incoming(parent: Path, older_than: float = _STALE_SECONDS) -> None:
-    """Remove what killed processes left in `parent`, if it is older than so many seconds."""
-    for path in parent.glob(f"{INCOMING_PREFIX}*"):
+def sweep_incoming(parent: Path) -> None:
+    """Remove what killed processes left in `parent`: temporary names that nobody holds.
+
+    Where files cannot be locked, what is a day old on Windows, and nothing elsewhere.
+    """
+    for path in parent.glob(_INCOMING):
+        with suppress(OSError), alone(path) as free:
+            if free and (LOCKS or time.time() - path.stat().st_mtime >= _OLD_SECONDS):
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a directory, as far as it is there and can be."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
         with suppress(OSError):
-            if time.time() - path.stat().st_mtime >= older_than:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            path.unlink()
 
 
-def _new_directory(parent: Path) -> Path:
-    path = _temporary(parent)
-    path.mkdir(parents=True)
-    return path
+@contextmanager
+def _temporary_directory(parent: Path) -> Iterator[Path]:
+    with _temporary(parent, lambda path: path.mkdir(parents=True)) as path:
+        yield path
 
 
-def _temporary(parent: Path) -> Path:
-    """Return a unique name: two processes may write the same file, and the last one wins."""
-    return parent / f"{INCOMING_PREFIX}{secrets.token_hex(6)}"
+@contextmanager
+def _temporary(parent: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+    """Make something of a unique name that no sweep removes; it is gone after the block.
+
+    The name is unique because two processes may write the same file: the last one wins.
+    """
+    path, _held = _made_and_held(parent, make)
+    try:
+        yield path
+    finally:
+        _remove(path)
+
+
+def _made_and_held(parent: Path, make: Callable[[Path], None]) -> tuple[Path, Hold | None]:
+    while True:
+        path = parent / f"{INCOMING_PREFIX}{secrets.token_hex(_RANDOM_BYTES)}"
+        make(path)
+        held = hold(path) if LOCKS else None  # on Windows a file that is open keeps its name
+        if path.exists():  # else it was swept before it was held
+            return path, held
 
 
 def sync(path: Path) -> None:
@@ -160,8 +187,7 @@ def atomic_path(path: Path, *, synced: bool = True, replace: bool = True) -> Ite
     replace
         Whether to replace what has that name by then; if not, it is a FileExistsError.
     """
-    temporary = _temporary(path.parent)
-    try:
+    with _temporary(path.parent, _new_file) as temporary:
         yield temporary
         if synced:
             sync(temporary)
@@ -169,9 +195,10 @@ def atomic_path(path: Path, *, synced: bool = True, replace: bool = True) -> Ite
             temporary.replace(path)
         if synced:
             sync(path.absolute().parent)
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+
+
+def _new_file(path: Path) -> None:
+    path.touch(exist_ok=False)
 
 
 def _linked(file: Path, path: Path) -> bool:
@@ -210,8 +237,10 @@ def user_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
         See :func:`check_user_file`; or the disk is full, or it cannot be written.
     """
     check_user_file(path, overwrite=overwrite)
-    with writing(path), atomic_file(path, replace=overwrite) as stream:
-        yield stream
+    with writing(path):
+        sweep_incoming(path.absolute().parent)
+        with atomic_file(path, replace=overwrite) as stream:
+            yield stream
 
 
 def check_user_file(path: Path, *, overwrite: bool = True) -> None:

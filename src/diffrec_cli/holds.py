@@ -1,4 +1,4 @@
-"""Files that are in use: many may hold one, and upkeep leaves it alone meanwhile.
+"""Files and directories in use: many may hold one, and upkeep leaves it alone meanwhile.
 
 A hold is a shared lock of the operating system on a file that exists anyway. It needs no right to
 write, and a process that dies lets go. Windows has no such lock: there a file that is held is an
@@ -13,6 +13,8 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+LOCKS = sys.platform != "win32"
 
 if sys.platform != "win32":
     import fcntl
@@ -51,7 +53,8 @@ def alone(path: Path) -> Iterator[bool]:
         yield True
         return
     try:
-        descriptor = os.open(path, os.O_RDWR)  # network file systems lock no less
+        # Network file systems lock no file that is open for less; a directory has no more.
+        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     except OSError:
         yield False
         return

@@ -13,6 +13,7 @@ _FIRST, _OTHERS = "LN", "LNM"
 _MOST_LETTERS = 100
 #: What each directory of comparisons has: their trials, held while one is going on.
 TRIALS = "trials.jsonl"
+_FIX = "set DIFFREC_HOME to the full path of a directory"
 LONGEST_NAME = 200  # bytes: file systems allow 255, and diffrec adds to names
 
 
@@ -28,20 +29,22 @@ def home() -> Path:
         return _full(override)
     import platformdirs
 
-    return _full(platformdirs.user_data_dir("diffrec", appauthor=False))
+    try:
+        return _full(platformdirs.user_data_dir("diffrec", appauthor=False))
+    except RuntimeError as error:  # neither HOME nor an entry in the list of users
+        raise UsageError("this user has no home directory", _FIX) from error
 
 
 def _full(text: str) -> Path:
     """Return a directory with the home of a user put in the place of ``~``."""
-    fix = "set DIFFREC_HOME to the full path of a directory"
     try:
         path = Path(text).expanduser()
         str(path).encode()
     except RuntimeError as error:
-        raise UsageError(f"{text}: no home directory is known", fix) from error
+        raise UsageError(f"{text}: no home directory is known", _FIX) from error
     except UnicodeEncodeError as error:
         what = f"{os.fsencode(text)!r} is no UTF-8, and libraries can open nothing there"
-        raise UsageError(what, fix) from error
+        raise UsageError(what, _FIX) from error
     return path
 
 

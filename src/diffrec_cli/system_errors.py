@@ -55,6 +55,7 @@ _LIMITS = {
     errno.ENFILE: ("out of file handles: too many files are open on this machine", _MORE_FILES),
     errno.EAGAIN: ("out of threads: no process or thread can be started", MORE_THREADS),
 }
+_NO_TEMPORARY = "no usable temporary directory"  # so says Python, without a path
 #: What may quote a user's data, in which these words may stand.
 _QUOTING = (DiffrecError, ValueError, LookupError, TypeError)
 _AMOUNT = r"allocat\w+ ([\d.,]+ ?(?:[KMGT]i?B|bytes))"
@@ -122,6 +123,9 @@ def refusal(
     named = path if path is not None else error.filename
     where = os.fsdecode(named) if isinstance(named, str | bytes | Path) else "the output"
     said = error.strerror or str(error)
+    if named is None and _NO_TEMPORARY in said.lower():
+        what = "no directory for temporary files can be written to"
+        return StorageError(what, "free some space, or set TMPDIR to a directory that has some")
     what = _WHAT.get(error.errno, f"cannot {verb} {{path}}: {said}").format(path=_short(where))
     if _is_stored(where):
         fix = "check the permissions, or set DIFFREC_HOME to a directory that you can write to"

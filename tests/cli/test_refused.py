@@ -70,6 +70,24 @@ def test_a_home_that_cannot_be_used_is_told(
     assert no_error(done.err)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps no list of users in a file")
+def test_a_user_whom_no_list_has_is_told_to_name_a_home(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, sample: tuple[Path, Path], tmp_path: Path
+) -> None:
+    def unlisted(user: int) -> None:
+        raise KeyError(user)
+
+    for variable in ("DIFFREC_HOME", "HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unlisted)
+    done = cli("prepare", sample[0])
+    assert done.code == 2, done
+    assert "home directory" in done.err
+    assert "set DIFFREC_HOME" in done.err
+    monkeypatch.setenv("DIFFREC_HOME", str(tmp_path / "home"))
+    assert cli("prepare", sample[0]).code == 0
+
+
 @pytest.mark.parametrize(
     "command",
     [

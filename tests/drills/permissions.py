@@ -1,6 +1,7 @@
 """Homes and files that are not to be used, odd names: ``python -m tests.drills.permissions``.
 
-Root may do everything, so as root these are tried as another user, who may only read what root may.
+Root may do everything, so as root these are tried as another user, who may only read what root may,
+and by a root without any rights over files of others.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from tests.drills.shop import READING, WRITING, Ending, Shop, row, shop
+from tests.drills.shop import READING, WRITING, Ending, Shop, copied, row, shop
 from tests.drills.table import Row, show
 
-NOBODY = 65_534
+NOBODY, _UNLISTED = 65_534, 54_321
 _LONG = "n" * 300
 _FIT = "--device cpu --set dims=16 --epochs 2"
 
@@ -36,19 +39,24 @@ _ODD_PATHS = tuple(
         f"export shop --vectors {path}.d",
     )
 )
+_READ_OR_COPY = (*READING, *(c for c in WRITING if not c.startswith("data sample")))
 _ODD_HOMES = ("~nosuchuser/x", os.fsdecode(b"/tmp/\xff-home"), f"/tmp/{_LONG}", "/dev/null")
 
 
-def _as_other(may_read: bool) -> tuple[str, ...]:
-    """Return the words that run a command as a user who may not write, or not even look."""
-    may = "-all,+dac_read_search" if may_read else "-all"
+def _as_other(user: int) -> tuple[str, ...]:
+    """Return the words that run a command as a user who may read everything and write nothing."""
+    may = "-all,+dac_read_search"
     caps = (f"--inh-caps={may}", f"--ambient-caps={may}", f"--bounding-set={may}")
-    return ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *caps)
+    return ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *caps)
 
 
-def _own(shop: Shop, user: int) -> None:
-    for path in (shop.root, *shop.root.rglob("*")):
-        os.chown(path, user, user, follow_symlinks=False)
+_WITHOUT_RIGHTS = ("setpriv", "--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all")
+
+
+def _hidden(path: Path) -> None:
+    """Give a path to another user, and let nobody read or write it."""
+    os.chown(path, NOBODY, NOBODY)
+    path.chmod(0)
 
 
 def _wrong_code(ending: Ending, codes: Sequence[int]) -> str | None:
@@ -79,16 +87,47 @@ def _forbidden() -> list[Row]:
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
         print("permissions are tried by root, as another user: skipped", file=sys.stderr)
         return []
-    rows = []
-    other = _as_other(may_read=True)
     with shop() as one:
-        endings = [one.run(command, prefix=other) for command in WRITING]
-        below_home = ("prepare", "fit", "update", "models import", "compare", "tune")
-        wrong = [
-            _wrong_code(e, (6,) if e.command.startswith(below_home) else (2,)) for e in endings
-        ]
-        rows.append(row("nothing may be written", endings, filter(None, [*wrong, one.harm()])))
-    return rows
+        return [_nothing_written(one), _no_home(one), *_hidden_files(one), _hidden_home(one)]
+
+
+def _nothing_written(one: Shop) -> Row:
+    endings = [one.run(command, prefix=_as_other(NOBODY)) for command in WRITING]
+    below_home = ("prepare", "fit", "update", "models import", "compare", "tune")
+    wrong = [_wrong_code(e, (6,) if e.command.startswith(below_home) else (2,)) for e in endings]
+    return row("nothing may be written", endings, filter(None, [*wrong, one.harm()]))
+
+
+def _no_home(one: Shop) -> Row:
+    """Try a user whom the list of users does not have."""
+    prefix = ("env", "-u", "HOME", "-u", "USER", "-u", "LOGNAME", *_as_other(_UNLISTED))
+    wanted = {str(one.home): (0, 2, 6), "": (2,)}
+    tried = [
+        (one.run(command, prefix=prefix, variables={"DIFFREC_HOME": home}), codes)
+        for home, codes in wanted.items()
+        for command in (*READING, *WRITING)
+    ]
+    wrong = (_wrong_code(ending, codes) for ending, codes in tried)
+    return row("a user who is not listed", [e for e, _ in tried], filter(None, wrong))
+
+
+def _hidden_files(one: Shop) -> Iterator[Row]:
+    """Hide each kind of stored file in turn."""
+    for name in ("dataset.json", "train_items.npy", "users.parquet", "weights.safetensors"):
+        with TemporaryDirectory(prefix="drill-") as directory:
+            tried = copied(one, Path(directory))
+            for path in tried.home.rglob(name):
+                _hidden(path)
+            endings = [tried.run(command, prefix=_WITHOUT_RIGHTS) for command in _READ_OR_COPY]
+        yield row(f"{name} is hidden", endings)
+
+
+def _hidden_home(one: Shop) -> Row:
+    with TemporaryDirectory(prefix="drill-") as directory:
+        tried = copied(one, Path(directory))
+        _hidden(tried.home)
+        endings = [tried.run(command, prefix=_WITHOUT_RIGHTS) for command in _READ_OR_COPY]
+    return row("a home of mode 0", endings, filter(None, (_wrong_code(e, (6,)) for e in endings)))
 
 
 def main() -> int:

@@ -20,6 +20,7 @@ from diffrec_cli.errors import (
     StorageError,
     UsageError,
 )
+from diffrec_cli.holds import hold
 from diffrec_cli.registry import versions
 
 from . import samples
@@ -118,14 +119,15 @@ class TestPublishing:
         samples.store()
         assert not list((home / "models").glob(".incoming-*"))
 
-    def test_old_temporary_directories_are_swept_and_young_ones_are_not(self, home):
-        old, young = home / "models/.incoming-old", home / "models/.incoming-young"
-        old.mkdir(parents=True)
-        young.mkdir()
-        os.utime(old, (0, 0))
+    def test_what_a_kill_left_is_swept_and_what_is_at_work_is_not(self, home):
+        left, used = (home / f"models/.incoming-{digit * 12}" for digit in "12")
+        left.mkdir(parents=True)
+        used.mkdir()
+        held = hold(used)
         samples.store()
-        assert not old.exists()
-        assert young.exists()
+        assert held is not None
+        assert not left.exists()
+        assert used.exists()
         assert references() == ["ml@1"]
 
     def test_concurrent_publishes_get_versions_of_their_own(self):

@@ -21,8 +21,6 @@ from diffrec_cli.workflows.fitting.run_directories import require_free, runs_on
 from diffrec_cli.workflows.progress import Listener, Note, silent
 from diffrec_cli.workflows.serving.user_histories import some
 
-_LEFTOVERS_SECONDS = 600.0  # what a kill left: younger files may be of a process that is at work
-
 
 @dataclass(frozen=True)
 class Forgotten:
@@ -110,7 +108,7 @@ def forget(
             confirm(found)
             traces.remove(change)
             for directory in (datasets_dir(), models_dir()):
-                sweep_incoming(directory, _LEFTOVERS_SECONDS)
+                sweep_incoming(directory)
     _tell_what_is_left(found, listener)
     return found
 

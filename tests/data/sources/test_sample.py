@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,17 @@ def test_existing_files_are_replaced_on_demand_only(tmp_path, name):
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
     log, _ = write_sample(tmp_path / "OUT.csv", SMALL, overwrite=True)
     assert len(read_logs([log], ReadOptions())) == 9000
+
+
+def test_a_killed_sample_is_made_whole_by_the_same_command(tmp_path):
+    first, _ = write_sample(tmp_path / "OUT", SMALL)
+    content = first.read_bytes()
+    first.unlink()  # a kill leaves the item table alone
+    with pytest.raises(UsageError, match=r"OUT-items\.csv exists"):
+        write_sample(tmp_path / "OUT", replace(SMALL, items=201))
+    assert not first.exists()
+    write_sample(tmp_path / "OUT", SMALL)
+    assert first.read_bytes() == content
 
 
 def test_a_name_that_cannot_be_opened_is_no_fault_of_the_disk(tmp_path):

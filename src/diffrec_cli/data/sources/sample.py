@@ -6,7 +6,9 @@ drift. A fifth of the events are popular items outside a user's tastes, with low
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from diffrec_cli.data.splitting.grouping import ranks_within
-from diffrec_cli.data.tables import write_file
+from diffrec_cli.data.tables import write_file, write_stream
 from diffrec_cli.errors import UsageError
+from diffrec_cli.files import check_user_file
 
 _MAX_GROUPS = 12
 _SHELVES = 3  # per group
@@ -249,13 +252,23 @@ def write_sample(
         One of them exists and `overwrite` is not set, or cannot be written.
     """
     stem = str(path).removesuffix(".csv")
-    paths = Path(f"{stem}.csv"), Path(f"{stem}-items.csv")
-    existing = [target for target in paths if target.exists()]
-    if existing and not overwrite:
-        raise UsageError(f"{existing[0]} exists", "give another name, or --overwrite to replace it")
-    for target, table in zip(paths, sample_log(options), strict=True):
-        write_file(target, [table], overwrite=overwrite)
-    return paths
+    log, items = Path(f"{stem}.csv"), Path(f"{stem}-items.csv")
+    check_user_file(log, overwrite=overwrite)
+    rows, table = sample_log(options)
+    # The log comes last: what a kill leaves is a table without it, which is taken as it is.
+    if overwrite or not _is_written(items, table):
+        write_file(items, [table], overwrite=overwrite)
+    write_file(log, [rows], overwrite=overwrite)
+    return log, items
+
+
+def _is_written(path: Path, table: pa.Table) -> bool:
+    """Tell whether a file has the rows of a table already."""
+    content = BytesIO()
+    write_stream(content, "csv", [table])
+    with suppress(OSError):
+        return path.read_bytes() == content.getvalue()
+    return False
 
 
 def _catalogue(rng: np.random.Generator, options: SampleOptions) -> _Catalogue:

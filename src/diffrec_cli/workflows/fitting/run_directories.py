@@ -88,7 +88,7 @@ def _resumed(job: Job, interrupted: list[Path], stack: ExitStack) -> Path:
             stack.enter_context(FileLock(run / "lock", timeout=0))
         except Timeout:
             continue
-        sweep_incoming(run, older_than=0)  # nobody else writes here
+        sweep_incoming(run)
         return run
     if interrupted:
         raise LockedError(
