@@ -4,4 +4,4 @@ Importing this package imports nothing heavy; the Python API is
 :mod:`diffrec_cli.workflows`.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
