@@ -122,6 +122,16 @@ with {"user_file(folder / 'x')" if kind == "file" else "publish_directory(folder
     assert list(tmp_path.iterdir()) == [tmp_path / "another"]
 
 
+@NO_LOCKS
+def test_a_write_that_is_refused_removes_what_a_kill_left_too(tmp_path: Path) -> None:
+    path, left = tmp_path / "shop.tar", tmp_path / f"{INCOMING_PREFIX}0123456789ab"
+    path.write_bytes(b"complete")
+    left.hardlink_to(path)  # killed between the final name and the removal of the temporary one
+    with pytest.raises(UsageError, match="exists"), user_file(path, overwrite=False):
+        pass
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_file_of_two_names_counts_once_and_is_freed_with_the_second(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for directory, own in ((first, b"12345"), (second, b"123")):

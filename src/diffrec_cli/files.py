@@ -237,14 +237,15 @@ def user_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
         See :func:`check_user_file`; or the disk is full, or it cannot be written.
     """
     check_user_file(path, overwrite=overwrite)
-    with writing(path):
-        sweep_incoming(path.absolute().parent)
-        with atomic_file(path, replace=overwrite) as stream:
-            yield stream
+    with writing(path), atomic_file(path, replace=overwrite) as stream:
+        yield stream
 
 
 def check_user_file(path: Path, *, overwrite: bool = True) -> None:
     """Raise if a user's file cannot be written; call it before long work.
+
+    What killed processes left beside it goes here, so that it goes even if this is refused: a kill
+    may come when the file has its name already.
 
     Raises
     ------
@@ -256,6 +257,7 @@ def check_user_file(path: Path, *, overwrite: bool = True) -> None:
             raise UsageError(f"{path} is a directory", f"give a file, such as {path / 'file'}")
         if not path.absolute().parent.is_dir():
             raise UsageError(f"{path}: there is no such directory", "make it, or give another path")
+        sweep_incoming(path.absolute().parent)
         if path.exists() and not path.is_file():
             raise UsageError(f"{path} is no plain file", "give another path")
         if path.exists() and not overwrite:
