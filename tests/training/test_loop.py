@@ -17,6 +17,7 @@ from diffrec_cli.errors import CorruptError, StorageError, TrainingError
 from diffrec_cli.models.build import build_model
 from diffrec_cli.models.trainable import Trainable
 from diffrec_cli.training import loop
+from diffrec_cli.training.checkpoint import append_line
 from diffrec_cli.training.loop import Trained, train
 
 CONFIG = FitConfig(training=TrainingConfig(lr=1e-3, batch_size=16, epochs=6, seed=5)).with_values(
@@ -344,3 +345,18 @@ def test_a_resumed_training_goes_on_at_the_same_update(
     resumed = fit(checkerboard, scores[3:], run=tmp_path, resume=True, **options)
     assert (resumed.epoch, resumed.epochs_run) == (5, 6)
     assert same_weights(resumed, undisturbed)
+
+
+def test_a_line_that_was_cut_short_takes_no_other_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "epochs.jsonl"
+    append_line(path, {"epoch": 1})
+    with path.open("ab") as stream:
+        stream.write(b'{"epo')
+    append_line(path, {"epoch": 2})
+    append_line(path, {"epoch": 3})
+    assert path.read_text().splitlines() == [
+        '{"epoch": 1}',
+        '{"epo',
+        '{"epoch": 2}',
+        '{"epoch": 3}',
+    ]

@@ -13,7 +13,7 @@ from diffrec_cli.catalogue import own_preset, preset
 from diffrec_cli.data import store as datasets
 from diffrec_cli.data.dataset import Dataset
 from diffrec_cli.errors import CorruptError, LockedError, MissingExtraError, UsageError
-from diffrec_cli.paths import presets_dir
+from diffrec_cli.paths import presets_dir, tuning_dir
 from diffrec_cli.workflows import tune_settings
 from diffrec_cli.workflows.experiments.search import Search
 from diffrec_cli.workflows.progress import Event, Note, silent
@@ -75,6 +75,21 @@ def test_a_search_goes_on_where_it_ended(data: str) -> None:
     assert texts[0] == "going on after 3 trials"
     assert [text.split(":")[0] for text in texts[1:]] == ["trial 3", "trial 4"]
     assert tuned.finished == 5
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("after", [b"", b'{"op_code": 4}\n'])
+def test_a_search_that_was_stored_in_part_goes_on_before_that(data: str, after: bytes) -> None:
+    tune(data, trials=3)
+    (journal,) = tuning_dir().glob("*.journal")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:-1]) + lines[-1][: len(lines[-1]) // 2] + after)
+    heard: list[Event] = []
+    tuned = tune(data, trials=4, listener=heard.append)
+    texts = [event.text for event in heard if isinstance(event, Note)]
+    assert texts[0] == "the end of the stored search was half-written: going on before it"
+    assert texts[1].startswith("going on after ")
+    assert tuned.finished == 4
 
 
 @pytest.mark.usefixtures("at_once")

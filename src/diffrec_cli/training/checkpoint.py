@@ -88,9 +88,16 @@ def discard(run: Path) -> None:
 
 
 def append_line(path: Path, values: Mapping[str, Any]) -> None:
-    """Append one JSON line to the epoch log and flush it to the disk."""
-    with writing(path), path.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(values, allow_nan=False) + "\n")
+    """Append one JSON line to a log and flush it to the disk.
+
+    A line that a full disk or a kill cut short stays a line of its own, which nobody can read.
+    """
+    line = json.dumps(values, allow_nan=False).encode() + b"\n"
+    with writing(path), path.open("ab+") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - 1))
+        cut_short = size and stream.read() != b"\n"
+        stream.write(b"\n" + line if cut_short else line)
         stream.flush()
         os.fsync(stream.fileno())
 

@@ -12,7 +12,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -179,6 +179,7 @@ def tune(
         threads=max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else None,
     )
     with writing(guided.journal), _alone(guided.journal):
+        _mend(guided.journal, listener)
         _run(guided, jobs, listener)
         tuned = _outcome(guided)
     if write_preset is None:
@@ -225,6 +226,27 @@ def _alone(journal: Path) -> Iterator[None]:
         raise LockedError(
             f"{journal.name}: another process runs this search", "wait for it, or use its --jobs"
         ) from None
+
+
+def _mend(journal: Path, listener: Listener) -> None:
+    """Cut off what a full disk or a kill left half-written: Optuna reads no further than that."""
+    if not journal.exists():
+        return
+    whole, lines = 0, journal.read_bytes().splitlines(keepends=True)
+    for line in lines:
+        if not _is_entry(line):
+            break
+        whole += len(line)
+    if whole < journal.stat().st_size:
+        os.truncate(journal, whole)
+        listener(Note("the end of the stored search was half-written: going on before it"))
+
+
+def _is_entry(line: bytes) -> bool:
+    with suppress(ValueError):
+        json.loads(line)
+        return line.endswith(b"\n")
+    return False
 
 
 def _run(guided: _Guided, jobs: int, listener: Listener) -> None:
