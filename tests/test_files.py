@@ -2,8 +2,10 @@
 
 import errno
 import os
+import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ from diffrec_cli.files import (
     user_file,
     write_atomically,
 )
-from diffrec_cli.holds import Hold, hold
+from diffrec_cli.holds import Hold, keep
 
 
 class Fault(Exception):
@@ -70,16 +72,21 @@ def test_a_deleted_directory_leaves_nothing(tmp_path: Path) -> None:
 NO_LOCKS = pytest.mark.skipif(os.name == "nt", reason="there age decides")
 
 
+def left_in(parent: Path) -> Path:
+    """Return a name that a killed process of this host may have left."""
+    return parent / f"{INCOMING_PREFIX}{files._host()}01234567"
+
+
 @NO_LOCKS
 def test_only_what_nobody_works_on_is_swept(tmp_path: Path) -> None:
-    left = tmp_path / f"{INCOMING_PREFIX}0123456789ab"
+    left = left_in(tmp_path)
     users_own = tmp_path / f"{INCOMING_PREFIX}letters"
     users_own.write_text("not ours")
     for make in (Path.touch, Path.mkdir):
         make(left)
-        with publish_directory(tmp_path) as directory, atomic_path(tmp_path / "file") as file:
+        with publish_directory(tmp_path) as directory, atomic_file(tmp_path / "file") as file:
             sweep_incoming(tmp_path)
-            assert sorted(tmp_path.iterdir()) == sorted([directory, file, users_own])
+            assert sorted(tmp_path.iterdir()) == sorted([directory, Path(file.name), users_own])
         (tmp_path / "file").unlink()
     assert list(tmp_path.iterdir()) == [users_own]
 
@@ -90,18 +97,45 @@ def test_what_was_swept_before_it_was_held_is_made_again(
 ) -> None:
     swept = []
 
-    def too_late(path: Path) -> Hold | None:
+    def too_late(descriptor: int) -> Hold:
         if not swept:
-            swept.append(path)
+            swept.append(descriptor)
             sweep_incoming(tmp_path)
-        return hold(path)
+        return keep(descriptor)
 
-    monkeypatch.setattr(files, "hold", too_late)
+    monkeypatch.setattr(files, "keep", too_late)
     with user_file(tmp_path / "lists.csv") as stream:
         stream.write(b"all")
     assert len(swept) == 1
     assert (tmp_path / "lists.csv").read_bytes() == b"all"
     assert list(tmp_path.iterdir()) == [tmp_path / "lists.csv"]
+
+
+@NO_LOCKS
+def test_what_another_host_left_is_swept_after_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = left_in(tmp_path)
+    left.write_text("of one host")
+    monkeypatch.setattr("platform.node", lambda: "another host")
+    sweep_incoming(tmp_path)
+    assert left.exists()
+    os.utime(left, (time.time() - 90_000,) * 2)
+    sweep_incoming(tmp_path)
+    assert not left.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes and links of POSIX")
+def test_a_users_file_keeps_its_mode_and_the_link_to_it(tmp_path: Path) -> None:
+    private, link = tmp_path / "private.csv", tmp_path / "link.csv"
+    private.write_text("old")
+    private.chmod(0o600)
+    link.symlink_to(private)
+    with user_file(link) as stream:
+        stream.write(b"new")
+    assert link.is_symlink()
+    assert private.read_text() == "new"
+    assert stat.S_IMODE(private.stat().st_mode) == 0o600
 
 
 @NO_LOCKS
@@ -124,7 +158,7 @@ with {"user_file(folder / 'x')" if kind == "file" else "publish_directory(folder
 
 @NO_LOCKS
 def test_a_write_that_is_refused_removes_what_a_kill_left_too(tmp_path: Path) -> None:
-    path, left = tmp_path / "shop.tar", tmp_path / f"{INCOMING_PREFIX}0123456789ab"
+    path, left = tmp_path / "shop.tar", left_in(tmp_path)
     path.write_bytes(b"complete")
     left.hardlink_to(path)  # killed between the final name and the removal of the temporary one
     with pytest.raises(UsageError, match="exists"), user_file(path, overwrite=False):

@@ -13,8 +13,8 @@ ROOT = Path(diffrec_cli.__file__).parent
 FLOORS = [
     {"errors", "visible"},
     {"paths", "launch"},
-    {"system_errors"},
-    {"files", "holds", "config", "memory"},
+    {"system_errors", "holds"},
+    {"files", "config", "memory"},
     {"catalogue", "data", "transactions"},
     {"diffusion", "graph"},
     {"models"},

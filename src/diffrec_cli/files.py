@@ -2,7 +2,7 @@
 
 Everything is stored through :func:`atomic_file` or :func:`publish_directory`, and what a user named
 through :func:`user_file`: a crash, a full disk or a SIGKILL never leaves half of it under its final
-name. Work under a temporary name is held; what a SIGKILL leaves is not, and
+name. What has a temporary name is held by its maker; what a SIGKILL leaves is not, and
 :func:`sweep_incoming` removes it before the next write to the same directory.
 """
 
@@ -20,16 +20,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from diffrec_cli.errors import CorruptError, LockedError, NewerSchemaError, UsageError
-from diffrec_cli.holds import LOCKS, Hold, alone, hold
+from diffrec_cli.holds import LOCKS, Hold, alone, hold, keep
 from diffrec_cli.system_errors import reading, writing
 
 INCOMING_PREFIX = ".incoming-"
-_RANDOM_BYTES = 6  # of a temporary name
-_INCOMING = INCOMING_PREFIX + 2 * _RANDOM_BYTES * "[0-9a-f]"
+_HOST_LETTERS, _RANDOM_BYTES = 4, 4  # of a temporary name
+_INCOMING = INCOMING_PREFIX + (_HOST_LETTERS + 2 * _RANDOM_BYTES) * "[0-9a-f]"
 _OLD_SECONDS = 24 * 3600.0  # where nothing tells whether someone works on it
+_Made = TypeVar("_Made")
 
 
 @contextmanager
@@ -111,12 +112,22 @@ def delete_directory(directory: Path, within: Path) -> None:
 def sweep_incoming(parent: Path) -> None:
     """Remove what killed processes left in `parent`: temporary names that nobody holds.
 
-    Where files cannot be locked, what is a day old on Windows, and nothing elsewhere.
+    Another host may hold what looks free here: some network file systems keep locks to each host.
+    So what others left goes when it is a day old, and on Windows, without such locks, so does all.
     """
+    own = f"{INCOMING_PREFIX}{_host()}"
     for path in parent.glob(_INCOMING):
         with suppress(OSError), alone(path) as free:
-            if free and (LOCKS or time.time() - path.stat().st_mtime >= _OLD_SECONDS):
+            known = LOCKS and path.name.startswith(own)
+            if free and (known or time.time() - path.stat().st_mtime >= _OLD_SECONDS):
                 _remove(path)
+
+
+def _host() -> str:
+    """Return a few letters that tell this host from others."""
+    import platform
+
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:_HOST_LETTERS]
 
 
 def _remove(path: Path) -> None:
@@ -130,30 +141,36 @@ def _remove(path: Path) -> None:
 
 @contextmanager
 def _temporary_directory(parent: Path) -> Iterator[Path]:
-    with _temporary(parent, lambda path: path.mkdir(parents=True)) as path:
-        yield path
-
-
-@contextmanager
-def _temporary(parent: Path, make: Callable[[Path], None]) -> Iterator[Path]:
-    """Make something of a unique name that no sweep removes; it is gone after the block.
-
-    The name is unique because two processes may write the same file: the last one wins.
-    """
-    path, _held = _made_and_held(parent, make)
+    """Give a new directory that no sweep removes; it is gone after the block."""
+    path, _held = _made(parent, _held_directory)
     try:
         yield path
     finally:
         _remove(path)
 
 
-def _made_and_held(parent: Path, make: Callable[[Path], None]) -> tuple[Path, Hold | None]:
+def _made(parent: Path, make: Callable[[Path], _Made]) -> tuple[Path, _Made]:
+    """Make something of a new name, and hold it; return both."""
     while True:
-        path = parent / f"{INCOMING_PREFIX}{secrets.token_hex(_RANDOM_BYTES)}"
-        make(path)
-        held = hold(path) if LOCKS else None  # on Windows a file that is open keeps its name
+        path = _new_name(parent)
+        made = make(path)
         if path.exists():  # else it was swept before it was held
-            return path, held
+            return path, made
+
+
+def _new_name(parent: Path) -> Path:
+    """Return a unique name: two processes may write the same file, and the last one wins."""
+    return parent / f"{INCOMING_PREFIX}{_host()}{secrets.token_hex(_RANDOM_BYTES)}"
+
+
+def _held_directory(path: Path) -> Hold | None:
+    path.mkdir(parents=True)
+    return hold(path) if LOCKS else None  # on Windows what is open keeps its name
+
+
+def _held_file(path: Path) -> tuple[BinaryIO, Hold | None]:
+    stream = path.open("xb")
+    return stream, keep(stream.fileno()) if LOCKS else None
 
 
 def sync(path: Path) -> None:
@@ -175,8 +192,11 @@ def sync_tree(directory: Path) -> None:
 
 
 @contextmanager
-def atomic_path(path: Path, *, synced: bool = True, replace: bool = True) -> Iterator[Path]:
+def atomic_path(path: Path, *, synced: bool = True) -> Iterator[Path]:
     """Give a temporary path to write to; it is renamed to `path` if the block succeeds.
+
+    For libraries that open, or replace, files themselves: it is not held, so only a directory that
+    nobody else sweeps can have it.
 
     Parameters
     ----------
@@ -184,21 +204,17 @@ def atomic_path(path: Path, *, synced: bool = True, replace: bool = True) -> Ite
         The final name.
     synced
         Whether to flush the file to the disk before the renaming.
-    replace
-        Whether to replace what has that name by then; if not, it is a FileExistsError.
     """
-    with _temporary(path.parent, _new_file) as temporary:
+    temporary = _new_name(path.parent)
+    try:
         yield temporary
         if synced:
             sync(temporary)
-        if replace or not _linked(temporary, path):
-            temporary.replace(path)
+        temporary.replace(path)
         if synced:
             sync(path.absolute().parent)
-
-
-def _new_file(path: Path) -> None:
-    path.touch(exist_ok=False)
+    finally:
+        _remove(temporary)
 
 
 def _linked(file: Path, path: Path) -> bool:
@@ -215,14 +231,33 @@ def _linked(file: Path, path: Path) -> bool:
 
 @contextmanager
 def atomic_file(path: Path, *, replace: bool = True) -> Iterator[BinaryIO]:
-    """Give a stream whose content becomes the file `path` if the block succeeds."""
-    with atomic_path(path, replace=replace) as temporary, temporary.open("wb") as stream:
-        yield stream
+    """Give a stream whose content becomes the file `path` if the block succeeds.
+
+    Parameters
+    ----------
+    path
+        The final name.
+    replace
+        Whether to replace what has that name by then; if not, it is a FileExistsError.
+    """
+    temporary, (stream, _held) = _made(path.parent, _held_file)
+    try:
+        with stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        if replace or not _linked(temporary, path):
+            temporary.replace(path)
+        sync(path.absolute().parent)
+    finally:
+        _remove(temporary)
 
 
 @contextmanager
 def user_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     """Write a file that a user named: it has that name when it is complete, or is as it was.
+
+    What a link leads to is written, and keeps its mode.
 
     Parameters
     ----------
@@ -237,7 +272,10 @@ def user_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
         See :func:`check_user_file`; or the disk is full, or it cannot be written.
     """
     check_user_file(path, overwrite=overwrite)
-    with writing(path), atomic_file(path, replace=overwrite) as stream:
+    target = Path(os.path.realpath(path))
+    with writing(path), atomic_file(target, replace=overwrite) as stream:
+        if target.exists():
+            Path(stream.name).chmod(stat.S_IMODE(target.stat().st_mode))
         yield stream
 
 
@@ -257,7 +295,7 @@ def check_user_file(path: Path, *, overwrite: bool = True) -> None:
             raise UsageError(f"{path} is a directory", f"give a file, such as {path / 'file'}")
         if not path.absolute().parent.is_dir():
             raise UsageError(f"{path}: there is no such directory", "make it, or give another path")
-        sweep_incoming(path.absolute().parent)
+        sweep_incoming(Path(os.path.realpath(path)).parent)
         if path.exists() and not path.is_file():
             raise UsageError(f"{path} is no plain file", "give another path")
         if path.exists() and not overwrite:

@@ -35,11 +35,22 @@ def hold(path: Path) -> Hold | None:
         except OSError:
             return None
         held = Hold(descriptor)
-        if sys.platform != "win32":
-            with suppress(OSError):  # a file system without locks can still be read
-                fcntl.flock(descriptor, fcntl.LOCK_SH)
+        _lock_shared(descriptor)
         if _is_at(path, descriptor):
             return held
+
+
+def keep(descriptor: int) -> Hold:
+    """Hold a file that is open already, by that opening: SMB lets no other one write then."""
+    held = Hold(os.dup(descriptor))
+    _lock_shared(descriptor)
+    return held
+
+
+def _lock_shared(descriptor: int) -> None:
+    if sys.platform != "win32":
+        with suppress(OSError):  # a file system without locks can still be read
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from diffrec_cli.system_errors import writing
 _DIRECTORY, _PLAN = "forgetting", "plan.json"
 _KIND, _SCHEMA = "plan", 1
 _LOCK_TIMEOUT = 10.0  # seconds
+_KEEP = "move {} elsewhere and keep it: it may have the only copy of something"
 
 
 class Transaction:
@@ -59,8 +60,10 @@ class Transaction:
 
     def commit(self) -> None:
         """Do all of it."""
-        record = {"kind": _KIND, "schema_version": _SCHEMA, "put": self._put}
-        (self.directory / _PLAN).write_bytes(dump_json({**record, "delete": self._delete}))
+        numbers = {new: _number(self.home / old) for new, old in self._put.items()}
+        plan = {"put": self._put, "numbers": numbers, "delete": self._delete}
+        record = {"kind": _KIND, "schema_version": _SCHEMA, **plan}
+        (self.directory / _PLAN).write_bytes(dump_json(record))
         sync_tree(self.directory)
         put_in_place(self.directory, self.home / _DIRECTORY)
         _finish(self.home)
@@ -89,9 +92,10 @@ def _finish(home: Path) -> None:
     """Carry the plan out; what is done already is not done again."""
     directory = home / _DIRECTORY
     if (directory / _PLAN).exists():
-        put, delete = _plan(directory / _PLAN)
+        put, numbers, delete = _plan(directory / _PLAN)
         for name, old in put.items():
-            _exchange(directory / name, home / old, directory / f"old-{name}")
+            moved = directory / f"old-{name}"
+            _exchange(directory / name, home / old, moved, numbers.get(name))
         for number, old in enumerate(delete):
             if (home / old).exists():
                 (home / old).replace(directory / f"old-{number}")
@@ -102,18 +106,33 @@ def _finish(home: Path) -> None:
     sync(home)
 
 
-def _exchange(new: Path, final: Path, old: Path) -> None:
-    """Put `new` in the place of `final`, which becomes `old`."""
-    if not new.exists():
+def _exchange(new: Path, final: Path, old: Path, number: int | None) -> None:
+    """Put `new` in the place of `final`, which becomes `old`.
+
+    What another process removed, or replaced by newer content, since the plan was made stays so.
+    """
+    if not new.exists() or not (final.exists() or old.exists()):
         return
     if final.exists():
+        if number not in (None, _number(final)):
+            return
         final.replace(old)
     put_in_place(new, final)
 
 
-def _plan(path: Path) -> tuple[Mapping[str, str], Sequence[str]]:
-    record = read_record(path, kind=_KIND, schema_version=_SCHEMA)
-    put, delete = record.get("put"), record.get("delete")
-    if not isinstance(put, dict) or not isinstance(delete, list):
-        raise CorruptError(f"{path}: {json.dumps(record)[:60]} is no plan", "report this")
-    return put, delete
+def _number(directory: Path) -> int:
+    """Return what tells a directory from others of its name."""
+    return directory.stat().st_ino
+
+
+def _plan(path: Path) -> tuple[Mapping[str, str], Mapping[str, int], Sequence[str]]:
+    try:
+        record = read_record(path, kind=_KIND, schema_version=_SCHEMA)
+    except CorruptError as error:
+        raise CorruptError(error.what, _KEEP.format(path.parent)) from error
+    put, numbers, delete = record.get("put"), record.get("numbers", {}), record.get("delete")
+    if not (isinstance(put, dict) and isinstance(numbers, dict) and isinstance(delete, list)):
+        raise CorruptError(
+            f"{path}: {json.dumps(record)[:60]} is no plan", _KEEP.format(path.parent)
+        )
+    return put, numbers, delete

@@ -218,7 +218,7 @@ def run_and_kill(*arguments):
 
 # Renames of a replacement: the old one aside, the new one in, the old one into its grave.
 WINDOWS = [("replace", when, n) for n in (1, 2, 3) for when in ("before", "after")]
-WINDOWS += [("rmtree", when, n) for n in (1, 2) for when in ("before", "after")]
+WINDOWS += [("rmtree", when, 1) for when in ("before", "after")]
 
 
 @pytest.mark.parametrize(
@@ -325,6 +325,20 @@ def test_of_two_at_once_the_second_is_told_that_the_name_is_taken(home, monkeypa
         store.save(make_dataset(**OTHER))
     assert store.load("d").content_hash == make_dataset().content_hash
     assert left_over(home) == []
+
+
+def test_a_dataset_that_is_replaced_while_it_is_read_is_not_half_of_each(monkeypatch):
+    store.save(make_dataset())
+    original = Dataset.load
+
+    def load_and_be_replaced(directory):
+        dataset = original(directory)
+        if dataset.content_hash == make_dataset().content_hash:
+            store.save(make_dataset(**OTHER), overwrite=True)
+        return dataset
+
+    monkeypatch.setattr(Dataset, "load", load_and_be_replaced)
+    assert store.load("d").content_hash == make_dataset(**OTHER).content_hash
 
 
 def test_what_cannot_be_read_is_not_called_damaged(monkeypatch):

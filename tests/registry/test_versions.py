@@ -20,6 +20,7 @@ from diffrec_cli.errors import (
     StorageError,
     UsageError,
 )
+from diffrec_cli.files import _host
 from diffrec_cli.holds import hold
 from diffrec_cli.registry import versions
 
@@ -120,7 +121,7 @@ class TestPublishing:
         assert not list((home / "models").glob(".incoming-*"))
 
     def test_what_a_kill_left_is_swept_and_what_is_at_work_is_not(self, home):
-        left, used = (home / f"models/.incoming-{digit * 12}" for digit in "12")
+        left, used = (home / f"models/.incoming-{_host()}{digit * 8}" for digit in "12")
         left.mkdir(parents=True)
         used.mkdir()
         held = hold(used)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from diffrec_cli import workflows
-from diffrec_cli.errors import CorruptError, LockedError
+from diffrec_cli.errors import CorruptError, LockedError, UsageError
 from diffrec_cli.files import atomic_file, locked
 from diffrec_cli.workflows.progress import Event, Note, Step
 from diffrec_cli.workflows.serving import user_histories
@@ -204,3 +204,15 @@ def test_a_file_that_two_write_at_once_is_the_last_ones(tmp_path: Path) -> None:
         assert path.read_bytes() == b"second"
     assert path.read_bytes() == b"first"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_users_own_directory_of_that_name_is_left_alone(shop: str, tmp_path: Path) -> None:
+    own = tmp_path / "lists.csv.partial"
+    own.mkdir()
+    (own / "my.parquet").write_bytes(b"mine")
+    with pytest.raises(UsageError, match=r"my\.parquet"):
+        export(tmp_path / "lists.csv", shop)
+    assert [path.name for path in own.iterdir()] == ["my.parquet"]
+    (own / "my.parquet").unlink()
+    export(tmp_path / "lists.csv", shop)
+    assert not own.exists()

@@ -15,10 +15,11 @@ import pytest
 from diffrec_cli import workflows
 from diffrec_cli.data import store as datasets
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.errors import DataError, LockedError, NotFoundError, UsageError
-from diffrec_cli.paths import comparisons_dir, home, runs_dir
+from diffrec_cli.errors import CorruptError, DataError, LockedError, NotFoundError, UsageError
+from diffrec_cli.paths import comparisons_dir, datasets_dir, home, runs_dir
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.transactions import finish_interrupted
+from diffrec_cli.workflows.experiments.trials import KeptTrials
 from tests.workflows.conftest import Fit
 
 USER = "u7"
@@ -196,6 +197,82 @@ def test_a_fit_that_is_running_is_waited_for(fit: Fit, checkerboard) -> None:
     with FileLock(run / "lock"), pytest.raises(LockedError, match="a fit of these data is running"):
         workflows.forget([USER])
     assert contents() == before
+
+
+def test_a_comparison_that_is_running_is_waited_for(fit: Fit, checkerboard: Dataset) -> None:
+    fit("popularity")
+    kept = KeptTrials(checkerboard)
+    with pytest.raises(LockedError, match="a comparison"):
+        workflows.forget([USER])
+    assert kept.directory.exists()
+    del kept
+    workflows.forget([USER])
+    assert traces() == []
+
+
+def test_what_was_read_before_is_not_published_after(
+    fit: Fit, checkerboard: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An update that read the user's history, and ends when it is forgotten."""
+    model = fit("popularity")
+    events = tmp_path / "events.csv"
+    events.write_text(f"user,item\nnewcomer,{checkerboard.item_ids.at(np.array([0]))[0]}\n")
+    stored = registry.write_files
+
+    def forgotten_meanwhile(*arguments: object) -> object:
+        monkeypatch.setattr(registry, "write_files", stored)
+        workflows.forget([USER])
+        return stored(*arguments)
+
+    monkeypatch.setattr(registry, "write_files", forgotten_meanwhile)
+    with pytest.raises(LockedError, match="took users out"):
+        workflows.update(model, events)
+    assert traces() == []
+    assert workflows.update(model, events).model == "checkerboard-popularity@2"
+
+
+def test_a_model_that_changes_while_it_is_read_is_not_half_of_each(fit: Fit) -> None:
+    artifact = registry.resolve(fit("ease"))
+    assert artifact.dataset().n_users == 60
+    workflows.forget([USER])
+    with pytest.raises(LockedError, match="was changed while it was being read"):
+        artifact.weights()
+    assert registry.resolve("checkerboard-ease").dataset().n_users == 59
+
+
+def test_a_stray_file_among_the_datasets_is_no_obstacle(fit: Fit) -> None:
+    fit("popularity")
+    (datasets_dir() / "Thumbs.db").write_bytes(b"")
+    workflows.forget([USER])
+    assert traces() == []
+
+
+def test_what_is_newer_than_an_interrupted_forgetting_stays(
+    fit: Fit, checkerboard: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = fit("popularity")
+
+    def killed(home: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("diffrec_cli.transactions._finish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            workflows.forget([USER])
+    newer = checkerboard.without_users(np.array([0, 1]))
+    datasets.save(newer, overwrite=True)
+    registry.remove(model)
+    finish_interrupted(home())
+    assert datasets.load("checkerboard").content_hash == newer.content_hash
+    assert registry.artifacts() == []
+
+
+def test_an_unreadable_plan_is_to_be_kept(fit: Fit) -> None:
+    (home() / "forgetting").mkdir()
+    (home() / "forgetting" / "plan.json").write_text("{")
+    with pytest.raises(CorruptError) as caught:
+        finish_interrupted(home())
+    assert "keep it" in caught.value.fix
 
 
 @pytest.mark.parametrize("share", [0.2, 0.4, 0.6, 0.8, 0.9, 0.95])

@@ -9,7 +9,15 @@ from filelock import FileLock
 
 from diffrec_cli import workflows
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.paths import comparisons_dir, home, models_dir, runs_dir, tuning_dir
+from diffrec_cli.files import publish_directory
+from diffrec_cli.paths import (
+    comparisons_dir,
+    datasets_dir,
+    home,
+    models_dir,
+    runs_dir,
+    tuning_dir,
+)
 from diffrec_cli.workflows.experiments.trials import KeptTrials
 from diffrec_cli.workflows.leftovers import COMPARISONS, OLD_DAYS, RUNS, TUNING, WRITES, old_ones
 
@@ -104,6 +112,14 @@ def test_a_write_that_was_killed_is_old_after_a_day() -> None:
     old = left(models_dir() / ".incoming-2/weights.safetensors", 1.1)
     assert [found.path for found in old_ones(WRITES, remove=True)] == [str(old.parent)]
     assert (young.exists(), old.exists()) == (True, False)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no shared locks of files")
+def test_a_write_that_goes_on_is_no_left_over_however_old() -> None:
+    with publish_directory(datasets_dir()) as directory:
+        left(directory / "train_items.npy", 3)
+        assert old_ones(WRITES, remove=True) == []
+        assert directory.exists()
 
 
 def test_doctor_says_what_is_old_and_removes_it_when_asked_to(notes, listener) -> None:

@@ -118,11 +118,16 @@ def load(name: str) -> Dataset:
     while True:
         directory = find(name)
         number = _number(directory)
+        problem = None
         try:
-            return Dataset.load(directory)
-        except CorruptError:
-            if number == _number(directory):  # else it was replaced or removed meanwhile
-                raise
+            dataset = Dataset.load(directory)
+        except CorruptError as error:
+            problem = error
+        if number != _number(directory):  # it was replaced or removed meanwhile
+            continue
+        if problem is not None:
+            raise problem
+        return dataset
 
 
 def _number(directory: Path) -> int | None:
@@ -163,7 +168,8 @@ def names() -> list[str]:
             return []
         _recover()
         # A dataset moved aside exists as well: it, or its replacement.
-        found = {path.name.removeprefix(_REPLACED_PREFIX) for path in datasets_dir().iterdir()}
+        directories = (path for path in datasets_dir().iterdir() if path.is_dir())
+        found = {path.name.removeprefix(_REPLACED_PREFIX) for path in directories}
     return sorted(name for name in found if is_name(name))
 
 

@@ -40,7 +40,7 @@ _MALFORMED = (
 
 def pack(artifact: Artifact, path: Path, *, overwrite: bool = False) -> None:
     """Write a model to a file, atomically; the same model always gives the same bytes."""
-    with user_file(path, overwrite=overwrite) as stream:
+    with user_file(path, overwrite=overwrite) as stream, artifact.there():
         _write(artifact, stream)
 
 
@@ -66,7 +66,7 @@ def _write(artifact: Artifact, stream: BinaryIO) -> None:
         tar.addfile(_member(RECORD, len(record)), io.BytesIO(record))
         for name, entry in artifact.record.files.items():
             file = artifact.path / name
-            with artifact.there(), reading(file), file.open("rb") as content:
+            with reading(file), file.open("rb") as content:
                 tar.addfile(_member(name, entry.bytes), content)
 
 

@@ -7,14 +7,14 @@ import json
 import math
 import mmap
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffrec_cli.catalogue import read_config
 from diffrec_cli.config import FitConfig
-from diffrec_cli.errors import ConfigError, CorruptError, NotFoundError
+from diffrec_cli.errors import ConfigError, CorruptError, LockedError, NotFoundError
 from diffrec_cli.files import dump_json, read_record, sha256_file
 from diffrec_cli.holds import Hold
 from diffrec_cli.registry.record import KIND, SCHEMA_VERSION, FileEntry, ModelRecord, finite
@@ -45,11 +45,14 @@ class Artifact:
         Its directory.
     hold
         Keeps it from being pruned as long as this object lives; ``None``: nothing does.
+    seen
+        What tells its record from one that `forget` puts in its place.
     """
 
     record: ModelRecord
     path: Path
     hold: Hold | None = field(default=None, compare=False, repr=False)
+    seen: tuple[int, int] | None = field(default=None, compare=False, repr=False)
 
     @staticmethod
     def open(path: Path) -> Artifact:
@@ -62,9 +65,10 @@ class Artifact:
         NewerSchemaError
             It was written by a newer diffrec.
         """
+        seen = _seen(path)  # first: what is put in its place later shows
         values = read_record(path / RECORD, kind=KIND, schema_version=SCHEMA_VERSION)
         with _reading(path / RECORD):
-            return Artifact(ModelRecord.from_dict(values), path)
+            return Artifact(ModelRecord.from_dict(values), path, seen=seen)
 
     def weights(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of the model by name; raise :class:`CorruptError` if damaged.
@@ -93,20 +97,42 @@ class Artifact:
 
     @contextmanager
     def there(self) -> Iterator[None]:
-        """Tell damage from a removal in the middle of reading."""
+        """Tell of a removal or a replacement in the middle of reading, however that went."""
         try:
             yield
-        except (CorruptError, FileNotFoundError):
+        except (CorruptError, OSError):
             self.require_there()
             raise
+        self.require_there()
 
     def require_there(self) -> None:
-        """Raise a :class:`NotFoundError` if it was removed, or got another name."""
+        """Raise if it is not the model any more that was opened.
+
+        Raises
+        ------
+        NotFoundError
+            It was removed, or got another name.
+        LockedError
+            Another process took users out of it.
+        """
         if not self.path.exists():
             raise NotFoundError(
                 f"{self.record.reference} was removed or renamed while it was being read",
                 "run the same command again, with a model of `diffrec models ls`",
             )
+        if self.seen not in (None, _seen(self.path)):
+            raise LockedError(
+                f"{self.record.reference} was changed while it was being read",
+                "run the same command again",
+            )
+
+
+def _seen(path: Path) -> tuple[int, int] | None:
+    """Return number and time of the record's file; None if there is none."""
+    with suppress(OSError):
+        found = (path / RECORD).stat()
+        return found.st_ino, found.st_mtime_ns
+    return None
 
 
 def _epoch(line: bytes) -> dict[str, Any]:

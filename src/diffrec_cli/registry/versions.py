@@ -15,7 +15,7 @@ versions are one file of several names (:mod:`~diffrec_cli.registry.sharing`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -132,6 +132,7 @@ def publish(
     *,
     make_default: bool = True,
     after: int | None = None,
+    require: Callable[[], None] | None = None,
     timeout: float = LOCK_TIMEOUT,
 ) -> Artifact:
     """Store a model as the next version of its name.
@@ -150,6 +151,8 @@ def publish(
         Whether it becomes the default.
     after
         The version that must still be the latest; ``None`` checks nothing.
+    require
+        Called while the registry is locked; what it raises prevents the change.
     timeout
         Seconds to wait for the lock.
 
@@ -176,7 +179,14 @@ def publish(
             packages=record.packages or package_versions(),
             files=files,
         )
-        return _install(directory, filled, make_default=make_default, after=after, timeout=timeout)
+        return _install(
+            directory,
+            filled,
+            make_default=make_default,
+            after=after,
+            require=require,
+            timeout=timeout,
+        )
 
 
 def latest_version(name: str) -> int:
@@ -397,6 +407,7 @@ def _install(
     *,
     make_default: bool,
     after: int | None = None,
+    require: Callable[[], None] | None = None,
     timeout: float,
 ) -> Artifact:
     """Rename a complete directory of :func:`_staging` to the next version."""
@@ -405,6 +416,8 @@ def _install(
     stored.share(directory, record.files)
     sync_tree(directory)  # before the lock, since this takes long
     with changing(timeout):
+        if require is not None:
+            require()
         latest = latest_version(record.name)
         if after is not None and latest != after:
             raise LockedError(
@@ -447,7 +460,7 @@ def _meant(reference: str | None) -> Key:
 def _open(key: Key) -> Artifact:
     artifact = Artifact.open(directory_of(key))
     record = dataclasses.replace(artifact.record, name=key[0], version=key[1])
-    return Artifact(record, artifact.path)
+    return dataclasses.replace(artifact, record=record)
 
 
 def _listed(key: Key, *, is_default: bool) -> ListedModel | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ from diffrec_cli.data.arrow import read_parquet
 from diffrec_cli.data.tables import check_target, write_file
 from diffrec_cli.errors import CorruptError, UsageError
 from diffrec_cli.files import (
+    INCOMING_PREFIX,
     dump_json,
     locked,
     read_record,
     sha256_file,
-    sweep_incoming,
     write_atomically,
 )
 from diffrec_cli.launch import launched
@@ -40,6 +40,7 @@ from diffrec_cli.workflows.recommend_lists import (
 from diffrec_cli.workflows.serving.options import FILES, RecommendOptions
 
 _KIND, _SCHEMA_VERSION, _PLAN = "export", 1, "plan.json"
+_OURS = re.compile(rf"\d{{6}}\.parquet|{re.escape(_PLAN)}|\.lock|{re.escape(INCOMING_PREFIX)}.*")
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def _write_in_parts(
         _claim(directory, fingerprint, listener, stack)
         parts, users = _make(directory, lists, listener)
         write_file(out, _read(parts, users, listener))
-        shutil.rmtree(directory, ignore_errors=True)
+        _clear(directory)
 
 
 def _write_together(
@@ -144,15 +145,42 @@ def _write_together(
         processes.wait()
         if processes.first:
             write_file(out, _read(parts, users, listener))
-            shutil.rmtree(directory, ignore_errors=True)
+            _clear(directory)
 
 
 def _claim(directory: Path, fingerprint: str, listener: Listener, stack: ExitStack) -> None:
-    """Lock the directory of the parts, and remove what is of another export."""
+    """Lock the directory of the parts, and remove what is of another export.
+
+    Raises
+    ------
+    UsageError
+        There is a directory of that name with something else.
+    """
     with writing(directory):
+        if strange := [path for path in _inside(directory) if not _is_ours(path)]:
+            raise UsageError(
+                f"{directory} has {strange[0].name}, and parts of the lists would be kept there",
+                "give another --out, or move that directory away",
+            )
         stack.enter_context(locked(directory, timeout=0))
         _keep_if_same(directory, fingerprint, listener)
-        sweep_incoming(directory.absolute().parent)  # left by killed exports
+
+
+def _inside(directory: Path) -> list[Path]:
+    return sorted(directory.iterdir()) if directory.exists() else []
+
+
+def _is_ours(path: Path) -> bool:
+    """Tell whether an export, or a kill of one, may have left a file."""
+    return bool(_OURS.fullmatch(path.name)) and not path.is_dir()
+
+
+def _clear(directory: Path) -> None:
+    """Remove what exports keep in a directory, and then the directory."""
+    with suppress(OSError):
+        for path in filter(_is_ours, _inside(directory)):
+            path.unlink()
+        directory.rmdir()
 
 
 def _keep_if_same(directory: Path, fingerprint: str, listener: Listener) -> None:
@@ -161,7 +189,7 @@ def _keep_if_same(directory: Path, fingerprint: str, listener: Listener) -> None
     with suppress(CorruptError):
         if read_record(plan, kind=_KIND, schema_version=_SCHEMA_VERSION)["export"] == fingerprint:
             return
-    stale = [path for path in directory.iterdir() if path.suffix == ".parquet"]
+    stale = [path for path in _inside(directory) if path.suffix == ".parquet"]
     if stale:
         listener(Note(f"{directory}: parts of another export, starting again"))
     for path in stale:

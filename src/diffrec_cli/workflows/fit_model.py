@@ -18,6 +18,7 @@ from diffrec_cli.errors import StorageError, UsageError
 from diffrec_cli.launch import launched
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.registry.artifact import Artifact
+from diffrec_cli.registry.forgotten import Watch
 from diffrec_cli.registry.record import ModelRecord, TrainingFacts
 from diffrec_cli.registry.references import check_model_name
 from diffrec_cli.training.devices import (
@@ -179,7 +180,7 @@ def fit(
     DiffrecError
         Data, settings, device or storage are at fault; see :mod:`diffrec_cli.errors`.
     """
-    started = time.perf_counter()
+    started, watch = time.perf_counter(), Watch()
     chosen_device = own_device(choose_device(device))
     chosen_precision = choose_precision(precision, chosen_device)
     if name is not None:
@@ -232,6 +233,7 @@ def fit(
                     default=default,
                     processes=processes,
                     warm=warm,
+                    watch=watch,
                 ),
             )
             for found, config in settings
@@ -421,4 +423,5 @@ def _publish(job: Job, outcome: TrainedModel, run: Path, choice: Mapping[str, An
         job.dataset,
         epoch_log(run),
         make_default=job.default and complete,
+        require=job.require_whole,
     )

@@ -13,6 +13,7 @@ from diffrec_cli.errors import DataError, LockedError, NotFoundError
 from diffrec_cli.files import sweep_incoming
 from diffrec_cli.models.user_arrays import without_users
 from diffrec_cli.paths import comparisons_dir, datasets_dir, home, models_dir
+from diffrec_cli.registry import forgotten
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.registry.artifact import DATA, Artifact, entries, rewrite
 from diffrec_cli.registry.sharing import StoredFiles
@@ -106,9 +107,9 @@ def forget(
         found = traces.summary(dry_run)
         if not dry_run:
             confirm(found)
-            traces.remove(change)
             for directory in (datasets_dir(), models_dir()):
                 sweep_incoming(directory)
+            traces.remove(change)
     _tell_what_is_left(found, listener)
     return found
 
@@ -207,6 +208,7 @@ class _Traces:
                 _require_same(path, dataset)
             for path, dataset in self.histories.items():
                 _require_same(path / DATA, dataset)
+            forgotten.add(dataset.content_hash for dataset in self.everything)
             change.commit()
 
 

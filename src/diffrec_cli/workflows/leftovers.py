@@ -1,7 +1,7 @@
 """What work left behind in the home, and is old: nobody has used it for long, or does now.
 
 Interrupted fits can be resumed, and comparisons and searches go on where they were, for 30 days
-after their last change. A write that was killed is left for a day.
+after their last change. What a killed write left goes with the next one, and is told after a day.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def all_of(kind: str) -> list[Leftover]:
         ]
     parents = (home(), models_dir(), datasets_dir())
     paths = (path for parent in parents for path in sorted(parent.glob(f"{INCOMING_PREFIX}*")))
-    return [Leftover(kind, (path,), path / "lock") for path in paths]
+    return [Leftover(kind, (path,), path) for path in paths]
 
 
 def old_ones(kind: str, *, remove: bool) -> list[Old]:

@@ -16,6 +16,7 @@ from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import DataError, UsageError
 from diffrec_cli.models.scorer import NEW
 from diffrec_cli.registry import versions as registry
+from diffrec_cli.registry.forgotten import Watch
 from diffrec_cli.workflows.progress import Listener, silent
 from diffrec_cli.workflows.serving.new_items import with_new_items
 from diffrec_cli.workflows.serving.user_histories import Events, read_events
@@ -95,16 +96,17 @@ def update(
     NotFoundError
         The model is unknown.
     LockedError
-        Another process has stored a version meanwhile.
+        Another process has stored a version meanwhile, or taken users out of this one.
     """
     if events is None and items is None:
         raise UsageError("nothing to add", "give a log of events, or --items FILE, or both")
     if item_features and items is None:
         raise UsageError("--item-features goes with --items", "leave it out")
+    watch = Watch()
     artifact = registry.resolve(model)
     latest = registry.latest_version(artifact.record.name)
     record, dataset, weights = artifact.record, artifact.dataset(), artifact.weights()
-    known_items = dataset.n_items
+    known_items, origin = dataset.n_items, dataset.content_hash
     if items is not None:
         dataset, more = with_new_items(artifact, dataset, items, item_features, listener)
         weights = {name: array for name, array in weights.items() if not name.startswith(NEW)}
@@ -126,6 +128,7 @@ def update(
         artifact.epoch_log(),
         make_default=registry.is_default(artifact),
         after=latest,
+        require=lambda: watch.require_whole(origin),
     )
     known = int(np.count_nonzero(happened.of_known.lengths))
     new = len(happened.newcomers)

@@ -20,6 +20,7 @@ from diffrec_cli.models.graph_selection import graph_memory
 from diffrec_cli.models.item_range import ItemRange
 from diffrec_cli.models.trainable import Trainable
 from diffrec_cli.ranking.batches import BATCH_BYTES, BLOCK_BATCH
+from diffrec_cli.registry.forgotten import Watch
 from diffrec_cli.training.devices import device_name
 from diffrec_cli.training.distributed import ALONE, Processes
 from diffrec_cli.workflows.fitting.warm_start import WarmStart
@@ -51,6 +52,8 @@ class Job:
         Which process this is of several.
     warm
         The model that training goes on from, if any.
+    watch
+        Tells whether the data lose users meanwhile; ``None``: nothing will be published.
     """
 
     name: str
@@ -63,6 +66,12 @@ class Job:
     default: bool
     processes: Processes = ALONE
     warm: WarmStart | None = None
+    watch: Watch | None = None
+
+    def require_whole(self) -> None:
+        """Raise a :class:`LockedError` if the data lost users since they were read."""
+        if self.watch is not None:
+            self.watch.require_whole(self.dataset.content_hash)
 
     @property
     def training(self) -> FitConfig:

@@ -18,7 +18,8 @@ from filelock import FileLock, Timeout
 
 from diffrec_cli.errors import LockedError, NotFoundError
 from diffrec_cli.files import dump_json, sweep_incoming, write_atomically
-from diffrec_cli.paths import runs_dir
+from diffrec_cli.holds import alone
+from diffrec_cli.paths import TRIALS, runs_dir
 from diffrec_cli.system_errors import writing
 from diffrec_cli.training.checkpoint import discard, has_checkpoint
 from diffrec_cli.workflows.fitting.plan import Job
@@ -111,11 +112,14 @@ def runs_on(hashes: Collection[str]) -> list[Path]:
     return found
 
 
-def require_free(run: Path) -> None:
-    """Raise a :class:`LockedError` if a fit is at work in a directory."""
-    if (run / "lock").exists() and not _is_free(run):
+def require_free(work: Path) -> None:
+    """Raise a :class:`LockedError` if a fit or a comparison is at work in a directory."""
+    busy = "a fit" if (work / "lock").exists() and not _is_free(work) else None
+    with alone(work / TRIALS) as unheld:
+        busy = busy if unheld else "a comparison"
+    if busy is not None:
         raise LockedError(
-            f"{run}: a fit of these data is running", "wait until it is done, or stop it"
+            f"{work}: {busy} of these data is running", "wait until it is done, or stop it"
         )
 
 
