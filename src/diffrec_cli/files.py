@@ -9,10 +9,8 @@ name. What has a temporary name is held by its maker; what a SIGKILL leaves is n
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
-import secrets
 import shutil
 import stat
 import time
@@ -125,6 +123,7 @@ def sweep_incoming(parent: Path) -> None:
 
 def _host() -> str:
     """Return a few letters that tell this host from others."""
+    import hashlib  # here: every command imports this module, and most write nothing
     import platform
 
     return hashlib.sha256(platform.node().encode()).hexdigest()[:_HOST_LETTERS]
@@ -160,7 +159,7 @@ def _made(parent: Path, make: Callable[[Path], _Made]) -> tuple[Path, _Made]:
 
 def _new_name(parent: Path) -> Path:
     """Return a unique name: two processes may write the same file, and the last one wins."""
-    return parent / f"{INCOMING_PREFIX}{_host()}{secrets.token_hex(_RANDOM_BYTES)}"
+    return parent / f"{INCOMING_PREFIX}{_host()}{os.urandom(_RANDOM_BYTES).hex()}"
 
 
 def _held_directory(path: Path) -> Hold | None:
@@ -347,6 +346,8 @@ def read_record(path: Path, *, kind: str, schema_version: int) -> dict[str, Any]
 
 def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal."""
+    import hashlib
+
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -22,7 +22,6 @@ from diffrec_cli.cli._output import (
 )
 from diffrec_cli.cli._streams import require_stdout
 from diffrec_cli.errors import UsageError
-from diffrec_cli.reporting.charts import ASCII, BLOCKS, sparkline
 
 EXAMPLES = examples(
     "diffrec fit ratings.csv --items movies.csv",
@@ -347,6 +346,8 @@ def _before(warm: dict[str, Any]) -> str:
 
 def _curve(fitted: Any) -> str:
     """Return valid Recall@20 over epochs as a sparkline; empty if measured only once."""
+    from diffrec_cli.reporting.charts import ASCII, BLOCKS, sparkline
+
     if len(fitted.curve) < 2:
         return ""
     facts = fitted.training
