@@ -73,6 +73,25 @@ def test_what_a_list_shows_must_be_there():
 
 
 @pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seconds", "x"),
+        ("epoch", "x"),
+        ("device", ["cpu"]),
+        ("stopped", []),
+        ("complete", "yes"),
+        ("valid", {"recall@20": "high"}),
+        ("warm_start", {"model": 5}),
+        ("warm_start", {"valid": {"recall@20": []}}),
+    ],
+)
+def test_a_fact_of_training_of_a_wrong_type_is_corrupt(key, value):
+    changed = plain() | {"training": plain()["training"] | {key: value}}
+    with pytest.raises(CorruptError, match=f"training: {key}"):
+        ModelRecord.from_dict(changed)
+
+
+@pytest.mark.parametrize(
     "path",
     ["../x", "/etc/passwd", "a/../../x", "a//b", "", ".", ".hidden", "a\\b", "C:/x", "a/", "x\n"],
 )

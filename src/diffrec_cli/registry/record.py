@@ -13,6 +13,7 @@ from typing import Any
 from diffrec_cli.config.options import ALL, TRAIN, TRAINED_ON
 from diffrec_cli.errors import CorruptError, UsageError
 from diffrec_cli.paths import check_name
+from diffrec_cli.shapes import NUMBER, fits
 
 KIND = "model"
 SCHEMA_VERSION = 1
@@ -20,6 +21,23 @@ SCHEMA_VERSION = 1
 _PACKAGES = ("diffrec-cli", "torch", "numpy", "scipy", "scikit-learn", "safetensors")
 # Parts begin with a letter or digit: no path is absolute or hidden, or leads out of the directory.
 _PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){0,3}")
+
+_METRICS = {"*": (*NUMBER, None)}
+#: What is known of a training, in a record.
+_TRAINING = {
+    **dict.fromkeys(("seed", "epoch", "epochs"), int),
+    **dict.fromkeys(("stopped", "device", "precision", "trained_on"), str),
+    **dict.fromkeys(("refit", "complete"), bool),
+    "seconds": NUMBER,
+    "valid": _METRICS,
+    "warm_start": {
+        "model?": str,
+        "epochs?": int,
+        "epochs_anew?": int,
+        "seconds?": NUMBER,
+        "valid?": _METRICS,
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -163,14 +181,14 @@ def _rebuild(values: Mapping[str, Any]) -> ModelRecord:
 
 
 def _training(values: Mapping[str, Any]) -> TrainingFacts:
-    names = [f.name for f in dataclasses.fields(TrainingFacts)]
     # Before there was train+valid, and a warm start:
     earlier = {"trained_on": ALL if values["refit"] else TRAIN, "warm_start": {}}
-    facts = TrainingFacts(**{name: {**earlier, **values}[name] for name in names})
+    known = {**earlier, **values}
+    if wrong := [name for name, shape in _TRAINING.items() if not fits(known.get(name), shape)]:
+        raise TypeError(f"training: {', '.join(wrong)}")
+    facts = TrainingFacts(**{f.name: known[f.name] for f in dataclasses.fields(TrainingFacts)})
     if facts.trained_on not in TRAINED_ON:
         raise ValueError(f"{facts.trained_on!r} is nothing to train on")
-    _typed(facts.valid, dict)
-    _typed(facts.warm_start, dict)
     return facts
 
 
