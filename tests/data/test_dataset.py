@@ -175,6 +175,7 @@ def test_damaged_record_is_told(saved, content):
         {"files": None},
         {"read": "abc"},
         {"read": {"sep": 5}},
+        {"read": {"encoding": None}},
         {"split": {"ratios": ["7"]}},
         {"split": {"min_rating": "4"}},
         {"item_features": {}},

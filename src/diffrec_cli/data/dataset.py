@@ -62,7 +62,8 @@ _HASHED = 1 << 18
 
 def _said(options: type, **others: Any) -> dict[str, Any]:
     """Return the shape of recorded options: all but these are text, and none must be there."""
-    return {f"{one.name}?": others.get(one.name, (str, None)) for one in fields(options)}
+    texts = {one.name: (str, None) if one.default is None else str for one in fields(options)}
+    return {f"{name}?": shape for name, shape in {**texts, **others}.items()}
 
 
 #: Where a dataset came from, as far as it is known; what reads records relies on it.
