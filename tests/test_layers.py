@@ -11,7 +11,7 @@ ROOT = Path(diffrec_cli.__file__).parent
 
 #: Lowest floor first; rooms on the same floor do not import each other.
 FLOORS = [
-    {"errors", "visible"},
+    {"errors", "shapes", "visible"},
     {"paths", "launch"},
     {"system_errors", "holds"},
     {"files", "config", "memory"},

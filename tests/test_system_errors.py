@@ -51,6 +51,12 @@ def test_an_error_may_name_its_place_itself_or_have_none(isolated_home: Path) ->
     assert nameless.what == "no space left on the disk while writing the output"
 
 
+def test_braces_in_the_systems_own_words_stay(tmp_path: Path) -> None:
+    error = refusal(OSError(errno.EBUSY, "device {sda} {} failed"), tmp_path / "{x}")
+    assert error is not None
+    assert error.what == f"cannot write {tmp_path / '{x}'}: device {{sda}} {{}} failed"
+
+
 def test_without_a_place_for_temporary_files_that_is_what_is_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

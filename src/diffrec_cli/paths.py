@@ -80,7 +80,7 @@ def presets_dir() -> Path:
 
 def config_file() -> Path:
     """Return the path of the optional configuration file (it need not exist)."""
-    if "DIFFREC_HOME" in os.environ:
+    if os.environ.get("DIFFREC_HOME"):
         return home() / "config.toml"
     import platformdirs
 

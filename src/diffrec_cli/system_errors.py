@@ -126,7 +126,8 @@ def refusal(
     if named is None and _NO_TEMPORARY in said.lower():
         what = "no directory for temporary files can be written to"
         return StorageError(what, "free some space, or set TMPDIR to a directory that has some")
-    what = _WHAT.get(error.errno, f"cannot {verb} {{path}}: {said}").format(path=_short(where))
+    what = _WHAT.get(error.errno, "cannot {verb} {path}: {said}")
+    what = what.format(path=_short(where), verb=verb, said=said)
     if _is_stored(where):
         fix = "check the permissions, or set DIFFREC_HOME to a directory that you can write to"
         return StorageError(what, _FIX.get(error.errno, fix))

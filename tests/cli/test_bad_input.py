@@ -354,7 +354,7 @@ class TestStorage:
 
     def test_an_archive_that_is_none(self, cli: Cli, tmp_path: Path) -> None:
         (tmp_path / "model.tar").write_text("not a tar")
-        refused(cli("models", "import", tmp_path / "model.tar"), 6, "model.tar")
+        refused(cli("models", "import", tmp_path / "model.tar"), 3, "model.tar")
 
     def test_a_configuration_file_that_is_none(self, cli: Cli, isolated_home: Path) -> None:
         isolated_home.mkdir()

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from diffrec_cli.paths import config_file, home
+
 from .conftest import Cli
 
 LONG = "n" * 300
@@ -68,6 +70,37 @@ def test_a_home_that_cannot_be_used_is_told(
     done = cli("prepare", sample[0])
     assert done.code == code, done
     assert no_error(done.err)
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--version",), ("fit", "--help")])
+@pytest.mark.parametrize("home", ["~nosuchuser/x", "/dev/null", "with a forget that failed"])
+def test_help_and_the_version_need_no_home(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: str, words: tuple[str, ...]
+) -> None:
+    if home.startswith("with"):
+        (tmp_path / "forgetting").mkdir()
+        (tmp_path / "forgetting" / "plan.json").write_text("{")
+        home = str(tmp_path)
+    monkeypatch.setenv("DIFFREC_HOME", home)
+    done = cli(*words)
+    assert (done.code, done.err) == (0, "")
+    assert done.out
+
+
+def test_doctor_reports_a_forget_that_cannot_be_finished(cli: Cli, isolated_home: Path) -> None:
+    (isolated_home / "forgetting").mkdir(parents=True)
+    (isolated_home / "forgetting" / "plan.json").write_text("{")
+    assert cli("data", "ls").code == 6
+    done = cli("doctor", "--format", "csv")
+    assert (done.code, done.err) == (6, "")
+    assert "forget,False,cannot be finished" in done.out
+
+
+def test_an_empty_home_is_the_usual_one_for_all_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DIFFREC_HOME")
+    usual = home(), config_file()
+    monkeypatch.setenv("DIFFREC_HOME", "")
+    assert (home(), config_file()) == usual
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows keeps no list of users in a file")

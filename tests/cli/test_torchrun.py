@@ -4,6 +4,8 @@ import pytest
 
 from diffrec_cli.data import store
 from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.errors import UsageError
+from diffrec_cli.launch import cores, neighbours
 
 
 @pytest.fixture
@@ -46,6 +48,37 @@ def test_other_programs_ranks_mean_nothing(cli, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert cli("data", "ls").code == 0
+
+
+def test_without_the_mark_of_torchrun_its_variables_are_not_read(
+    cli, checkerboard: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.save(checkerboard)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "0")
+    monkeypatch.setenv("LOCAL_RANK", "a")
+    assert cores() >= 1
+    assert neighbours() == (0, 1)
+    assert cli("fit", "checkerboard", "-v", "graph", "--device", "cpu").code == 0
+
+
+@pytest.mark.parametrize(("variable", "value"), [("RANK", "a"), ("WORLD_SIZE", "0")])
+def test_a_place_that_is_no_number_is_a_wrong_request(
+    cli, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "test")
+    monkeypatch.setenv(variable, value)
+    done = cli("data", "ls")
+    assert done.code == 2
+    assert f"{variable}={value}" in done.err
+    assert "torchrun" in done.err
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", ""])
+def test_a_number_of_neighbours_begins_at_one(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "test")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", value)
+    with pytest.raises(UsageError, match="LOCAL_WORLD_SIZE"):
+        neighbours()
 
 
 @pytest.mark.usefixtures("two_processes")

@@ -165,6 +165,35 @@ def test_damaged_record_is_told(saved, content):
         Dataset.load(saved)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"updates": "abc"},
+        {"updates": [{}]},
+        {"updates": [{"file": 1}]},
+        {"files": [1, 2]},
+        {"files": None},
+        {"read": "abc"},
+        {"read": {"sep": 5}},
+        {"read": {"encoding": None}},
+        {"split": {"ratios": ["7"]}},
+        {"split": {"min_rating": "4"}},
+        {"item_features": {}},
+    ],
+)
+def test_a_source_of_another_shape_is_damage(saved, source):
+    change_record(saved, source=source)
+    for read in (Dataset.read_summary, Dataset.load):
+        with pytest.raises(CorruptError, match="source"):
+            read(saved)
+
+
+def test_a_source_may_lack_anything_and_have_more(saved):
+    for source in ({}, {"read": {"sep": "::", "colour": 1}, "split": {"min_rating": 4}}):
+        change_record(saved, source={**source, "told_by": ["me"]})
+        assert Dataset.load(saved).source == {**source, "told_by": ["me"]}
+
+
 FIELDS = ("dataset", "setting", "users", "train", "dropped", "order", "content_hash", "source")
 
 

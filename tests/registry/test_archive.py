@@ -1,3 +1,4 @@
+import hashlib
 import io
 import json
 import tarfile
@@ -7,6 +8,7 @@ import pytest
 from diffrec_cli import registry
 from diffrec_cli.errors import (
     CorruptError,
+    DataError,
     NewerSchemaError,
     NotFoundError,
     UsageError,
@@ -54,11 +56,11 @@ def with_record(exported, change):
     return write(exported, [member(header.name, json.dumps(values).encode()), *rest])
 
 
-def assert_rejected(home, path, match=None, error=CorruptError):
+def assert_rejected(home, path, match=None, error=DataError):
     before = sorted(home.rglob("*"))
     with pytest.raises(error, match=match) as caught:
         registry.import_(path, "evil")
-    assert caught.value.exit_code == 6
+    assert caught.value.exit_code == (3 if error is DataError else 6)
     assert path.name in caught.value.what
     assert ".incoming-" not in caught.value.what
     assert sorted(home.rglob("*")) == before
@@ -133,25 +135,25 @@ class TestImport:
         assert references() == ["ml@1"]
 
     @pytest.mark.parametrize("content", [b"", b"user,item\n1,2\n" * 100, bytes(10240)])
-    def test_a_foreign_file_is_corrupt(self, home, tmp_path, content):
+    def test_a_foreign_file_is_bad_data(self, home, tmp_path, content):
         samples.store()
         path = tmp_path / "foreign.tar"
         path.write_bytes(content)
         assert_rejected(home, path)
 
-    def test_a_compressed_archive_is_corrupt(self, home, exported):
+    def test_a_compressed_archive_is_bad_data(self, home, exported):
         with tarfile.open(exported.with_name("x.tar.gz"), "w:gz") as tar:
             tar.add(exported, "model.json")
         assert_rejected(home, exported.with_name("x.tar.gz"))
 
-    def test_an_archive_truncated_anywhere_is_corrupt(self, home, exported):
+    def test_an_archive_truncated_anywhere_is_bad_data(self, home, exported):
         content = exported.read_bytes()
         end = max(h.offset_data + h.size for h, _ in members(exported))
         for size in [*range(0, end, 997), end - 1]:
             exported.write_bytes(content[:size])
             assert_rejected(home, exported)
 
-    def test_a_flipped_byte_in_any_file_is_corrupt(self, home, exported):
+    def test_a_flipped_byte_in_any_file_is_bad_data(self, home, exported):
         content = exported.read_bytes()
         for header, _ in members(exported)[1:]:
             damaged = bytearray(content)
@@ -173,12 +175,12 @@ class TestImport:
         ],
         ids=lambda part: part[0].name,
     )
-    def test_a_member_that_the_record_does_not_list_is_corrupt(self, home, exported, extra):
+    def test_a_member_that_the_record_does_not_list_is_bad_data(self, home, exported, extra):
         assert_rejected(home, write(exported, [*members(exported), extra]))
         assert not (home.parent / "escaped").exists()
 
     @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE])
-    def test_a_listed_name_that_is_no_plain_file_is_corrupt(self, home, exported, kind):
+    def test_a_listed_name_that_is_no_plain_file_is_bad_data(self, home, exported, kind):
         def forget_size(values):
             values["files"]["epochs.jsonl"]["bytes"] = 0
 
@@ -190,7 +192,7 @@ class TestImport:
         ]
         assert_rejected(home, write(exported, parts), "not a plain file")
 
-    def test_a_sparse_file_larger_than_the_archive_is_corrupt(self, home, exported):
+    def test_a_sparse_file_larger_than_the_archive_is_bad_data(self, home, exported):
         huge = 2**40
 
         def claim(values):
@@ -208,50 +210,69 @@ class TestImport:
         ]
         assert_rejected(home, write(exported, parts, format=tarfile.PAX_FORMAT), "plain file")
 
-    def test_a_size_other_than_the_recorded_one_is_corrupt(self, home, exported):
+    def test_a_size_other_than_the_recorded_one_is_bad_data(self, home, exported):
         def shrink(values):
             values["files"]["weights.safetensors"]["bytes"] -= 1
 
         assert_rejected(home, with_record(exported, shrink), r"weights\.safetensors")
 
-    def test_a_listed_file_that_is_missing_is_corrupt(self, home, exported):
+    def test_a_listed_file_that_is_missing_is_bad_data(self, home, exported):
         assert_rejected(home, write(exported, members(exported)[:-1]), "is missing")
 
-    def test_a_record_that_is_not_first_is_corrupt(self, home, exported):
+    def test_a_record_that_is_not_first_is_bad_data(self, home, exported):
         parts = members(exported)
         assert_rejected(home, write(exported, [*parts[1:], parts[0]]), "does not begin")
 
-    def test_a_record_of_absurd_size_is_corrupt(self, home, exported):
+    def test_a_record_of_absurd_size_is_bad_data(self, home, exported):
         parts = [member("model.json", b" " * (2**22 + 1)), *members(exported)[1:]]
         assert_rejected(home, write(exported, parts), "does not begin")
 
     @pytest.mark.parametrize(
         "record", [b"{", b"[" * 100_000, b'{"kind": "dataset", "schema_version": 1}', b"\xff"]
     )
-    def test_a_foreign_record_is_corrupt(self, home, exported, record):
+    def test_a_foreign_record_is_bad_data(self, home, exported, record):
         path = write(exported, [member("model.json", record), *members(exported)[1:]])
         assert_rejected(home, path)
 
-    def test_a_record_whose_paths_lead_outside_is_corrupt(self, home, exported):
+    def test_a_record_whose_paths_lead_outside_is_bad_data(self, home, exported):
         def escape(values):
             values["files"]["../../escaped"] = values["files"].pop("epochs.jsonl")
 
         assert_rejected(home, with_record(exported, escape), "cannot be a file of a model")
 
-    def test_a_file_below_another_file_is_corrupt(self, home, exported):
+    def test_a_file_below_another_file_is_bad_data(self, home, exported):
         def nest(values):
             values["files"]["epochs.jsonl/x"] = {"sha256": "0" * 64, "bytes": 1}
 
         parts = [*members(with_record(exported, nest)), member("epochs.jsonl/x", b"x")]
         assert_rejected(home, write(exported, parts))
 
+    @pytest.mark.parametrize(
+        ("key", "value"), [("seconds", "x"), ("stopped", []), ("warm_start", {"model": 5})]
+    )
+    def test_facts_of_training_of_a_wrong_type_are_bad_data(self, home, exported, key, value):
+        path = with_record(exported, lambda values: values["training"].update({key: value}))
+        assert_rejected(home, path, f"training: {key}")
+
+    @pytest.mark.parametrize("source", [{"updates": [{}]}, {"files": [1]}, {"read": "abc"}])
+    def test_a_dataset_with_a_source_of_a_wrong_shape_is_bad_data(self, home, exported, source):
+        parts = {header.name: (header, content) for header, content in members(exported)}
+        name = "data/dataset.json"
+        record = json.dumps({**json.loads(parts[name][1]), "source": source}).encode()
+        parts[name] = member(name, record)
+        model = json.loads(parts["model.json"][1])
+        model["files"][name] = {
+            "sha256": hashlib.sha256(record).hexdigest(),
+            "bytes": len(record),
+        }
+        parts["model.json"] = member("model.json", json.dumps(model).encode())
+        assert_rejected(home, write(exported, parts.values()), "source")
+
     def test_a_newer_schema_says_so(self, home, exported):
         path = with_record(exported, lambda values: values.update(schema_version=2))
         assert_rejected(home, path, "schema version 2", NewerSchemaError)
 
-    def test_weights_that_match_their_hash_but_cannot_be_loaded_are_corrupt(self, home, exported):
-        import hashlib
-
+    def test_weights_that_match_their_hash_but_cannot_be_loaded_are_bad_data(self, home, exported):
         pickled = b"\x80\x04K\x01."
 
         def relist(values):

@@ -66,10 +66,33 @@ def test_a_field_of_a_wrong_type_is_corrupt(key):
         ModelRecord.from_dict(plain() | {key: [True]})
 
 
-def test_what_a_list_shows_must_be_there():
-    for change in ({"dataset": {}}, {"training": plain()["training"] | {"valid": 1}}):
+def test_what_lists_and_reports_show_must_be_there():
+    for change in (
+        {"dataset": {}},
+        {"dataset": plain()["dataset"] | {"users": "2"}},
+        {"training": plain()["training"] | {"valid": 1}},
+    ):
         with pytest.raises(CorruptError):
             ModelRecord.from_dict(plain() | change)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seconds", "x"),
+        ("epoch", "x"),
+        ("device", ["cpu"]),
+        ("stopped", []),
+        ("complete", "yes"),
+        ("valid", {"recall@20": "high"}),
+        ("warm_start", {"model": 5}),
+        ("warm_start", {"valid": {"recall@20": []}}),
+    ],
+)
+def test_a_fact_of_training_of_a_wrong_type_is_corrupt(key, value):
+    changed = plain() | {"training": plain()["training"] | {key: value}}
+    with pytest.raises(CorruptError, match=f"training: {key}"):
+        ModelRecord.from_dict(changed)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """The same effort for each model, figures that are checked, and nothing measured twice."""
 
 import json
+import multiprocessing
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from diffrec_cli import workflows
 from diffrec_cli.catalogue import preset
 from diffrec_cli.data import store as datasets
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.errors import DeviceError, UsageError
+from diffrec_cli.errors import CorruptError, DeviceError, UsageError
 from diffrec_cli.workflows import compare_models
 from diffrec_cli.workflows.experiments import trial_process, trials
 from diffrec_cli.workflows.experiments.search import Search
@@ -232,6 +234,15 @@ class TestProcesses:
                 [Deadly(**vars(_task("pop")))], checkerboard, None, print, print
             )
 
+    @pytest.mark.skipif(os.name == "nt", reason="pipes of Windows have no file descriptors")
+    def test_one_that_is_killed_while_it_sends_died_as_well(self) -> None:
+        here, there = multiprocessing.Pipe(duplex=False)
+        os.write(there.fileno(), b"\0\0\0\x64half of a message")
+        there.close()
+        killed = SimpleNamespace(join=lambda: None, exitcode=-9)
+        with pytest.raises(DeviceError, match=r"died \(exit -9\)"):
+            trial_process._received(here, killed, _task("pop"))
+
 
 def _task(model: str, final: bool = False) -> Task:
     return Task(preset("auto", model, users=60), {}, final, "cpu", "fp32")
@@ -254,6 +265,48 @@ def test_a_line_that_a_kill_cut_short_is_no_cell(
     file.write_text(file.read_text()[:-20])
     compare(data, "pop", "itemknn", seeds=1)
     assert [task.config.variant for task in at_once] == ["popularity", "itemknn", "itemknn"]
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "garbage"])
+def test_a_final_trial_whose_metrics_are_damaged_is_measured_again(
+    data: str, checkerboard: Dataset, at_once: list[Task], damage: str
+) -> None:
+    first = compare(data, "pop", "itemknn", seeds=1)
+    file = KeptTrials(checkerboard).directory / f"{at_once[1].key}.npz"
+    whole = file.read_bytes()
+    if damage == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(whole[:-40] if damage == "truncated" else b"garbage")
+    again = compare(data, "pop", "itemknn", seeds=1)
+    assert [task.config.variant for task in at_once] == ["popularity", "itemknn", "itemknn"]
+    metrics = [[result.metrics for result in one.results] for one in (first, again)]
+    assert metrics[0] == metrics[1]
+    compare(data, "pop", "itemknn", seeds=1)
+    assert len(at_once) == 3
+
+
+def test_metrics_that_are_damaged_meanwhile_are_told(
+    data: str, checkerboard: Dataset, at_once: list[Task]
+) -> None:
+    compare(data, "pop", seeds=1)
+    kept = KeptTrials(checkerboard)
+    trial = kept.get(at_once[0])
+    (kept.directory / f"{trial.key}.npz").write_bytes(b"")
+    with pytest.raises(CorruptError, match=trial.key) as caught:
+        kept.per_user(trial, "recall@20")
+    assert str(kept.directory) in caught.value.fix
+
+
+def test_a_line_of_bytes_that_are_no_text_costs_that_line_alone(
+    data: str, checkerboard: Dataset, at_once: list[Task]
+) -> None:
+    compare(data, "pop", seeds=1)
+    file = KeptTrials(checkerboard).directory / "trials.jsonl"
+    file.write_bytes(b"\xff\xfe\n" + file.read_bytes() + b"\xff\xfe")
+    compare(data, "pop", "itemknn", seeds=1)
+    compare(data, "pop", "itemknn", seeds=1)
+    assert [task.config.variant for task in at_once] == ["popularity", "itemknn"]
 
 
 def test_trials_have_seed_1_whatever_seed_is_asked_for(checkerboard: Dataset) -> None:

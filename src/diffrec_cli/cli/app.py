@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -112,13 +113,16 @@ def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
 ) -> None:
     """Handle the program's own options."""
-    context.default_map = load_defaults(context.command)
+    with suppress(DiffrecError) if context.obj is PRINTS else nullcontext():
+        context.default_map = load_defaults(context.command)
 
 
 #: Commands that several processes carry out together.
 PARALLEL = ("fit", "eval", "recommend")
 #: Options that print instead of doing something.
 _PRINTED_ALONE = {"--help", "-h", "--version", "--show-completion"}
+#: Tells the program's own options that one of these is there: no home is needed.
+PRINTS = "prints"
 #: Options of the program that may also follow the command.
 ANYWHERE = {"--quiet": "quiet", "-q": "quiet", "--no-color": "no_color", "--debug": "debug"}
 
@@ -126,19 +130,23 @@ ANYWHERE = {"--quiet": "quiet", "-q": "quiet", "--no-color": "no_color", "--debu
 def run(arguments: Sequence[str]) -> int:
     """Run a command line, without the program's name, and return its exit code."""
     flags, rest = _split_anywhere(with_refit_values(arguments))
-    rank, ranks = launched()
-    screen.configure(quiet="quiet" in flags, no_color="no_color" in flags, only_errors=rank > 0)
-    debug = "debug" in flags
+    asked_for = {"quiet": "quiet" in flags, "no_color": "no_color" in flags}
+    screen.configure(**asked_for)
+    rank, debug = 0, "debug" in flags
+    prints = not _PRINTED_ALONE.isdisjoint(rest)
     ending = _watch_signals()
     try:
+        rank, ranks = launched()
+        screen.configure(**asked_for, only_errors=rank > 0)
         if asked := os.environ.get(shells.ASKED):
             return shells.answer(app, asked)
-        if not _PRINTED_ALONE.isdisjoint(rest):
+        if prints:
             require_stdout()
         if ranks > 1:
             _join(rest, rank)
-        finish_interrupted(home())
-        code = app(rest, prog_name="diffrec", standalone_mode=False)
+        if not prints and rest[:1] != ["doctor"]:  # which tells why it cannot be finished
+            finish_interrupted(home())
+        code = app(rest, prog_name="diffrec", standalone_mode=False, obj=PRINTS if prints else None)
         sys.stdout.flush()
         screen.close()
         if code == INTERRUPTED:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from diffrec_cli.config.options import TRAIN, TRAIN_AND_VALID, split_names
+from diffrec_cli.config.options import (
+    TRAIN,
+    TRAIN_AND_VALID,
+    ReadOptions,
+    SplitOptions,
+    split_names,
+)
 from diffrec_cli.data.arrays import save_array
 from diffrec_cli.data.arrow import numbers, read_parquet
 from diffrec_cli.data.idmap import IdMap
@@ -39,6 +45,7 @@ from diffrec_cli.data.order import FILE, NONE, ORDERS, TIMES
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import CorruptError, DataError, UsageError
 from diffrec_cli.files import dump_json, read_record, sha256_file
+from diffrec_cli.shapes import NUMBER, fits
 from diffrec_cli.system_errors import unreadable
 
 SCHEMA_VERSION = 5
@@ -52,16 +59,42 @@ _OPTIONAL = ("strength", "again")
 #: Numbers, or texts, that are hashed at a time.
 _HASHED = 1 << 18
 
+
+def _said(options: type, **others: Any) -> dict[str, Any]:
+    """Return the shape of recorded options: all but these are text, and none must be there."""
+    texts = {one.name: (str, None) if one.default is None else str for one in fields(options)}
+    return {f"{name}?": shape for name, shape in {**texts, **others}.items()}
+
+
+#: Where a dataset came from, as far as it is known; what reads records relies on it.
+_SOURCE = {
+    "files?": [str],
+    "read?": _said(ReadOptions, header=(bool, None), quotes=(bool, None), skip_lines=int),
+    "split?": _said(
+        SplitOptions,
+        min_rating=(*NUMBER, None),
+        ratios=[NUMBER],
+        noise_ratio=(*NUMBER, None),
+        min_user_interactions=int,
+        min_item_interactions=int,
+        seed=int,
+    ),
+    "events?": {"*": int},
+    "order?": str,
+    "updates?": [{"file": str}],
+    "item_features?": [str],
+}
+
 #: What a record holds besides its kind and schema version.
-_FIELDS: Mapping[str, type] = {
+_FIELDS: Mapping[str, Any] = {
     "dataset": str,
     "setting": str,
     **dict.fromkeys(("users", "items", "interactions", *PARTS), int),
-    "dropped": dict,
+    "dropped": {"*": int},
     "order": str,
     "chronology": list,
     "content_hash": str,
-    "source": dict,
+    "source": _SOURCE,
 }
 
 #: Why a row of the log is not in the dataset; every report has all of them.
@@ -409,16 +442,14 @@ class Dataset:
 def _record(directory: Path) -> dict[str, Any]:
     path = directory / RECORD
     record = _renewed(read_record(path, kind="dataset", schema_version=SCHEMA_VERSION))
-    dropped = record.get("dropped")
-    counts = dropped.values() if isinstance(dropped, dict) else ()
-    wrong = [name for name, kind in _FIELDS.items() if type(record.get(name)) is not kind]
+    wrong = [name for name, shape in _FIELDS.items() if not fits(record.get(name), shape)]
     if not wrong and record["order"] not in ORDERS:
         wrong = ["order"]
     if not wrong and sorted(map(str, record["chronology"])) != sorted(PARTS):
         wrong = ["chronology"]
-    if wrong or not all(type(count) is int for count in counts):
+    if wrong:
         raise CorruptError(
-            f"{path}: the record is damaged ({', '.join(wrong) or 'dropped'})",
+            f"{path}: the record is damaged ({', '.join(wrong)})",
             f"remove {directory} and prepare it again",
         )
     return record

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from diffrec_cli.errors import CorruptError, StorageError
+from diffrec_cli.errors import CorruptError, DataError, NewerSchemaError
 from diffrec_cli.files import dump_json, user_file
 from diffrec_cli.registry.artifact import RECORD, Artifact
 from diffrec_cli.registry.record import ModelRecord
@@ -49,7 +49,7 @@ def unpack(path: Path, directory: Path) -> ModelRecord:
 
     Raises
     ------
-    CorruptError
+    DataError
         The archive is damaged, or was not written by :func:`pack`.
     NewerSchemaError
         It was written by a newer diffrec.
@@ -113,14 +113,15 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, directory: Path) -> 
 
 @contextmanager
 def _blaming(path: Path, directory: Path) -> Iterator[None]:
-    """Make errors name the archive instead of the directory."""
+    """Make errors name the archive instead of the directory: it is the user's, not stored."""
     fix = "export the model again where it came from"
     inside = f"{directory}{os.sep}"
     try:
         yield
-    except StorageError as error:
+    except (CorruptError, NewerSchemaError) as error:
+        kind = DataError if isinstance(error, CorruptError) else NewerSchemaError
         what = error.what.replace(inside, "")
-        raise type(error)(f"{path}: not a valid export of a model: {what}", fix) from error
+        raise kind(f"{path}: not a valid export of a model: {what}", fix) from error
     except _MALFORMED as error:
         what = str(error).replace(inside, "")
-        raise CorruptError(f"{path}: not an export of a model ({what})", fix) from error
+        raise DataError(f"{path}: not an export of a model ({what})", fix) from error

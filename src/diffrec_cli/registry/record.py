@@ -13,6 +13,7 @@ from typing import Any
 from diffrec_cli.config.options import ALL, TRAIN, TRAINED_ON
 from diffrec_cli.errors import CorruptError, UsageError
 from diffrec_cli.paths import check_name
+from diffrec_cli.shapes import NUMBER, fits
 
 KIND = "model"
 SCHEMA_VERSION = 1
@@ -20,6 +21,28 @@ SCHEMA_VERSION = 1
 _PACKAGES = ("diffrec-cli", "torch", "numpy", "scipy", "scikit-learn", "safetensors")
 # Parts begin with a letter or digit: no path is absolute or hidden, or leads out of the directory.
 _PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){0,3}")
+
+#: What lists, verification and reports read of a model's dataset.
+_DATASET = {
+    **dict.fromkeys(("dataset", "content_hash"), str),
+    **dict.fromkeys(("users?", "items?", "interactions?"), int),
+}
+_METRICS = {"*": (*NUMBER, None)}
+#: What is known of a training, in a record.
+_TRAINING = {
+    **dict.fromkeys(("seed", "epoch", "epochs"), int),
+    **dict.fromkeys(("stopped", "device", "precision", "trained_on"), str),
+    **dict.fromkeys(("refit", "complete"), bool),
+    "seconds": NUMBER,
+    "valid": _METRICS,
+    "warm_start": {
+        "model?": str,
+        "epochs?": int,
+        "epochs_anew?": int,
+        "seconds?": NUMBER,
+        "valid?": _METRICS,
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -156,28 +179,27 @@ def _rebuild(values: Mapping[str, Any]) -> ModelRecord:
         choice=_typed(values.get("choice", {}), dict),  # records had none before ``auto``
         version=_count(values["version"]),
         created=_typed(values["created"], str),
-        dataset=_dataset(_typed(values["dataset"], dict)),
+        dataset=_shaped("dataset", _typed(values["dataset"], dict), _DATASET),
         packages=_typed(values["packages"], dict),
         files={_path(p): _entry(e) for p, e in _typed(values["files"], dict).items()},
     )
 
 
 def _training(values: Mapping[str, Any]) -> TrainingFacts:
-    names = [f.name for f in dataclasses.fields(TrainingFacts)]
     # Before there was train+valid, and a warm start:
     earlier = {"trained_on": ALL if values["refit"] else TRAIN, "warm_start": {}}
-    facts = TrainingFacts(**{name: {**earlier, **values}[name] for name in names})
+    known = _shaped("training", {**earlier, **values}, _TRAINING)
+    facts = TrainingFacts(**{f.name: known[f.name] for f in dataclasses.fields(TrainingFacts)})
     if facts.trained_on not in TRAINED_ON:
         raise ValueError(f"{facts.trained_on!r} is nothing to train on")
-    _typed(facts.valid, dict)
-    _typed(facts.warm_start, dict)
     return facts
 
 
-def _dataset(summary: dict[str, Any]) -> dict[str, Any]:
-    for key in ("dataset", "content_hash"):  # lists and verification read them
-        _typed(summary[key], str)
-    return summary
+def _shaped(what: str, values: dict[str, Any], shape: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a part of a record; raise unless it has everything as its shape says."""
+    if wrong := [name for name, one in shape.items() if not fits(values, {name: one})]:
+        raise TypeError(f"{what}: {', '.join(wrong)}")
+    return values
 
 
 def _entry(values: Mapping[str, Any]) -> FileEntry:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import platform
 import shutil
+import tempfile
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +17,7 @@ from diffrec_cli.errors import DeviceError, NotFoundError, StorageError
 from diffrec_cli.files import INCOMING_PREFIX, directory_size
 from diffrec_cli.paths import config_file, datasets_dir, home, models_dir
 from diffrec_cli.registry import versions as registry
+from diffrec_cli.transactions import finish_interrupted
 from diffrec_cli.workflows.leftovers import OLD_DAYS, Old, all_of, old_ones
 from diffrec_cli.workflows.progress import Listener, Note, silent
 
@@ -63,7 +65,7 @@ class Diagnosis:
 
 
 def doctor(*, fix: bool = False, listener: Listener = silent) -> Diagnosis:
-    """Check everything that diffrec needs.
+    """Check everything that diffrec needs; a `forget` that was killed is finished before.
 
     Parameters
     ----------
@@ -73,6 +75,7 @@ def doctor(*, fix: bool = False, listener: Listener = silent) -> Diagnosis:
     listener
         Gets what is removed.
     """
+    interrupted = _interrupted()
     old = {kind: old_ones(kind, remove=fix) for kind in OLD_DAYS}
     for one in itertools.chain(*old.values()):
         if one.removed:
@@ -85,6 +88,7 @@ def doctor(*, fix: bool = False, listener: Listener = silent) -> Diagnosis:
         *(_package(name) for name in _PACKAGES),
         *_devices(),
         _home(),
+        *interrupted,
         Check("config file", ok=True, found=_config()),
         _models(),
         _datasets(),
@@ -118,15 +122,22 @@ def _devices() -> list[Check]:
     return [*checks, Check("cuda", ok=True, found=found)]
 
 
+def _interrupted() -> list[Check]:
+    """Finish a `forget` that was killed; return why it cannot be."""
+    try:
+        finish_interrupted(home())
+    except StorageError as error:
+        return [Check("forget", ok=False, found=f"cannot be finished: {error.what}; {error.fix}")]
+    return []
+
+
 def _home() -> Check:
     root = home()
     existing = next(path for path in (root, *root.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
-    probe = existing / f"{INCOMING_PREFIX}doctor"
     try:
-        probe.write_bytes(b"")
-        links = _has_links(probe)
-        probe.unlink()
+        with tempfile.TemporaryDirectory(prefix=INCOMING_PREFIX, dir=existing) as own:
+            links = _has_links(Path(own))
     except OSError as error:
         return Check("home", ok=False, found=f"{root}: cannot be written ({error.strerror})")
     found = f"{root}: {_size(root)} used, {free / 2**30:.1f} GiB free"
@@ -137,15 +148,14 @@ def _home() -> Check:
     return Check("home", ok=free >= _ENOUGH, found=found)
 
 
-def _has_links(probe: Path) -> bool:
-    """Tell whether the file system lets a file have several names."""
-    link = probe.with_name(f"{probe.name}-link")
+def _has_links(directory: Path) -> bool:
+    """Tell whether the file system lets a file have several names; write to a directory."""
+    file = directory / "file"
+    file.write_bytes(b"")
     try:
-        link.hardlink_to(probe)
+        (directory / "link").hardlink_to(file)
     except OSError:
         return False
-    finally:
-        link.unlink(missing_ok=True)
     return True
 
 

@@ -44,6 +44,12 @@ def test_items_that_the_model_does_not_know_are_named(client: TestClient) -> Non
         ({"user": "u1", "k": 41}, 400, "k 41: larger than the catalogue of 40 items"),
         ({"user": "u1", "where": "colour = red"}, 400, "where: no column 'colour'"),
         ({"user": "u1", "allow": ["nothing"]}, 400, "allow leave no item"),
+        (
+            {"user": "u1", "allow": ["i01"], "block": ["i01"]},
+            400,
+            "allow and block leave no item",
+        ),
+        ({"user": "--user"}, 404, "unknown user '--user'"),
         ({"user": "u1", "k": 1001}, 400, "k 1001: not 1 to 1000"),
     ],
     ids=str,

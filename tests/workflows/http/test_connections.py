@@ -29,8 +29,9 @@ def test_a_port_that_is_taken_is_an_error() -> None:
         assert "--port" in caught.value.fix
 
 
-def test_a_name_that_is_no_host_is_an_error() -> None:
-    options = ServeOptions(host="no.such.host.invalid", token_file="token")
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "a..b", "a" * 70])
+def test_a_name_that_is_no_host_is_an_error(host: str) -> None:
+    options = ServeOptions(host=host, token_file="token")
     with pytest.raises(UsageError, match="cannot listen"), listening(options):
         pass
 

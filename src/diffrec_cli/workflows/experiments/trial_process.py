@@ -6,6 +6,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
+from typing import Any
 
 from diffrec_cli.catalogue import Row, all_rows
 from diffrec_cli.data.dataset import Dataset
@@ -58,29 +59,32 @@ def measure_apart(
     process.start()
     there.close()
     try:
-        while True:
-            message = here.recv()
-            if message is None:
-                return
+        while (message := _received(here, process, tasks[0])) is not None:
             if isinstance(message, DiffrecError):
                 raise message
             if isinstance(message, tuple):
                 keep(*message)
             else:
                 listener(message)
-    except EOFError:
-        process.join()
-        killed = process.exitcode is None or process.exitcode < 0
-        raise DeviceError(
-            f"the process that trained {tasks[0].config.variant} died (exit {process.exitcode})",
-            f"it probably ran out of memory: {COMPARING_FIX}"
-            if killed
-            else "this is a bug; its traceback is above",
-        ) from None
     finally:
         process.terminate()
         process.join()
         here.close()
+
+
+def _received(connection: Connection, process: Any, task: Task) -> Any:
+    """Return what a process sends; raise DeviceError if it died, be it in the middle of that."""
+    try:
+        return connection.recv()
+    except (EOFError, OSError):
+        process.join()
+    killed = process.exitcode is None or process.exitcode < 0
+    raise DeviceError(
+        f"the process that trained {task.config.variant} died (exit {process.exitcode})",
+        f"it probably ran out of memory: {COMPARING_FIX}"
+        if killed
+        else "this is a bug; its traceback is above",
+    )
 
 
 def _work(

@@ -2,7 +2,7 @@
 
 ``comparisons/CONTENT/`` has ``trials.jsonl``, one line a trial, and for each final trial the users'
 metrics as ``KEY.npz``. All comparisons of one version of diffrec share them. A line that a kill cut
-short is ignored.
+short is ignored, and a final trial whose metrics are damaged is measured again.
 """
 
 from __future__ import annotations
@@ -24,14 +24,17 @@ from diffrec_cli.catalogue import Candidate
 from diffrec_cli.config import FitConfig
 from diffrec_cli.config.options import TRAIN
 from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.errors import CorruptError
 from diffrec_cli.evaluation.evaluate import Evaluation, evaluate
+from diffrec_cli.files import atomic_file, sweep_incoming
 from diffrec_cli.holds import hold
 from diffrec_cli.memory import peak_memory, reset_peak_memory
 from diffrec_cli.models.backend import TorchBackend
 from diffrec_cli.models.scorer import build_scorer
 from diffrec_cli.paths import TRIALS, comparisons_dir
-from diffrec_cli.system_errors import writing
+from diffrec_cli.system_errors import unreadable, writing
 from diffrec_cli.training.checkpoint import append_line
+from diffrec_cli.training.loop import SELECTION_METRIC
 from diffrec_cli.workflows.fitting.choosing import choose
 from diffrec_cli.workflows.fitting.plan import Job
 from diffrec_cli.workflows.fitting.run_directories import discard_runs
@@ -164,6 +167,7 @@ class KeptTrials:
             self.directory.mkdir(parents=True, exist_ok=True)
             self._file.touch()  # they are used today, and not removed as old meanwhile
             self._held = hold(self._file)
+            sweep_incoming(self.directory)
             kept = _read(self._file)
         self._trials = {trial.key: trial for trial in kept if trial.version == __version__}
         self.outdated = sum(trial.version != __version__ for trial in kept)
@@ -173,22 +177,45 @@ class KeptTrials:
         return self.directory / TRIALS
 
     def get(self, task: Task) -> Trial | None:
-        """Return the trial of a task if it was measured before."""
-        return self._trials.get(task.key)
+        """Return the trial of a task if it was measured before, and nothing of it is damaged."""
+        trial = self._trials.get(task.key)
+        if trial is None or not task.final:
+            return trial
+        try:
+            self.per_user(trial, SELECTION_METRIC)
+        except CorruptError:
+            return None
+        return trial
 
     def keep(self, trial: Trial, evaluation: Evaluation | None) -> None:
         """Store a trial, and the users' metrics of a final one."""
         if evaluation is not None:
-            with writing(self.directory):
-                np.savez(self.directory / f"{trial.key}.npz", **evaluation.values)  # type: ignore[arg-type]  # its stub takes a keyword for one of them
+            with writing(self.directory), atomic_file(self._users_file(trial)) as stream:
+                np.savez(stream, **evaluation.values)  # type: ignore[arg-type]  # its stub takes a keyword for one of them
         append_line(self._file, asdict(trial))
         self._trials[trial.key] = trial
 
     def per_user(self, trial: Trial, metric: str) -> NDArray[np.float64]:
-        """Return a metric of each user, (users,), of a final trial."""
-        with np.load(self.directory / f"{trial.key}.npz", allow_pickle=False) as arrays:
-            values: NDArray[np.float64] = arrays[metric]
+        """Return a metric of each user, (users,), of a final trial.
+
+        Raises
+        ------
+        CorruptError
+            The file of the metrics is missing or damaged.
+        """
+        path = self._users_file(trial)
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                values: NDArray[np.float64] = arrays[metric]
+        # NumPy and zipfile raise many kinds of errors for damaged files.
+        except Exception as error:
+            raise unreadable(error, path) or CorruptError(
+                f"{path}: the metrics are damaged ({error})", f"remove {self.directory}"
+            ) from error
         return values
+
+    def _users_file(self, trial: Trial) -> Path:
+        return self.directory / f"{trial.key}.npz"
 
 
 def measure(
@@ -258,9 +285,9 @@ def _read(path: Path) -> list[Trial]:
     if not path.exists():
         return []
     trials = []
-    for line in path.read_text("utf-8").splitlines():
+    for line in path.read_bytes().splitlines():
         try:
             trials.append(Trial(**json.loads(line)))
-        except (ValueError, TypeError):  # cut short by a kill, or of another version
+        except (ValueError, TypeError):  # damaged, cut short by a kill, or of another version
             continue
     return trials

@@ -43,9 +43,10 @@ def _at_port(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         return _bound(socket.socket(family, kind, protocol), address)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no name of a host"
         raise UsageError(
-            f"cannot listen at {host}, port {port}: {error.strerror}",
+            f"cannot listen at {host}, port {port}: {why}",
             "give another --port or --host; --port 0 takes a free one",
         ) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
@@ -16,6 +17,8 @@ _FIXES = {
     405: ("this page has no such method", "GET /docs names the methods"),
 }
 _AGAIN = "ask again later"
+#: What makes the name of a field an option; within quotes it is a user's own text.
+_DASHES = re.compile(r"(?<![\w'\"-])--(?=[a-z])")
 
 
 class Refusal(Exception):
@@ -58,7 +61,7 @@ def of_error(error: Exception) -> Refusal | None:
     if not isinstance(error, UsageError | DataError | NotFoundError):
         return None
     status = 404 if isinstance(error, NotFoundError) else 400
-    return Refusal(status, error.what.removeprefix("--"), error.fix)
+    return Refusal(status, _DASHES.sub("", error.what), _DASHES.sub("", error.fix))
 
 
 async def on_refusal(request: Request, error: Exception) -> Response:
