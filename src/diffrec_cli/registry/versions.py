@@ -376,7 +376,7 @@ def import_(path: Path, name: str | None = None, *, timeout: float = LOCK_TIMEOU
     ------
     UsageError
         There is no such file, or the name is not allowed.
-    CorruptError
+    DataError
         The archive is damaged, or not an export; nothing was stored.
     NewerSchemaError
         It was written by a newer diffrec.
