@@ -117,7 +117,7 @@ def test_what_another_host_left_is_swept_after_a_day(
 ) -> None:
     left = left_in(tmp_path)
     left.write_text("of one host")
-    monkeypatch.setattr("platform.node", lambda: "another host")
+    monkeypatch.setattr(files, "_host", lambda: "0123456789ab")
     sweep_incoming(tmp_path)
     assert left.exists()
     os.utime(left, (time.time() - 90_000,) * 2)
@@ -154,6 +154,14 @@ with {"user_file(folder / 'x')" if kind == "file" else "publish_directory(folder
     with user_file(tmp_path / "another") as stream:
         stream.write(b"all")
     assert list(tmp_path.iterdir()) == [tmp_path / "another"]
+
+
+@NO_LOCKS
+def test_what_may_only_be_read_is_swept_too(tmp_path: Path) -> None:
+    left_in(tmp_path).write_text("")
+    left_in(tmp_path).chmod(0o444)
+    sweep_incoming(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 @NO_LOCKS
@@ -225,10 +233,12 @@ def test_a_file_that_comes_meanwhile_is_not_replaced(
 
 def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "leads nowhere").symlink_to(tmp_path / "none" / "x")
     for path, what in (
         (tmp_path, "is a directory"),
         (tmp_path / "pipe", "is no plain file"),
         (tmp_path / "none" / "x", "no such directory"),
+        (tmp_path / "leads nowhere", "no such directory"),
         (tmp_path / ("n" * 300), "File name too long"),
     ):
         with pytest.raises(UsageError, match=what), user_file(path):

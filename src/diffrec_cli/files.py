@@ -3,7 +3,7 @@
 Everything is stored through :func:`atomic_file` or :func:`publish_directory`, and what a user named
 through :func:`user_file`: a crash, a full disk or a SIGKILL never leaves half of it under its final
 name. What has a temporary name is held by its maker; what a SIGKILL leaves is not, and
-:func:`sweep_incoming` removes it before the next write to the same directory.
+:func:`sweep_incoming` removes it before the next file of a user, or the next directory, there.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from diffrec_cli.holds import LOCKS, Hold, alone, hold, keep
 from diffrec_cli.system_errors import reading, writing
 
 INCOMING_PREFIX = ".incoming-"
-_HOST_LETTERS, _RANDOM_BYTES = 4, 4  # of a temporary name
-_INCOMING = INCOMING_PREFIX + (_HOST_LETTERS + 2 * _RANDOM_BYTES) * "[0-9a-f]"
+_HOST_LETTERS, _RANDOM_BYTES = 12, 4  # of a temporary name; earlier versions had 12 letters in all
+_INCOMING = INCOMING_PREFIX + _HOST_LETTERS * "[0-9a-f]" + "*"
 _OLD_SECONDS = 24 * 3600.0  # where nothing tells whether someone works on it
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _Made = TypeVar("_Made")
 
 
@@ -107,26 +108,36 @@ def delete_directory(directory: Path, within: Path) -> None:
         sync(directory.parent)
 
 
-def sweep_incoming(parent: Path) -> None:
+def sweep_incoming(parent: Path, *, held_by_none: bool = False) -> None:
     """Remove what killed processes left in `parent`: temporary names that nobody holds.
 
     Another host may hold what looks free here: some network file systems keep locks to each host.
     So what others left goes when it is a day old, and on Windows, without such locks, so does all.
+
+    Parameters
+    ----------
+    parent
+        The directory.
+    held_by_none
+        The caller has locked the directory: all goes at once.
     """
     own = f"{INCOMING_PREFIX}{_host()}"
     for path in parent.glob(_INCOMING):
         with suppress(OSError), alone(path) as free:
-            known = LOCKS and path.name.startswith(own)
+            known = held_by_none or (LOCKS and path.name.startswith(own))
             if free and (known or time.time() - path.stat().st_mtime >= _OLD_SECONDS):
                 _remove(path)
 
 
 def _host() -> str:
-    """Return a few letters that tell this host from others."""
+    """Return letters that are the same wherever locks are seen: for one running system."""
     import hashlib  # here: every command imports this module, and most write nothing
     import platform
 
-    return hashlib.sha256(platform.node().encode()).hexdigest()[:_HOST_LETTERS]
+    system = platform.node().encode()
+    with suppress(OSError):  # of Linux; containers have it in common, and so their locks
+        system = _BOOT.read_bytes()
+    return hashlib.sha256(system).hexdigest()[:_HOST_LETTERS]
 
 
 def _remove(path: Path) -> None:
@@ -273,9 +284,9 @@ def user_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     check_user_file(path, overwrite=overwrite)
     target = Path(os.path.realpath(path))
     with writing(path), atomic_file(target, replace=overwrite) as stream:
-        if target.exists():
-            Path(stream.name).chmod(stat.S_IMODE(target.stat().st_mode))
         yield stream
+        with suppress(OSError):  # a new file has no mode to keep, and some file systems have none
+            Path(stream.name).chmod(stat.S_IMODE(target.stat().st_mode))
 
 
 def check_user_file(path: Path, *, overwrite: bool = True) -> None:
@@ -292,9 +303,10 @@ def check_user_file(path: Path, *, overwrite: bool = True) -> None:
     with writing(path):
         if path.is_dir():
             raise UsageError(f"{path} is a directory", f"give a file, such as {path / 'file'}")
-        if not path.absolute().parent.is_dir():
+        parent = Path(os.path.realpath(path)).parent
+        if not (path.absolute().parent.is_dir() and parent.is_dir()):
             raise UsageError(f"{path}: there is no such directory", "make it, or give another path")
-        sweep_incoming(Path(os.path.realpath(path)).parent)
+        sweep_incoming(parent)
         if path.exists() and not path.is_file():
             raise UsageError(f"{path} is no plain file", "give another path")
         if path.exists() and not overwrite:

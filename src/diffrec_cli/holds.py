@@ -64,8 +64,7 @@ def alone(path: Path) -> Iterator[bool]:
         yield True
         return
     try:
-        # Network file systems lock no file that is open for less; a directory has no more.
-        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+        descriptor = _opened(path)
     except OSError:
         yield False
         return
@@ -73,6 +72,14 @@ def alone(path: Path) -> Iterator[bool]:
         yield _locks_alone(descriptor) and _is_at(path, descriptor)
     finally:
         os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    """Open a file to lock it alone: some network file systems want the right to write for that."""
+    try:
+        return os.open(path, os.O_RDWR)
+    except (IsADirectoryError, PermissionError):
+        return os.open(path, os.O_RDONLY)
 
 
 def _locks_alone(descriptor: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 from diffrec_cli.errors import UsageError
@@ -29,8 +30,13 @@ def home() -> Path:
         return _full(override)
     import platformdirs
 
+    return _usual(platformdirs.user_data_dir)
+
+
+def _usual(directory: Callable[..., str]) -> Path:
+    """Return what the system has as this program's directory of a kind."""
     try:
-        return _full(platformdirs.user_data_dir("diffrec", appauthor=False))
+        return _full(directory("diffrec", appauthor=False))
     except RuntimeError as error:  # neither HOME nor an entry in the list of users
         raise UsageError("this user has no home directory", _FIX) from error
 
@@ -84,7 +90,7 @@ def config_file() -> Path:
         return home() / "config.toml"
     import platformdirs
 
-    return _full(platformdirs.user_config_dir("diffrec", appauthor=False)) / "config.toml"
+    return _usual(platformdirs.user_config_dir) / "config.toml"
 
 
 def is_name(text: str) -> bool:

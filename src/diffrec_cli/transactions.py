@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from diffrec_cli.errors import CorruptError
@@ -44,12 +44,24 @@ class Transaction:
     def __init__(self, home: Path, directory: Path) -> None:
         self.home, self.directory = home, directory
         self._put: dict[str, str] = {}
+        self._content: dict[str, tuple[str, str]] = {}
         self._delete: list[str] = []
 
-    def replacement(self, old: Path) -> Path:
-        """Return an empty directory; what is written to it takes the place of `old`."""
+    def replacement(self, old: Path, record: str, content_hash: str) -> Path:
+        """Return an empty directory; what is written to it takes the place of `old`.
+
+        Parameters
+        ----------
+        old
+            What is to be replaced.
+        record
+            The JSON file below `old` with a ``content_hash``.
+        content_hash
+            That hash: what has another by then is newer, and stays.
+        """
         name = f"new-{len(self._put)}"
         self._put[name] = old.relative_to(self.home).as_posix()
+        self._content[name] = record, content_hash
         new = self.directory / name
         new.mkdir()
         return new
@@ -60,8 +72,7 @@ class Transaction:
 
     def commit(self) -> None:
         """Do all of it."""
-        numbers = {new: _number(self.home / old) for new, old in self._put.items()}
-        plan = {"put": self._put, "numbers": numbers, "delete": self._delete}
+        plan = {"put": self._put, "content": self._content, "delete": self._delete}
         record = {"kind": _KIND, "schema_version": _SCHEMA, **plan}
         (self.directory / _PLAN).write_bytes(dump_json(record))
         sync_tree(self.directory)
@@ -92,10 +103,10 @@ def _finish(home: Path) -> None:
     """Carry the plan out; what is done already is not done again."""
     directory = home / _DIRECTORY
     if (directory / _PLAN).exists():
-        put, numbers, delete = _plan(directory / _PLAN)
+        put, content, delete = _plan(directory / _PLAN)
         for name, old in put.items():
-            moved = directory / f"old-{name}"
-            _exchange(directory / name, home / old, moved, numbers.get(name))
+            if not _is_newer(home / old, *content.get(name, ())):
+                _exchange(directory / name, home / old, directory / f"old-{name}")
         for number, old in enumerate(delete):
             if (home / old).exists():
                 (home / old).replace(directory / f"old-{number}")
@@ -106,33 +117,30 @@ def _finish(home: Path) -> None:
     sync(home)
 
 
-def _exchange(new: Path, final: Path, old: Path, number: int | None) -> None:
-    """Put `new` in the place of `final`, which becomes `old`.
+def _is_newer(final: Path, record: str = "", content_hash: str = "") -> bool:
+    """Tell whether other content has that name than when the plan was made."""
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        return bool(json.loads((final / record).read_bytes())["content_hash"] != content_hash)
+    return False
 
-    What another process removed, or replaced by newer content, since the plan was made stays so.
-    """
+
+def _exchange(new: Path, final: Path, old: Path) -> None:
+    """Put `new` in the place of `final`, which becomes `old`, unless another process removed it."""
     if not new.exists() or not (final.exists() or old.exists()):
         return
     if final.exists():
-        if number not in (None, _number(final)):
-            return
         final.replace(old)
     put_in_place(new, final)
 
 
-def _number(directory: Path) -> int:
-    """Return what tells a directory from others of its name."""
-    return directory.stat().st_ino
-
-
-def _plan(path: Path) -> tuple[Mapping[str, str], Mapping[str, int], Sequence[str]]:
+def _plan(path: Path) -> tuple[Mapping[str, str], Mapping[str, Sequence[str]], Sequence[str]]:
     try:
         record = read_record(path, kind=_KIND, schema_version=_SCHEMA)
     except CorruptError as error:
         raise CorruptError(error.what, _KEEP.format(path.parent)) from error
-    put, numbers, delete = record.get("put"), record.get("numbers", {}), record.get("delete")
-    if not (isinstance(put, dict) and isinstance(numbers, dict) and isinstance(delete, list)):
+    put, content, delete = record.get("put"), record.get("content", {}), record.get("delete")
+    if not (isinstance(put, dict) and isinstance(content, dict) and isinstance(delete, list)):
         raise CorruptError(
             f"{path}: {json.dumps(record)[:60]} is no plan", _KEEP.format(path.parent)
         )
-    return put, numbers, delete
+    return put, content, delete

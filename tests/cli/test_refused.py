@@ -113,10 +113,12 @@ def test_a_user_whom_no_list_has_is_told_to_name_a_home(
     for variable in ("DIFFREC_HOME", "HOME", "XDG_DATA_HOME"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr("pwd.getpwuid", unlisted)
-    done = cli("prepare", sample[0])
-    assert done.code == 2, done
-    assert "home directory" in done.err
-    assert "set DIFFREC_HOME" in done.err
+    for command in (("prepare", sample[0]), ("doctor",)):
+        done = cli(*command)
+        assert done.code == 2, done
+        assert "home directory" in done.err
+        assert "set DIFFREC_HOME" in done.err
+    assert cli("fit", "--help").code == 0
     monkeypatch.setenv("DIFFREC_HOME", str(tmp_path / "home"))
     assert cli("prepare", sample[0]).code == 0
 

@@ -189,7 +189,12 @@ def test_a_source_of_another_shape_is_damage(saved, source):
 
 
 def test_a_source_may_lack_anything_and_have_more(saved):
-    for source in ({}, {"read": {"sep": "::", "colour": 1}, "split": {"min_rating": 4}}):
+    by_programs = {
+        "read": {"user_col": 1, "header": 0, "time_col": None},
+        "split": {"min_user_interactions": 2.0, "min_rating": True, "ratios": [7, 1, 2]},
+    }
+    told = {"read": {"sep": "::", "colour": 1}, "split": {"min_rating": 4}}
+    for source in ({}, told, by_programs):
         change_record(saved, source={**source, "told_by": ["me"]})
         assert Dataset.load(saved).source == {**source, "told_by": ["me"]}
 

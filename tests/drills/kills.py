@@ -43,7 +43,7 @@ COMMANDS = (
     "export shop@1 --vectors OUT/vectors",
 )
 #: Of a command's operations so many are tried, spread over all, and so many moments.
-OPERATIONS, MOMENTS = 16, 4
+OPERATIONS, MOMENTS = 18, 4
 #: These take something away.
 _REMOVE = ("models rm", "models mv", "models prune", "data rm", "forget")
 _CHANGES = {"os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}

@@ -213,6 +213,6 @@ def test_a_users_own_directory_of_that_name_is_left_alone(shop: str, tmp_path: P
     with pytest.raises(UsageError, match=r"my\.parquet"):
         export(tmp_path / "lists.csv", shop)
     assert [path.name for path in own.iterdir()] == ["my.parquet"]
-    (own / "my.parquet").unlink()
+    (own / "my.parquet").rename(own / ".DS_Store")
     export(tmp_path / "lists.csv", shop)
-    assert not own.exists()
+    assert [path.name for path in own.iterdir()] == [".DS_Store"]

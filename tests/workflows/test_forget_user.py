@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from filelock import FileLock
 
 from diffrec_cli import workflows
 from diffrec_cli.data import store as datasets
@@ -170,9 +172,9 @@ def test_interrupted_fits_and_comparisons_of_these_data_are_deleted(fit: Fit, ch
     run = runs_dir() / "0123-ab"
     run.mkdir(parents=True)
     (run / "run.json").write_text(f'{{"data": "{checkerboard.content_hash}"}}')
-    other = runs_dir() / "4567-cd"
-    other.mkdir()
-    (other / "run.json").write_text('{"data": "of another log"}')
+    of_a_log_that_is_gone = runs_dir() / "89ab-ef"
+    of_a_log_that_is_gone.mkdir()
+    (of_a_log_that_is_gone / "run.json").write_text('{"data": "of a log that is gone"}')
     compared = comparisons_dir() / checkerboard.content_hash[:16]
     compared.mkdir(parents=True)
     of_a_backtest = comparisons_dir() / "0123456789abcdef"
@@ -181,14 +183,16 @@ def test_interrupted_fits_and_comparisons_of_these_data_are_deleted(fit: Fit, ch
     datasets.save(dataclasses.replace(without, name="others"))
     kept = comparisons_dir() / without.content_hash[:16]
     kept.mkdir()
-    assert workflows.forget([USER]).deleted == 3
-    assert [run.exists(), compared.exists(), of_a_backtest.exists()] == [False] * 3
+    other = runs_dir() / "4567-cd"
+    other.mkdir()
+    (other / "run.json").write_text(f'{{"data": "{without.content_hash}"}}')
+    deleted = [run, of_a_log_that_is_gone, compared, of_a_backtest]
+    assert workflows.forget([USER]).deleted == 4
+    assert [path.exists() for path in deleted] == [False] * 4
     assert [other.exists(), kept.exists()] == [True] * 2
 
 
 def test_a_fit_that_is_running_is_waited_for(fit: Fit, checkerboard) -> None:
-    from filelock import FileLock
-
     fit("popularity")
     run = runs_dir() / "0123-ab"
     run.mkdir(parents=True)
@@ -265,6 +269,38 @@ def test_what_is_newer_than_an_interrupted_forgetting_stays(
     finish_interrupted(home())
     assert datasets.load("checkerboard").content_hash == newer.content_hash
     assert registry.artifacts() == []
+
+
+def test_an_interrupted_forgetting_is_finished_in_a_copy_of_the_home(
+    fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit("popularity")
+
+    def killed(home: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("diffrec_cli.transactions._finish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            workflows.forget([USER])
+    shutil.copytree(home(), tmp_path / "restored")
+    monkeypatch.setenv("DIFFREC_HOME", str(tmp_path / "restored"))
+    assert traces() != []
+    finish_interrupted(home())
+    assert traces() == []
+
+
+def test_a_fit_of_data_that_were_replaced_meanwhile_is_waited_for(
+    fit: Fit, checkerboard: Dataset
+) -> None:
+    fit("popularity")
+    run = runs_dir() / "0123-ab"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text('{"data": "of a dataset that is gone"}')
+    with FileLock(run / "lock"), pytest.raises(LockedError, match="a fit of these data"):
+        workflows.forget([USER])
+    workflows.forget([USER])
+    assert not run.exists()
 
 
 def test_an_unreadable_plan_is_to_be_kept(fit: Fit) -> None:

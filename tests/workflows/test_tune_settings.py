@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from queue import SimpleQueue
 from types import SimpleNamespace
 
@@ -78,7 +79,7 @@ def test_a_search_goes_on_where_it_ended(data: str) -> None:
 
 
 @pytest.mark.usefixtures("at_once")
-@pytest.mark.parametrize("after", [b"", b'{"op_code": 4}\n'])
+@pytest.mark.parametrize("after", [b"", b'{"op_code": 4}\n' * 2])
 def test_a_search_that_was_stored_in_part_goes_on_before_that(data: str, after: bytes) -> None:
     tune(data, trials=3)
     (journal,) = tuning_dir().glob("*.journal")
@@ -87,7 +88,9 @@ def test_a_search_that_was_stored_in_part_goes_on_before_that(data: str, after: 
     heard: list[Event] = []
     tuned = tune(data, trials=4, listener=heard.append)
     texts = [event.text for event in heard if isinstance(event, Note)]
-    assert texts[0] == "the end of the stored search was half-written: going on before it"
+    lost = f" of 2 entries (kept in {journal.name}.damaged)" if after else ""
+    assert texts[0] == f"the end{lost} of the stored search cannot be read: going on before it"
+    assert Path(f"{journal}.damaged").exists() == bool(after)
     assert texts[1].startswith("going on after ")
     assert tuned.finished == 4
 

@@ -60,24 +60,34 @@ _OPTIONAL = ("strength", "again")
 _HASHED = 1 << 18
 
 
+#: A switch or a number, of which programs may give one for the other.
+_VALUE = (bool, *NUMBER)
+
+
 def _said(options: type, **others: Any) -> dict[str, Any]:
-    """Return the shape of recorded options: all but these are text, and none must be there."""
-    texts = {one.name: (str, None) if one.default is None else str for one in fields(options)}
-    return {f"{name}?": shape for name, shape in {**texts, **others}.items()}
+    """Return the shape of recorded options: all but these are text, and none must be there.
+
+    A column may be recorded by its position, as a text or a number.
+    """
+    shapes: dict[str, Any] = {
+        one.name: (str, None) if one.default is None else str for one in fields(options)
+    }
+    shapes |= {name: (str, int, None) for name in shapes if name.endswith("_col")}
+    return {f"{name}?": shape for name, shape in {**shapes, **others}.items()}
 
 
 #: Where a dataset came from, as far as it is known; what reads records relies on it.
 _SOURCE = {
     "files?": [str],
-    "read?": _said(ReadOptions, header=(bool, None), quotes=(bool, None), skip_lines=int),
+    "read?": _said(ReadOptions, header=(*_VALUE, None), quotes=(*_VALUE, None), skip_lines=_VALUE),
     "split?": _said(
         SplitOptions,
-        min_rating=(*NUMBER, None),
+        min_rating=(*_VALUE, None),
         ratios=[NUMBER],
-        noise_ratio=(*NUMBER, None),
-        min_user_interactions=int,
-        min_item_interactions=int,
-        seed=int,
+        noise_ratio=(*_VALUE, None),
+        min_user_interactions=_VALUE,
+        min_item_interactions=_VALUE,
+        seed=_VALUE,
     ),
     "events?": {"*": int},
     "order?": str,

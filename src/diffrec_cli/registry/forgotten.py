@@ -33,7 +33,8 @@ class Watch:
 
 def add(hashes: Iterable[str]) -> None:
     """Note data that are about to lose users; the registry is locked."""
-    record = {"kind": _KIND, "schema_version": _SCHEMA, "hashes": [*_hashes(), *hashes]}
+    noted = [*_hashes(), *dict.fromkeys(hashes)]
+    record = {"kind": _KIND, "schema_version": _SCHEMA, "hashes": noted}
     write_atomically(home() / _FILE, dump_json(record))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import platform
 import shutil
-import tempfile
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,8 +12,8 @@ from typing import Any
 
 from diffrec_cli import __version__
 from diffrec_cli.data import store as datasets
-from diffrec_cli.errors import DeviceError, NotFoundError, StorageError
-from diffrec_cli.files import INCOMING_PREFIX, directory_size
+from diffrec_cli.errors import DeviceError, LockedError, NotFoundError, StorageError
+from diffrec_cli.files import directory_size, publish_directory
 from diffrec_cli.paths import config_file, datasets_dir, home, models_dir
 from diffrec_cli.registry import versions as registry
 from diffrec_cli.transactions import finish_interrupted
@@ -126,6 +125,8 @@ def _interrupted() -> list[Check]:
     """Finish a `forget` that was killed; return why it cannot be."""
     try:
         finish_interrupted(home())
+    except LockedError:  # it is being finished
+        return []
     except StorageError as error:
         return [Check("forget", ok=False, found=f"cannot be finished: {error.what}; {error.fix}")]
     return []
@@ -136,8 +137,8 @@ def _home() -> Check:
     existing = next(path for path in (root, *root.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     try:
-        with tempfile.TemporaryDirectory(prefix=INCOMING_PREFIX, dir=existing) as own:
-            links = _has_links(Path(own))
+        with publish_directory(existing) as own:
+            links = _has_links(own)
     except OSError as error:
         return Check("home", ok=False, found=f"{root}: cannot be written ({error.strerror})")
     found = f"{root}: {_size(root)} used, {free / 2**30:.1f} GiB free"

@@ -40,7 +40,7 @@ from diffrec_cli.workflows.recommend_lists import (
 from diffrec_cli.workflows.serving.options import FILES, RecommendOptions
 
 _KIND, _SCHEMA_VERSION, _PLAN = "export", 1, "plan.json"
-_OURS = re.compile(rf"\d{{6}}\.parquet|{re.escape(_PLAN)}|\.lock|{re.escape(INCOMING_PREFIX)}.*")
+_OURS = re.compile(rf"\d{{6,}}\.parquet|{re.escape(_PLAN)}|\.lock|{re.escape(INCOMING_PREFIX)}.*")
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _claim(directory: Path, fingerprint: str, listener: Listener, stack: ExitSta
         There is a directory of that name with something else.
     """
     with writing(directory):
-        if strange := [path for path in _inside(directory) if not _is_ours(path)]:
+        if strange := [path for path in _inside(directory) if not _may_stay(path)]:
             raise UsageError(
                 f"{directory} has {strange[0].name}, and parts of the lists would be kept there",
                 "give another --out, or move that directory away",
@@ -170,6 +170,11 @@ def _inside(directory: Path) -> list[Path]:
     return sorted(directory.iterdir()) if directory.exists() else []
 
 
+def _may_stay(path: Path) -> bool:
+    """Tell whether a file is of an export, or hidden: systems leave such files everywhere."""
+    return _is_ours(path) or path.name.startswith(".")
+
+
 def _is_ours(path: Path) -> bool:
     """Tell whether an export, or a kill of one, may have left a file."""
     return bool(_OURS.fullmatch(path.name)) and not path.is_dir()
@@ -177,9 +182,10 @@ def _is_ours(path: Path) -> bool:
 
 def _clear(directory: Path) -> None:
     """Remove what exports keep in a directory, and then the directory."""
-    with suppress(OSError):
-        for path in filter(_is_ours, _inside(directory)):
+    for path in filter(_is_ours, _inside(directory)):
+        with suppress(OSError):
             path.unlink()
+    with suppress(OSError):
         directory.rmdir()
 
 

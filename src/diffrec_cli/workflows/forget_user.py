@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from diffrec_cli.data import store
-from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.dataset import RECORD, Dataset
 from diffrec_cli.errors import DataError, LockedError, NotFoundError
 from diffrec_cli.files import sweep_incoming
 from diffrec_cli.models.user_arrays import without_users
@@ -18,7 +18,7 @@ from diffrec_cli.registry import versions as registry
 from diffrec_cli.registry.artifact import DATA, Artifact, entries, rewrite
 from diffrec_cli.registry.sharing import StoredFiles
 from diffrec_cli.transactions import Transaction, transaction
-from diffrec_cli.workflows.fitting.run_directories import require_free, runs_on
+from diffrec_cli.workflows.fitting.run_directories import require_free, runs_but_on
 from diffrec_cli.workflows.progress import Listener, Note, silent
 from diffrec_cli.workflows.serving.user_histories import some
 
@@ -178,25 +178,25 @@ class _Traces:
         return dataset.history(history).take(_places(dataset, self.ids)).size
 
     def _derived(self) -> list[Path]:
-        """Return interrupted fits of these data, and comparisons.
+        """Return fits, interrupted or at work, and comparisons of these data.
 
-        Backtests compare on data that nothing else has: what is not known to be without the users
-        is taken for theirs.
+        Backtests compare on data that nothing else has, and what a fit reads may be replaced
+        meanwhile: what is not known to be without the users is taken for theirs.
         """
-        hashes = {dataset.content_hash for dataset in self.everything}
         without = {one[:16] for one in self.others}
         compared = (path for path in comparisons_dir().glob("*") if path.name not in without)
-        return [*runs_on(hashes), *sorted(compared)]
+        return [*runs_but_on(self.others), *sorted(compared)]
 
     def remove(self, change: Transaction) -> None:
         """Take the users out; other processes wait for the moment in which things change."""
         stored = StoredFiles()  # what versions shared, they share again
         for path, dataset in self.datasets.items():
-            new = change.replacement(path)
+            new = change.replacement(path, RECORD, dataset.content_hash)
             _without(dataset, self.ids).save(new)
             stored.share(new, entries(new))
         for one in self.models:
-            dataset, new = self.histories[one.path], change.replacement(one.path)
+            dataset = self.histories[one.path]
+            new = change.replacement(one.path, f"{DATA}/{RECORD}", dataset.content_hash)
             arrays = without_users(one.config(), one.weights(), _places(dataset, self.ids))
             stored.add(one.path, one.record.files)
             stored.share(new, rewrite(one, new, _without(dataset, self.ids), arrays))

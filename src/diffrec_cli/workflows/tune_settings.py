@@ -7,9 +7,11 @@ same model, data, fixed settings and version of diffrec continues the last one.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import multiprocessing
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -230,16 +232,17 @@ def _alone(journal: Path) -> Iterator[None]:
 
 def _mend(journal: Path, listener: Listener) -> None:
     """Cut off what a full disk or a kill left half-written: Optuna reads no further than that."""
-    if not journal.exists():
+    lines = journal.read_bytes().splitlines(keepends=True) if journal.exists() else []
+    sound = list(itertools.takewhile(_is_entry, lines))
+    lost = len(lines) - len(sound)
+    if lost == 0:
         return
-    whole, lines = 0, journal.read_bytes().splitlines(keepends=True)
-    for line in lines:
-        if not _is_entry(line):
-            break
-        whole += len(line)
-    if whole < journal.stat().st_size:
-        os.truncate(journal, whole)
-        listener(Note("the end of the stored search was half-written: going on before it"))
+    kept = ""
+    if lost > 1:
+        shutil.copy(journal, f"{journal}.damaged")
+        kept = f" of {lost} entries (kept in {journal.name}.damaged)"
+    os.truncate(journal, sum(map(len, sound)))
+    listener(Note(f"the end{kept} of the stored search cannot be read: going on before it"))
 
 
 def _is_entry(line: bytes) -> bool:

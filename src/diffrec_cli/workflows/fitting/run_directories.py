@@ -89,7 +89,7 @@ def _resumed(job: Job, interrupted: list[Path], stack: ExitStack) -> Path:
             stack.enter_context(FileLock(run / "lock", timeout=0))
         except Timeout:
             continue
-        sweep_incoming(run)
+        sweep_incoming(run, held_by_none=True)
         return run
     if interrupted:
         raise LockedError(
@@ -99,15 +99,15 @@ def _resumed(job: Job, interrupted: list[Path], stack: ExitStack) -> Path:
     raise nothing_to_resume(job)
 
 
-def runs_on(hashes: Collection[str]) -> list[Path]:
-    """Return the runs on data of these hashes, and those that do not say what they are on."""
+def runs_but_on(hashes: Collection[str]) -> list[Path]:
+    """Return the runs on other data than of these hashes, or that do not say on what."""
     found = []
     for run in sorted(runs_dir().glob("*-*")):
         try:
             data = json.loads((run / _ABOUT).read_bytes()).get("data")
         except (OSError, ValueError, AttributeError):
             data = None
-        if data is None or data in hashes:
+        if str(data) not in hashes:
             found.append(run)
     return found
 
