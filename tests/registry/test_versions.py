@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -115,6 +116,11 @@ class TestPublishing:
     def test_an_impossible_name_is_refused(self, name):
         with pytest.raises(UsageError):
             samples.store(name)
+
+    @pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+    def test_who_may_read_one_file_may_read_all(self, home):
+        files = [path for path in samples.store().path.rglob("*") if path.is_file()]
+        assert len({stat.S_IMODE(path.stat().st_mode) for path in files}) == 1
 
     def test_nothing_temporary_stays_behind(self, home):
         samples.store()
