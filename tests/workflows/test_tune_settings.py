@@ -1,5 +1,6 @@
 """A search begins with the model's own settings, goes on where it ended, gives up what is bad."""
 
+import errno
 import json
 import sys
 from pathlib import Path
@@ -13,7 +14,13 @@ from diffrec_cli import workflows
 from diffrec_cli.catalogue import own_preset, preset
 from diffrec_cli.data import store as datasets
 from diffrec_cli.data.dataset import Dataset
-from diffrec_cli.errors import CorruptError, LockedError, MissingExtraError, UsageError
+from diffrec_cli.errors import (
+    CorruptError,
+    LockedError,
+    MissingExtraError,
+    StorageError,
+    UsageError,
+)
 from diffrec_cli.paths import presets_dir, tuning_dir
 from diffrec_cli.workflows import tune_settings
 from diffrec_cli.workflows.experiments.search import Search
@@ -93,6 +100,16 @@ def test_a_search_that_was_stored_in_part_goes_on_before_that(data: str, after: 
     assert Path(f"{journal}.damaged").exists() == bool(after)
     assert texts[1].startswith("going on after ")
     assert tuned.finished == 4
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_full_disk_is_told(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*unused: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(optuna.storages.journal.JournalFileBackend, "append_logs", full)
+    with pytest.raises(StorageError, match="no space left"):
+        tune(data, trials=1)
 
 
 @pytest.mark.usefixtures("at_once")
