@@ -103,6 +103,23 @@ def test_an_empty_home_is_the_usual_one_for_all_files(monkeypatch: pytest.Monkey
     assert (home(), config_file()) == usual
 
 
+@pytest.mark.parametrize("command", [("doctor",), ("models", "ls")])
+def test_a_config_file_that_nobody_may_read_is_a_fault_of_the_home(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    original = Path.read_text
+
+    def forbidden(self: Path, *arguments: str) -> str:
+        if self.name == "config.toml":
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Path, "read_text", forbidden)
+    done = cli(*command)
+    assert done.code == 6, done
+    assert "Permission denied" in done.err
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows keeps no list of users in a file")
 def test_a_user_whom_no_list_has_is_told_to_name_a_home(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, sample: tuple[Path, Path], tmp_path: Path

@@ -16,6 +16,7 @@ from typing import Any
 
 from diffrec_cli.errors import UsageError
 from diffrec_cli.paths import config_file
+from diffrec_cli.system_errors import reading
 
 _PLAIN = (str, int, float, bool)  # not dates, times and tables
 
@@ -25,10 +26,12 @@ def load_defaults(commands: Any) -> dict[str, Any]:
 
     Option names are written as on the command line, without the leading dashes. UsageError: the
     file is not TOML, or has names that the program's command group, `commands`, does not have.
+    StorageError: it is below the home, and the system lets nobody read it.
     """
     path = config_file()
     try:
-        tables = tomllib.loads(path.read_text("utf-8"))
+        with reading(path):
+            tables = tomllib.loads(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
