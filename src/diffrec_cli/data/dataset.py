@@ -521,9 +521,9 @@ def _text_table(path: Path) -> pa.Table:
 
 def _check(dataset: Dataset) -> None:
     for part, sequences in dataset.parts.items():
-        fits = len(sequences) == dataset.n_users and sequences.size == len(sequences.items)
+        whole = len(sequences) == dataset.n_users and sequences.size == len(sequences.items)
         items = sequences.items
-        if not fits or (len(items) and not 0 <= items.min() <= items.max() < dataset.n_items):
+        if not whole or (len(items) and not 0 <= items.min() <= items.max() < dataset.n_items):
             raise ValueError(f"the {part} part does not fit the id maps")
 
 

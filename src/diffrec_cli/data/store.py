@@ -118,16 +118,14 @@ def load(name: str) -> Dataset:
     while True:
         directory = find(name)
         number = _number(directory)
-        problem = None
         try:
             dataset = Dataset.load(directory)
-        except CorruptError as error:
-            problem = error
-        if number != _number(directory):  # it was replaced or removed meanwhile
-            continue
-        if problem is not None:
-            raise problem
-        return dataset
+        except CorruptError:
+            if number == _number(directory):  # else it was replaced or removed meanwhile
+                raise
+        else:
+            if number == _number(directory):  # else it may be half of each
+                return dataset
 
 
 def _number(directory: Path) -> int | None:

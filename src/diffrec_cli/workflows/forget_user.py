@@ -239,7 +239,7 @@ def _require_same(path: Path, dataset: Dataset) -> None:
 
 def _files(dataset: Dataset) -> list[str]:
     """Return the logs that a dataset came from, and those of its updates."""
-    updates = [one.get("file", "-") for one in dataset.source.get("updates", [])]
+    updates = [one["file"] for one in dataset.source.get("updates", [])]
     return [str(file) for file in [*dataset.source.get("files", []), *updates] if file != "-"]
 
 
