@@ -42,7 +42,8 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Task]]:
 
 
 def backtest(log: Path, *models: str, **options):
-    settings = {"cuts": 3, "horizon": "26w", "values": QUICK} | options
+    values = QUICK if "base" in models else {}
+    settings = {"cuts": 3, "horizon": "26w", "values": values} | options
     return workflows.backtest(log, models, device="cpu", precision="fp32", **settings)
 
 
@@ -195,6 +196,7 @@ def test_a_model_that_fails_is_left_out_and_named(log: Path, monkeypatch) -> Non
     ("options", "error", "what"),
     [
         ({"cuts": 0}, UsageError, "--cuts 0"),
+        ({"values": {"dims": (8,)}}, UsageError, "--set dims: none of these models"),
         ({"horizon": "soon"}, UsageError, "--horizon soon: no span"),
         ({"horizon": "0d"}, UsageError, "--horizon 0d: no span"),
         ({"horizon": "5000w"}, DataError, "take all of the log"),

@@ -46,7 +46,8 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Task]]:
 
 
 def compare(data: str, *models: str, **options):
-    return workflows.compare(data, models, values=QUICK, device="cpu", precision="fp32", **options)
+    values = QUICK if preset("auto", models[0], users=1).trains else {}
+    return workflows.compare(data, models, values=values, device="cpu", precision="fp32", **options)
 
 
 def test_models_stand_in_the_order_of_their_recall(data: str, at_once: list[Task]) -> None:
@@ -197,6 +198,8 @@ def test_a_model_that_fails_is_left_out_and_told(
         (["pop"], {"seeds": 0}, "--seeds"),
         (["pop"], {"trials": -1}, "--trials"),
         (["pop"], {"budget": 0.0}, "--budget"),
+        (["pop", "base"], {"values": {"epohcs": 3}}, "--set epohcs: none of these models"),
+        (["base"], {"values": {"seed": 3}}, "--set seed"),
     ],
 )
 def test_requests_without_sense(data: str, models: list[str], options, word: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from diffrec_cli import workflows
 from diffrec_cli.errors import DeviceError
 from diffrec_cli.workflows import evaluate_models, fit_model, write_vectors
-from diffrec_cli.workflows.serving import list_maker
+from diffrec_cli.workflows.serving import list_maker, loading
 
 RANKING: dict[str, tuple[Any, str, Callable[[str, Path], object]]] = {
     "eval": (
@@ -40,6 +40,20 @@ def test_ranking_has_no_batch_size_and_no_variant(
 ) -> None:
     owner, name, call = RANKING[command]
     monkeypatch.setattr(owner, name, no_memory)
+    with pytest.raises(DeviceError, match="out of memory on") as caught:
+        call(shop, tmp_path / "vectors")
+    assert caught.value.fix == "end other programs that use its memory"
+
+
+@pytest.mark.parametrize("command", RANKING)
+def test_a_model_that_does_not_fit_into_memory_is_not_called_damaged(
+    shop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def no_room(*args: object) -> None:  # as torch says it
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(loading, "build_scorer", no_room)
+    _, _, call = RANKING[command]
     with pytest.raises(DeviceError, match="out of memory on") as caught:
         call(shop, tmp_path / "vectors")
     assert caught.value.fix == "end other programs that use its memory"

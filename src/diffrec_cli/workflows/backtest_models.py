@@ -25,7 +25,7 @@ from diffrec_cli.training.loop import SELECTION_METRIC
 from diffrec_cli.workflows.experiments.search import Search
 from diffrec_cli.workflows.experiments.trial_process import measure_apart
 from diffrec_cli.workflows.experiments.trials import KeptTrials, Task, Trial
-from diffrec_cli.workflows.fitting.settings import settings_of
+from diffrec_cli.workflows.fitting.settings import require_settings, settings_of
 from diffrec_cli.workflows.prepare_data import default_name
 from diffrec_cli.workflows.progress import Listener, Note, progress_only, silent
 
@@ -196,13 +196,14 @@ def backtest(
     DataError
         The log has no times, or does not reach back before the first period.
     UsageError
-        A model is unknown, or there is nothing to do.
+        A model is unknown, none has a setting, or there is nothing to do.
     """
     names = list(
         dict.fromkeys(m if m == AUTO else str(Variant.parse(m, "--models")) for m in models)
     )
     split = split or SplitOptions()
     _check(names, cuts, split, search)
+    require_settings(names, values or {})
     device = choose_device(device)
     inputs = [data] if isinstance(data, str | Path) else list(data)
     log, split = _read(inputs, read or ReadOptions(), split, listener)

@@ -19,6 +19,7 @@ from diffrec_cli.training.loop import SELECTION_METRIC
 from diffrec_cli.workflows.experiments.search import Search, check_effort
 from diffrec_cli.workflows.experiments.trial_process import measure_apart
 from diffrec_cli.workflows.experiments.trials import KeptTrials, Task, Trial
+from diffrec_cli.workflows.fitting.settings import require_settings
 from diffrec_cli.workflows.prepare_data import dataset_of
 from diffrec_cli.workflows.progress import Listener, Note, progress_only, silent
 
@@ -162,10 +163,11 @@ def compare(
     Raises
     ------
     UsageError
-        A model is unknown, or there is nothing to compare.
+        A model is unknown, none has a setting, or there is nothing to compare.
     """
     _check(models, seeds, trials, budget)
     models = list(dict.fromkeys(str(Variant.parse(model, "--models")) for model in models))
+    _check_values(models, values or {})
     device = choose_device(device)
     dataset = dataset_of(
         data,
@@ -279,6 +281,12 @@ def _check(models: Sequence[str], seeds: int, trials: int, budget: float | None)
     if seeds < 1:
         raise UsageError(f"--seeds {seeds}: at least 1", "for example --seeds 3")
     check_effort(trials, budget, least=0)
+
+
+def _check_values(models: Sequence[str], values: Mapping[str, Any]) -> None:
+    if "seed" in values:
+        raise UsageError("--set seed: each model is fitted with seeds 1, 2, ...", "use --seeds")
+    require_settings(models, values)
 
 
 def _summary(model: str, tried: Sequence[Trial], finals: Sequence[Trial]) -> Compared:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from diffrec_cli.catalogue import AUTO, Candidate, Variant, candidates, reads_order
@@ -29,6 +29,22 @@ def named(variant: str, corruption: str | None, preset: str) -> str:
     if preset != "auto":
         raise UsageError(f"--preset {preset} goes with a variant", "add --variant base, l, t or lt")
     return variant
+
+
+def require_settings(models: Iterable[str], given: Iterable[str]) -> None:
+    """Raise :class:`UsageError` for a setting that none of these models has.
+
+    ``auto`` has none: it takes its candidates as they are.
+    """
+    has = {key for model in models if model != AUTO for key in _keys(model)}
+    for name in given:
+        if name not in has:
+            fix = f"one of: {', '.join(sorted(has))}" if has else "leave --set out"
+            raise UsageError(f"--set {name}: none of these models has such a setting", fix)
+
+
+def _keys(model: str) -> list[str]:
+    return find_preset("auto", model, users=1).keys()
 
 
 def settings_of(

@@ -154,7 +154,8 @@ class ListMaker:
         scorer = self.loaded if few else None
         if scorer is None:
             backend = NumpyBackend() if few else TorchBackend(device)
-            scorer = load_scorer(self.artifact, self.config, self.dataset, backend, self.more)
+            with _memory_errors(device):
+                scorer = load_scorer(self.artifact, self.config, self.dataset, backend, self.more)
         trained = trained_alone(scorer).n_items
         weight = self.config.newest_weight
         vectors = None

@@ -11,6 +11,7 @@ from diffrec_cli.errors import CorruptError
 from diffrec_cli.models.backend import Backend
 from diffrec_cli.models.scorer import Scorer, build_scorer
 from diffrec_cli.registry.artifact import Artifact
+from diffrec_cli.system_errors import is_out_of_memory
 
 
 def load_scorer(
@@ -26,11 +27,15 @@ def load_scorer(
     ------
     CorruptError
         The weights are damaged, or of another kind of model.
+    RuntimeError
+        There is no room for them on the device, as torch says it.
     """
     weights = {**artifact.weights(), **(more or {})}
     try:
         scorer = build_scorer(config, weights, backend)
     except (KeyError, ValueError, IndexError, RuntimeError, TypeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise _unfit(artifact, str(error)) from error
     if scorer.n_items != dataset.n_items:
         raise _unfit(artifact, f"{scorer.n_items} items instead of {dataset.n_items}")
