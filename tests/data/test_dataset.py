@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from diffrec_cli.data.dataset import DROP_REASONS, PARTS, SCHEMA_VERSION, Dataset
+from diffrec_cli.data.dataset import DROP_REASONS, Dataset
+from diffrec_cli.data.dataset_record import PARTS, SCHEMA_VERSION, read_summary
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import CorruptError, DataError, NewerSchemaError
@@ -183,7 +184,7 @@ def test_damaged_record_is_told(saved, content):
 )
 def test_a_source_of_another_shape_is_damage(saved, source):
     change_record(saved, source=source)
-    for read in (Dataset.read_summary, Dataset.load):
+    for read in (read_summary, Dataset.load):
         with pytest.raises(CorruptError, match="source"):
             read(saved)
 
@@ -214,7 +215,7 @@ def test_a_record_without_a_field_or_with_another_type_is_damage(saved, field, v
     if (field, value) == ("source", {"duplicate": "3"}):
         Dataset.load(saved)  # of the right type after all
         return
-    for read in (Dataset.read_summary, Dataset.load):
+    for read in (read_summary, Dataset.load):
         with pytest.raises(CorruptError, match=field):
             read(saved)
 
@@ -222,7 +223,7 @@ def test_a_record_without_a_field_or_with_another_type_is_damage(saved, field, v
 def test_a_record_nested_without_end_is_damage(saved):
     (saved / "dataset.json").write_bytes(b"[" * 100_000)
     with pytest.raises(CorruptError):
-        Dataset.read_summary(saved)
+        read_summary(saved)
 
 
 @pytest.mark.parametrize("name", ["users.parquet", "items.parquet"])

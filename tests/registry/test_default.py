@@ -1,11 +1,13 @@
 """A version appears and becomes the default in one step."""
 
 import errno
+import json
 from pathlib import Path
 
 import pytest
 
 from diffrec_cli.errors import StorageError
+from diffrec_cli.registry import default as default_model
 from diffrec_cli.registry import versions as registry
 
 from . import samples
@@ -55,7 +57,7 @@ def test_a_full_disk_stores_no_version_that_is_not_told_of(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(registry, "write_atomically", full)
+        patch.setattr(default_model, "write_atomically", full)
         with pytest.raises(StorageError, match="no space left"):
             samples.store("new")
     assert [model.reference for model in registry.list_models()] == ["old@1"]
@@ -73,3 +75,16 @@ def test_all_files_of_a_version_have_one_mode() -> None:
     stored = samples.store()
     files = [path for path in stored.path.rglob("*") if path.is_file()]
     assert len({path.stat().st_mode for path in files}) == 1
+
+
+def test_a_model_of_the_future_is_not_the_newest() -> None:
+    samples.store("honest")
+    forged = samples.store("forged", make_default=False)
+    record = json.loads((forged.path / "model.json").read_text())
+    (forged.path / "model.json").write_text(json.dumps({**record, "created": "9999-01-01"}))
+    samples.store("newest", make_default=False)
+    registry.set_default("honest")
+    registry.remove("honest")
+    assert default() == "newest@1"
+    registry.remove("newest")
+    assert default() == "forged@1"

@@ -66,7 +66,8 @@ def test_the_default_stays_however_old():
 def test_the_newest_is_the_default_if_none_was_set(home):
     store(3)
     (home / "models/default.json").unlink()
-    dated("ml@2", "2999-01-01T00:00:00+00:00")
+    for older in ("ml@1", "ml@3"):
+        dated(older, days_ago(9))
     registry.prune("ml", 1)
     assert left() == [2, 3]
 

@@ -299,7 +299,7 @@ class TestDefault:
     def test_a_dangling_pointer_falls_back_to_the_default_before_then_to_the_newest(self, home):
         for name in ("b", "z", "a", "gone"):
             samples.store(name)
-        edit_record(registry.resolve("b"), created="2999-01-01T00:00:00+00:00")
+        edit_record(registry.resolve("z"), created="2009-01-01T00:00:00+00:00")
         os.rename(home / "models/gone", home / "gone")  # noqa: PTH104 (behind our back)
         assert registry.resolve(None).record.reference == "a@1"
         os.rename(home / "models/a", home / "a")  # noqa: PTH104

@@ -9,7 +9,7 @@ import pytest
 
 from diffrec_cli import workflows
 from diffrec_cli.config import ReadOptions, SplitOptions
-from diffrec_cli.data.dataset import PARTS
+from diffrec_cli.data.dataset_record import PARTS
 from diffrec_cli.errors import DataError, UsageError
 from diffrec_cli.workflows.progress import Note
 from tests.data.toys import lists

@@ -10,17 +10,16 @@ On disk it is a directory::
     users.parquet         id
     items.parquet         id, title and whatever else the item table had
 
-Schema version 1 had its arrays in one ``interactions.npz``, before version 3 there was ``ordered``
-instead of ``order``, before version 4 no ``chronology``, and before version 5 all interactions
-were alike; all are still read. A trained model has a copy of this directory, so that it needs no
-stored dataset.
+Schema version 1 had its arrays in one ``interactions.npz``; what changed in the record is told in
+:mod:`~diffrec_cli.data.dataset_record`. A trained model has a copy of this directory, so that it
+needs no stored dataset.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,27 +30,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from diffrec_cli.config.options import (
-    TRAIN,
-    TRAIN_AND_VALID,
-    ReadOptions,
-    SplitOptions,
-    split_names,
-)
+from diffrec_cli.config.options import TRAIN, TRAIN_AND_VALID, split_names
 from diffrec_cli.data.arrays import save_array
 from diffrec_cli.data.arrow import numbers, read_parquet
+from diffrec_cli.data.dataset_record import PARTS, RECORD, SCHEMA_VERSION, read_dataset_record
 from diffrec_cli.data.idmap import IdMap
-from diffrec_cli.data.order import FILE, NONE, ORDERS, TIMES
+from diffrec_cli.data.order import NONE
 from diffrec_cli.data.sequences import Sequences
 from diffrec_cli.errors import CorruptError, DataError, UsageError
-from diffrec_cli.files import dump_json, read_record, sha256_file
-from diffrec_cli.shapes import NUMBER, fits
+from diffrec_cli.files import dump_json, sha256_file
 from diffrec_cli.system_errors import unreadable
 
-SCHEMA_VERSION = 5
-#: The file of a dataset's record.
-RECORD = "dataset.json"
-PARTS = ("train", "valid", "test")
 FRESH = "fresh"
 #: Arrays that a part only has where its interactions are not all alike.
 _OPTIONAL = ("strength", "again")
@@ -59,53 +48,6 @@ _OPTIONAL = ("strength", "again")
 #: Numbers, or texts, that are hashed at a time.
 _HASHED = 1 << 18
 
-
-#: A switch or a number, of which programs may give one for the other.
-_VALUE = (bool, *NUMBER)
-
-
-def _said(options: type, **others: Any) -> dict[str, Any]:
-    """Return the shape of recorded options: all but these are text, and none must be there.
-
-    A column may be recorded by its position, as a text or a number.
-    """
-    shapes: dict[str, Any] = {
-        one.name: (str, None) if one.default is None else str for one in fields(options)
-    }
-    shapes |= {name: (str, int, None) for name in shapes if name.endswith("_col")}
-    return {f"{name}?": shape for name, shape in {**shapes, **others}.items()}
-
-
-#: Where a dataset came from, as far as it is known; what reads records relies on it.
-_SOURCE = {
-    "files?": [str],
-    "read?": _said(ReadOptions, header=(*_VALUE, None), quotes=(*_VALUE, None), skip_lines=_VALUE),
-    "split?": _said(
-        SplitOptions,
-        min_rating=(*_VALUE, None),
-        ratios=[NUMBER],
-        noise_ratio=(*_VALUE, None),
-        min_user_interactions=_VALUE,
-        min_item_interactions=_VALUE,
-        seed=_VALUE,
-    ),
-    "events?": {"*": int},
-    "order?": str,
-    "updates?": [{"file": str}],
-    "item_features?": [str],
-}
-
-#: What a record holds besides its kind and schema version.
-_FIELDS: Mapping[str, Any] = {
-    "dataset": str,
-    "setting": str,
-    **dict.fromkeys(("users", "items", "interactions", *PARTS), int),
-    "dropped": {"*": int},
-    "order": str,
-    "chronology": list,
-    "content_hash": str,
-    "source": _SOURCE,
-}
 
 #: Why a row of the log is not in the dataset; every report has all of them.
 DROP_REASONS = (
@@ -400,19 +342,6 @@ class Dataset:
         return dump_json(record)
 
     @staticmethod
-    def read_summary(directory: Path) -> dict[str, Any]:
-        """Return the JSON record of a saved dataset, without its arrays and their hashes.
-
-        Raises
-        ------
-        CorruptError
-            It is missing, or a field is missing or of another type.
-        NewerSchemaError
-            It was written by a newer diffrec.
-        """
-        return {key: value for key, value in _record(directory).items() if key != "arrays"}
-
-    @staticmethod
     def load(directory: Path) -> Dataset:
         """Read a dataset that :meth:`save` wrote.
 
@@ -423,7 +352,7 @@ class Dataset:
         NewerSchemaError
             It was written by a newer diffrec.
         """
-        record = _record(directory)
+        record = read_dataset_record(directory)
         try:
             arrays = _arrays(directory, record)
             names = (*PARTS, FRESH) if f"{FRESH}_indptr" in arrays else PARTS
@@ -447,34 +376,6 @@ class Dataset:
                 f"remove {directory} and prepare it again",
             ) from error
         return dataset
-
-
-def _record(directory: Path) -> dict[str, Any]:
-    path = directory / RECORD
-    record = _renewed(read_record(path, kind="dataset", schema_version=SCHEMA_VERSION))
-    wrong = [name for name, shape in _FIELDS.items() if not fits(record.get(name), shape)]
-    if not wrong and record["order"] not in ORDERS:
-        wrong = ["order"]
-    if not wrong and sorted(map(str, record["chronology"])) != sorted(PARTS):
-        wrong = ["chronology"]
-    if wrong:
-        raise CorruptError(
-            f"{path}: the record is damaged ({', '.join(wrong)})",
-            f"remove {directory} and prepare it again",
-        )
-    return record
-
-
-def _renewed(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record with what those of older schema versions lack."""
-    if record["schema_version"] < 4:
-        record = {**record, "chronology": list(PARTS)}
-    ordered, source = record.get("ordered"), record.get("source")
-    if record["schema_version"] >= 3 or type(ordered) is not bool:
-        return record
-    released = isinstance(source, dict) and source.get("format") == "authors"
-    rest = {key: value for key, value in record.items() if key != "ordered"}
-    return {**rest, "order": (FILE if released else TIMES) if ordered else NONE}
 
 
 def _arrays(directory: Path, record: Mapping[str, Any]) -> dict[str, NDArray[Any]]:

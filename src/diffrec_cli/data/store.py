@@ -20,7 +20,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from diffrec_cli.data.dataset import RECORD, Dataset
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.dataset_record import RECORD, read_summary
 from diffrec_cli.errors import (
     CorruptError,
     LockedError,
@@ -176,7 +177,7 @@ def summaries() -> list[dict[str, Any]]:
     records = []
     for name in names():
         try:
-            record = Dataset.read_summary(datasets_dir() / name)
+            record = read_summary(datasets_dir() / name)
         except StorageError as error:
             if _number(datasets_dir() / name) is None:  # just removed
                 continue
@@ -202,14 +203,14 @@ def changing() -> Iterator[None]:
 
 def _holds(directory: Path, dataset: Dataset) -> bool:
     try:
-        return bool(Dataset.read_summary(directory)["content_hash"] == dataset.content_hash)
+        return bool(read_summary(directory)["content_hash"] == dataset.content_hash)
     except StorageError:
         return False
 
 
 def _renew(directory: Path, dataset: Dataset) -> None:
     """Say in the record where the same content came from this time, if it can be written."""
-    record, said = Dataset.read_summary(directory), json.loads(dump_json(dataset.source))
+    record, said = read_summary(directory), json.loads(dump_json(dataset.source))
     if (record["source"], record["dropped"]) == (said, dataset.summary()["dropped"]):
         return
     with (

@@ -3,7 +3,7 @@
 On disk::
 
     models/NAME/VERSION/      model.json  weights.safetensors  epochs.jsonl  data/
-    models/default.json       the default model
+    models/default.json       the default model (:mod:`~diffrec_cli.registry.default`)
     models/.lock              held while names or versions change
 
 A version is written to a temporary directory and then renamed, so readers need no lock. They hold
@@ -38,18 +38,16 @@ from diffrec_cli.files import (
     locked,
     publish_directory,
     put_in_place,
-    read_record,
     sync,
     sync_tree,
-    write_atomically,
 )
 from diffrec_cli.holds import hold
 from diffrec_cli.paths import models_dir
 from diffrec_cli.registry import archive
 from diffrec_cli.registry.artifact import RECORD, Artifact, write_files
+from diffrec_cli.registry.default import default_key, point, point_to_none, pointed, settle
 from diffrec_cli.registry.record import ModelRecord, package_versions
 from diffrec_cli.registry.references import (
-    DEFAULT,
     Key,
     all_keys,
     check_model_name,
@@ -70,9 +68,6 @@ if TYPE_CHECKING:
     from diffrec_cli.data.dataset import Dataset
 
 LOCK_TIMEOUT = 10.0  # seconds; the lock is held only during renames
-
-_DEFAULT_KIND = "default-model"
-_DEFAULT_SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -196,7 +191,7 @@ def latest_version(name: str) -> int:
 
 def is_default(artifact: Artifact) -> bool:
     """Tell whether a model is the default."""
-    return _default() == (artifact.record.name, artifact.record.version)
+    return default_key() == (artifact.record.name, artifact.record.version)
 
 
 def resolve(reference: str | None = None) -> Artifact:
@@ -233,7 +228,7 @@ def sighted(reference: str | None) -> Sighting | None:
     model takes its place here, as it does in :func:`resolve`.
     """
     try:
-        key = _pointer() if reference is None else locate(reference)
+        key = pointed() if reference is None else locate(reference)
         if key is None:
             return None
         record = (directory_of(key) / RECORD).stat()
@@ -249,7 +244,7 @@ def artifacts() -> list[Artifact]:
 
 def list_models() -> list[ListedModel]:
     """Return all versions of all models; a damaged one has an error instead of a record."""
-    default = _default()
+    default = default_key()
     listed = [_listed(key, is_default=key == default) for key in all_keys()]
     return [model for model in listed if model is not None]
 
@@ -267,8 +262,8 @@ def remove(reference: str, *, timeout: float = LOCK_TIMEOUT) -> list[str]:
     with changing(timeout):
         removed = covered_by(reference)
         keys = [locate(reference) for reference in removed]
-        if _pointer() in keys:
-            (models_dir() / DEFAULT).unlink()
+        if pointed() in keys:
+            point_to_none()
         for key in keys:
             delete_directory(directory_of(key), models_dir())
         with suppress(OSError):  # other versions are left
@@ -294,12 +289,12 @@ def rename(old_name: str, new_name: str, *, timeout: float = LOCK_TIMEOUT) -> No
             raise UsageError(
                 f"model {new_name!r} exists", f"choose another name, or remove {new_name!r} first"
             )
-        pointed = _pointer()
+        default = pointed()
         target = models_dir() / new_name
         with suppress(FileNotFoundError):
             target.rmdir()  # a killed process may have left an empty one
-        if pointed is not None and pointed[0] == old_name:
-            _point((new_name, pointed[1]), until_then=pointed)
+        if default is not None and default[0] == old_name:
+            point((new_name, default[1]), until_then=default)
         (models_dir() / old_name).replace(target)
         sync(models_dir())
 
@@ -308,7 +303,7 @@ def set_default(reference: str, *, timeout: float = LOCK_TIMEOUT) -> Artifact:
     """Make a model the default, and return it."""
     with changing(timeout):
         artifact = resolve(reference)
-        _point((artifact.record.name, artifact.record.version))
+        point((artifact.record.name, artifact.record.version))
     return artifact
 
 
@@ -431,7 +426,7 @@ def _install(
         sync(directory)
         key = (record.name, version)
         directory_of(key).parent.mkdir(exist_ok=True)
-        _settle_default(key if make_default else None)
+        settle(key if make_default else None)
         put_in_place(directory, directory_of(key))
         sync(models_dir())
     return _open(key)
@@ -451,7 +446,7 @@ def _meant(reference: str | None) -> Key:
     """Return the existing version that a reference means; ``None``: the default."""
     if reference is not None:
         return locate(reference)
-    key = _default()
+    key = default_key()
     if key is None:
         raise NotFoundError("there is no model yet", "make one with `diffrec fit`")
     return key
@@ -476,58 +471,3 @@ def _listed(key: Key, *, is_default: bool) -> ListedModel | None:
     with suppress(OSError):  # a file was removed or cannot be read
         size, own = directory_size(path), Freed().by(path)
     return ListedModel(*key, path, size, own, is_default, record, error)
-
-
-# The default ----------------------------------------------------------------------------------
-
-
-def _default() -> Key | None:
-    """Return the default, else the newest model, else None."""
-    return _pointer() or max(all_keys(), key=_created, default=None)
-
-
-def _pointer() -> Key | None:
-    """Return the model in ``default.json`` that exists; None if there is none."""
-    try:
-        record = read_record(
-            models_dir() / DEFAULT, kind=_DEFAULT_KIND, schema_version=_DEFAULT_SCHEMA
-        )
-        keys = [_key(values) for values in (record, record.get("until_then")) if values]
-    except (StorageError, UsageError, KeyError, TypeError, ValueError):
-        return None
-    return next((key for key in keys if key[1] in versions_of(key[0])), None)
-
-
-def _key(values: Mapping[str, Any]) -> Key:
-    return check_model_name(str(values["name"])), int(values["version"])
-
-
-def _settle_default(coming: Key | None) -> None:
-    """Make a version that is about to appear the default, or see that it does not become it."""
-    if coming is not None:
-        _point(coming, until_then=_default())
-    elif (models_dir() / DEFAULT).exists() and (pointed := _pointer()) is not None:
-        _point(pointed)
-
-
-def _point(key: Key, until_then: Key | None = None) -> None:
-    """Write which model is the default, and which one is until that exists.
-
-    So the one step in which a version appears also makes it the default.
-    """
-    record = {"kind": _DEFAULT_KIND, "schema_version": _DEFAULT_SCHEMA, **_values(key)}
-    if until_then is not None:
-        record["until_then"] = _values(until_then)
-    write_atomically(models_dir() / DEFAULT, dump_json(record))
-
-
-def _values(key: Key) -> dict[str, Any]:
-    return {"name": key[0], "version": key[1]}
-
-
-def _created(key: Key) -> tuple[str, Key]:
-    """Return a key that orders by time of publication, damaged versions first."""
-    try:
-        return _open(key).record.created, key
-    except StorageError:
-        return "", key

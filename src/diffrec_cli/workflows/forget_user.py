@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from diffrec_cli.data import store
-from diffrec_cli.data.dataset import RECORD, Dataset
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.dataset_record import RECORD, read_summary
 from diffrec_cli.errors import DataError, LockedError, NotFoundError
 from diffrec_cli.files import sweep_incoming
 from diffrec_cli.models.user_arrays import without_users
@@ -233,7 +234,7 @@ def _without(dataset: Dataset, ids: Sequence[str]) -> Dataset:
 
 
 def _require_same(path: Path, dataset: Dataset) -> None:
-    if not path.exists() or Dataset.read_summary(path)["content_hash"] != dataset.content_hash:
+    if not path.exists() or read_summary(path)["content_hash"] != dataset.content_hash:
         raise LockedError(f"{path} was changed by another process", "run the same command again")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from diffrec_cli.data import store
-from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.dataset_record import read_summary
 from diffrec_cli.data.sources.sample import SampleOptions, write_sample
 
 
@@ -19,7 +19,7 @@ def list_datasets() -> list[dict[str, Any]]:
 def show_dataset(name: str) -> dict[str, Any]:
     """Return everything that is recorded about a dataset, and its path."""
     directory = store.find(name)
-    return {**Dataset.read_summary(directory), "path": str(directory)}
+    return {**read_summary(directory), "path": str(directory)}
 
 
 def remove_dataset(name: str, *, confirm: Callable[[], None]) -> None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from diffrec_cli.config import ReadOptions, SplitOptions
 from diffrec_cli.data import store
-from diffrec_cli.data.dataset import PARTS, Dataset
+from diffrec_cli.data.dataset import Dataset
+from diffrec_cli.data.dataset_record import PARTS
 from diffrec_cli.data.order import TIMES, seems_to_precede
 from diffrec_cli.data.stored_options import read_options_of, split_options_of
 from diffrec_cli.errors import NotFoundError, UsageError

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from diffrec_cli.config import ReadOptions
-from diffrec_cli.data.dataset import PARTS
+from diffrec_cli.data.dataset_record import PARTS
 from diffrec_cli.data.reading import input_file
 from diffrec_cli.data.reading import log as readers
 from diffrec_cli.data.reading.items import match_in_words

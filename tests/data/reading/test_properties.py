@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from diffrec_cli.config import ReadOptions, SplitOptions
-from diffrec_cli.data.dataset import PARTS
+from diffrec_cli.data.dataset_record import PARTS
 from diffrec_cli.data.reading.log import read_logs
 from diffrec_cli.data.reading.missing import MISSING
 from diffrec_cli.data.splitting.split import split_log

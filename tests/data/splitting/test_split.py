@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from diffrec_cli.config import SplitOptions
-from diffrec_cli.data.dataset import DROP_REASONS, PARTS
+from diffrec_cli.data.dataset import DROP_REASONS
+from diffrec_cli.data.dataset_record import PARTS
 from diffrec_cli.data.reading.log import Log
 from diffrec_cli.data.splitting.parts import part_sizes
 from diffrec_cli.data.splitting.split import join_items, split_log

@@ -18,7 +18,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from diffrec_cli.config import SplitOptions
-from diffrec_cli.data.dataset import DROP_REASONS, PARTS, Dataset
+from diffrec_cli.data.dataset import DROP_REASONS, Dataset
+from diffrec_cli.data.dataset_record import PARTS
 from diffrec_cli.data.on_disk.reading import LogOnDisk, NeedsMemoryError
 from diffrec_cli.data.on_disk.runs import Group, Runs, append_to
 from diffrec_cli.data.on_disk.selection import value_at

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from diffrec_cli.data.dataset import DROP_REASONS, PARTS, Dataset
+from diffrec_cli.data.dataset import DROP_REASONS, Dataset
+from diffrec_cli.data.dataset_record import PARTS
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.order import FILE
 from diffrec_cli.data.reading.numpy_file import read_npy

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from diffrec_cli.config import ReadOptions
-from diffrec_cli.data.dataset import PARTS
+from diffrec_cli.data.dataset_record import PARTS
 from diffrec_cli.data.idmap import IdMap
 from diffrec_cli.data.reading.authors import is_authors_directory, read_authors_lists
 from diffrec_cli.data.reading.columns import in_words as columns_in_words

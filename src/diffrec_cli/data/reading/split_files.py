@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from diffrec_cli.data.dataset import PARTS
+from diffrec_cli.data.dataset_record import PARTS
 from diffrec_cli.errors import DataError
 
 _WORDS = {
