@@ -128,6 +128,25 @@ def test_regret_is_the_share_that_the_best_is_ahead_by(capsys: pytest.CaptureFix
     assert "multivae 0.6000, of 3 | 25.0%" in line
 
 
+def test_logs_with_an_order_have_their_regret_with_both_histories(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    figures = {"auto": ("0.3", "0.2"), "graph-t": ("0.3", "0.4"), "popularity": ("0.1", "")}
+    runs = [
+        row(data="half", variant=variant, settings="", seed="1")
+        | {"recall@20": of_train, tables.FULL[0]: of_both}
+        for variant, (of_train, of_both) in figures.items()
+    ]
+    choices = [{"data": "half", "model": "ials", tables.VALID: "0.4", "verdict": "chosen"}]
+    tables.print_choices(runs, choices)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| half")]
+    assert [line.split(" | ")[4] for line in lines] == ["0.3000", "0.2000"]
+    assert [line.split(" | ")[-2:] for line in lines] == [
+        ["graph-t 0.3000, of 2", "0.0% |"],
+        ["graph-t 0.4000, of 1", "50.0% |"],
+    ]
+
+
 def test_every_candidate_of_auto_has_a_row_in_some_study() -> None:
     rows = [row for study in studies.STUDIES.values() for row in study()]
     measured = {(row["data"], row["variant"], row["settings"]) for row in rows}

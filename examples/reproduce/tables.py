@@ -36,56 +36,62 @@ def print_choices(rows: list[studies.Row], choices: list[studies.Row]) -> None:
 
     Regret is how far the chosen model is behind the best, as a share of the best: of the
     candidates that were measured on test, and of all models that were, with seed 1 and fitted on
-    train. Nothing of this is known to ``auto``, which sees the valid part alone.
+    train. Nothing of this is known to ``auto``, which sees the valid part alone. In the first table
+    models read train, in the second, of logs with an order, train and valid.
     """
-    header = (
-        "data",
-        "chosen",
-        "valid",
-        "tried",
-        "test",
-        "best candidate",
-        "regret",
-        "best",
-        "regret",
-    )
+    for metric in ("recall@20", FULL[0]):
+        lines = [_chosen(data, metric, rows, choices) for data in studies.ALL_LOGS]
+        _print_regrets([line for line in lines if line is not None])
+
+
+Chosen = tuple[list[str], float, float]
+"""A line of the table, and the regret against candidates and against all models."""
+
+
+def _print_regrets(lines: list[Chosen]) -> None:
+    if not lines:
+        return
+    best = ("best candidate", "regret", "best", "regret")
+    header = ("data", "chosen", "valid", "tried", "test", *best)
     print(_line(header))
     print(_line(["---"] * len(header)))
-    regrets = []
-    for data in studies.ALL_LOGS:
-        mine = [one for one in choices if one["data"] == data]
-        measured = _measured(rows, data)
-        if not mine or ("auto", "") not in measured:
-            continue
-        (chosen,) = (one for one in mine if one["verdict"] == "chosen")
-        own = measured.pop(("auto", ""))
-        of_rule = {
-            name: measured[key] for name, key in studies.candidates(data).items() if key in measured
-        }
-        everything = {
-            f"{variant} {settings}".strip(): v for (variant, settings), v in measured.items()
-        }
-        line = [data, chosen["model"], chosen[VALID], str(sum(bool(one[VALID]) for one in mine))]
-        line.append(f"{own:.4f}")
-        for known in (of_rule, everything):
-            best = max(known, key=known.__getitem__, default="")
-            regret = max(0.0, 1 - own / known[best]) if known else 0.0
-            line += [f"{best} {known.get(best, 0):.4f}, of {len(known)}", f"{regret:.1%}"]
-            regrets.append(regret)
+    for line, _, _ in lines:
         print(_line(line))
-    of_candidates, of_all = regrets[::2], regrets[1::2]
-    if of_all:
-        medians = median(of_candidates), median(of_all)
-        print(f"\nmedian regret {medians[0]:.1%} and {medians[1]:.1%}, over {len(of_all)} logs")
+    of_candidates, of_all = (median(line[place] for line in lines) for place in (1, 2))
+    print(f"\nmedian regret {of_candidates:.1%} and {of_all:.1%}, over {len(lines)} logs\n")
 
 
-def _measured(rows: list[studies.Row], data: str) -> dict[tuple[str, str], float]:
-    """Return test Recall@20 of what was fitted on train of a log with seed 1."""
+def _chosen(
+    data: str, metric: str, rows: list[studies.Row], choices: list[studies.Row]
+) -> Chosen | None:
+    """Return the line of a log; None if it was not run, or has no such figure."""
+    mine = [one for one in choices if one["data"] == data]
+    measured = _measured(rows, data, metric)
+    if not mine or ("auto", "") not in measured:
+        return None
+    (chosen,) = (one for one in mine if one["verdict"] == "chosen")
+    own = measured.pop(("auto", ""))
+    of_rule = {
+        name: measured[key] for name, key in studies.candidates(data).items() if key in measured
+    }
+    everything = {f"{variant} {settings}".strip(): v for (variant, settings), v in measured.items()}
+    tried = str(sum(bool(one[VALID]) for one in mine))
+    line = [data, chosen["model"], chosen[VALID], tried, f"{own:.4f}"]
+    regrets = []
+    for known in (of_rule, everything):
+        best = max(known, key=known.__getitem__, default="")
+        regrets.append(max(0.0, 1 - own / known[best]) if known else 0.0)
+        line += [f"{best} {known.get(best, 0):.4f}, of {len(known)}", f"{regrets[-1]:.1%}"]
+    return line, *regrets
+
+
+def _measured(rows: list[studies.Row], data: str, metric: str) -> dict[tuple[str, str], float]:
+    """Return a test figure of what was fitted on train of a log with seed 1."""
     return {
-        (row["variant"], row["settings"]): float(row["recall@20"])
+        (row["variant"], row["settings"]): float(row[metric])
         for row in rows
         if row["data"] == data and row["seed"] == "1" and row["preset"] == "auto"
-        if "refit=" not in row["settings"]
+        if "refit=" not in row["settings"] and row.get(metric)
     }
 
 
