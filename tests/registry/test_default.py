@@ -71,12 +71,6 @@ def test_a_renamed_default_stays_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert default() == "new@1"
 
 
-def test_all_files_of_a_version_have_one_mode() -> None:
-    stored = samples.store()
-    files = [path for path in stored.path.rglob("*") if path.is_file()]
-    assert len({path.stat().st_mode for path in files}) == 1
-
-
 def test_a_model_of_the_future_is_not_the_newest() -> None:
     samples.store("honest")
     forged = samples.store("forged", make_default=False)

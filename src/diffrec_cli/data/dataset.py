@@ -48,7 +48,6 @@ _OPTIONAL = ("strength", "again")
 #: Numbers, or texts, that are hashed at a time.
 _HASHED = 1 << 18
 
-
 #: Why a row of the log is not in the dataset; every report has all of them.
 DROP_REASONS = (
     "missing_value",
